@@ -1,0 +1,154 @@
+//! Lazy indexes: types by kind and name, declaration tags by the type they belong to.
+//!
+//! Both are built on first use and shared by all threads.
+
+use crate::btf::Btf;
+use crate::kinds::{Kind, TypeId};
+use crate::types::{DeclTag, Type};
+use rustc_hash::FxHasher;
+use std::hash::Hasher;
+
+/// Chained hash table over names: `heads[hash]` is the lowest id of a chain through `next`.
+///
+/// Ids are stored relative to the first own type, plus one, so that 0 ends a chain.
+pub(crate) struct NameIndex {
+    heads: Vec<u32>,
+    next: Vec<u32>,
+}
+
+fn hash(name: &[u8]) -> usize {
+    let mut h = FxHasher::default();
+    h.write(name);
+    h.finish() as usize
+}
+
+impl NameIndex {
+    fn build(btf: &Btf) -> NameIndex {
+        let count = btf.ids().len();
+        let mut heads = vec![0; count.next_power_of_two().max(2)];
+        let mut next = vec![0; count];
+        let mask = heads.len() - 1;
+        // From the last to the first, each put in front: chains then ascend.
+        for index in (0..count).rev() {
+            let Some(at) = btf.record_at(index) else {
+                continue;
+            };
+            let off = btf.word(at);
+            if off == 0 {
+                continue;
+            }
+            let Some(name) = btf.string_at(off) else {
+                continue;
+            };
+            if let (Some(head), Some(next)) =
+                (heads.get_mut(hash(name) & mask), next.get_mut(index))
+            {
+                *next = *head;
+                *head = index as u32 + 1;
+            }
+        }
+        NameIndex { heads, next }
+    }
+}
+
+/// The declaration tags of one BTF as (type, component, tag), sorted.
+pub(crate) struct TagIndex {
+    rows: Vec<(TypeId, Option<u32>, TypeId)>,
+}
+
+impl TagIndex {
+    fn build(btf: &Btf) -> TagIndex {
+        let mut rows = Vec::new();
+        for id in btf.ids() {
+            if btf.kind(id) == Some(Kind::DeclTag)
+                && let Ok(Type::DeclTag(tag)) = btf.ty(id)
+            {
+                rows.push((tag.ty, tag.component, id));
+            }
+        }
+        rows.sort_unstable();
+        TagIndex { rows }
+    }
+}
+
+impl Btf {
+    /// The first type of this kind and name, the base's before its own.
+    pub fn find_by_name(&self, kind: Kind, name: &str) -> Option<TypeId> {
+        self.find_all(kind, name).next()
+    }
+
+    /// All types of this kind and name in the order of their ids, the base's first.
+    pub fn find_all<'a>(
+        &'a self,
+        kind: Kind,
+        name: &'a str,
+    ) -> impl Iterator<Item = TypeId> + use<'a> {
+        self.named(name)
+            .filter(move |id| self.kind(*id) == Some(kind))
+    }
+
+    /// All types of this name, of any kind, in the order of their ids, the base's first.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + use<'a> {
+        let mut layers = Vec::new();
+        let mut layer = Some(self);
+        while let Some(btf) = layer {
+            layers.push(btf);
+            layer = btf.base().map(|b| &**b);
+        }
+        layers
+            .into_iter()
+            .rev()
+            .flat_map(move |btf| btf.own_named(name))
+    }
+
+    fn own_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + use<'a> {
+        let index = self.names.get_or_init(|| NameIndex::build(self));
+        let slot = hash(name.as_bytes()) & (index.heads.len() - 1);
+        let mut link = index.heads.get(slot).copied().unwrap_or(0);
+        std::iter::from_fn(move || {
+            while let Some(at) = (link as usize).checked_sub(1) {
+                link = index.next.get(at).copied().unwrap_or(0);
+                let record = self.record_at(at)?;
+                if self.string_at(self.word(record)) == Some(name.as_bytes()) && !name.is_empty() {
+                    return Some(TypeId(self.start() + at as u32));
+                }
+            }
+            None
+        })
+    }
+
+    /// The declaration tags of the type itself (not of its members or parameters).
+    pub fn decl_tags(&self, id: TypeId) -> impl Iterator<Item = DeclTag<'_>> {
+        self.tags_of(id, None)
+    }
+
+    /// The declaration tags of a member or parameter of the type, by its index.
+    pub fn component_tags(&self, id: TypeId, component: u32) -> impl Iterator<Item = DeclTag<'_>> {
+        self.tags_of(id, Some(component))
+    }
+
+    /// Whether the type itself carries the declaration tag `text`.
+    pub fn has_decl_tag(&self, id: TypeId, text: &str) -> bool {
+        self.decl_tags(id).any(|tag| tag.name() == text)
+    }
+
+    fn tags_of(&self, id: TypeId, component: Option<u32>) -> impl Iterator<Item = DeclTag<'_>> {
+        let mut layers = Vec::new();
+        let mut layer = Some(self);
+        while let Some(btf) = layer {
+            let index = btf.tags.get_or_init(|| TagIndex::build(btf));
+            let from = index
+                .rows
+                .partition_point(|row| (row.0, row.1) < (id, component));
+            let tail = index.rows.get(from..).unwrap_or(&[]);
+            let len = tail.partition_point(|row| (row.0, row.1) == (id, component));
+            layers.push(tail.get(..len).unwrap_or(&[]));
+            layer = btf.base().map(|b| &**b);
+        }
+        layers
+            .into_iter()
+            .rev()
+            .flatten()
+            .filter_map(|(_, _, tag)| self.ty(*tag).ok().and_then(Type::as_decl_tag))
+    }
+}
