@@ -55,7 +55,7 @@ impl Btf {
         }
         let types = section(&data, endian, hdr_len, 8, "type")?;
         let strings = section(&data, endian, hdr_len, 16, "string")?;
-        if (types.start - hdr_len as usize) % 4 != 0 {
+        if !(types.start - hdr_len as usize).is_multiple_of(4) {
             return Err(Error::new(ErrorKind::BadSection("type")).at(8));
         }
         check_strings(&data, &strings, base.is_some())?;

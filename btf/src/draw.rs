@@ -4,14 +4,15 @@
 
 use crate::btf::Btf;
 use crate::kinds::TypeId;
-use crate::text::Namer;
+use crate::text::{Namer, clip};
 use crate::types::{Composite, Enum, Type};
 use std::fmt::Write;
 
 /// Anonymous composites within composites.
 const DEPTH: usize = 16;
-/// Lines of one drawing.
+/// Lines and bytes of one drawing.
 const MAX_LINES: usize = 100_000;
+const MAX_BYTES: usize = 16 << 20;
 
 struct Pen<'a> {
     btf: &'a Btf,
@@ -66,6 +67,10 @@ impl<'a> Pen<'a> {
                     section.size
                 );
                 for var in section.vars {
+                    if self.is_full() {
+                        self.line(0, "…");
+                        break;
+                    }
                     let mut line = self.btf.declare(var.ty, "") + ";";
                     if self.layout {
                         let _ = write!(line, " /* {} {} */", var.offset, var.size);
@@ -78,7 +83,7 @@ impl<'a> Pen<'a> {
                     .component
                     .map_or(String::new(), |c| format!(", component {c}"));
                 let target = self.btf.type_name(tag.ty);
-                let text = format!("/* decl_tag \"{}\" of {target}{at} */", tag.name());
+                let text = format!("/* decl_tag \"{}\" of {target}{at} */", clip(tag.name()));
                 self.line(0, &text);
             }
             Type::Void
@@ -110,6 +115,10 @@ impl<'a> Pen<'a> {
         self.out.push('\n');
     }
 
+    fn is_full(&self) -> bool {
+        self.lines >= MAX_LINES || self.out.len() >= MAX_BYTES
+    }
+
     fn indent(&mut self, indent: usize) {
         for _ in 0..indent {
             self.out.push('\t');
@@ -121,12 +130,12 @@ impl<'a> Pen<'a> {
             Type::Struct(c) | Type::Union(c) if c.name().is_empty() => {
                 self.out.push_str("typedef ");
                 self.composite(c, "", 0, 0, DEPTH);
-                let _ = writeln!(self.out, " {name};");
+                let _ = writeln!(self.out, " {};", clip(name));
             }
             Type::Enum(e) | Type::Enum64(e) if e.name().is_empty() => {
                 self.out.push_str("typedef ");
                 self.enumeration(e, 0);
-                let _ = writeln!(self.out, " {name};");
+                let _ = writeln!(self.out, " {};", clip(name));
             }
             Type::Void
             | Type::Int(_)
@@ -159,7 +168,7 @@ impl<'a> Pen<'a> {
         self.out
             .push_str(if c.is_union { "union " } else { "struct " });
         if !name.is_empty() {
-            self.out.push_str(name);
+            self.out.push_str(clip(name));
             self.out.push(' ');
         }
         let Some(depth) = depth.checked_sub(1) else {
@@ -168,18 +177,24 @@ impl<'a> Pen<'a> {
         };
         self.out.push_str("{\n");
         for member in c.members {
-            if self.lines >= MAX_LINES {
+            if self.is_full() {
                 self.line(indent + 1, "…");
                 break;
             }
             let bits = base + u64::from(member.bit_offset);
             self.indent(indent + 1);
-            match self.btf.ty(member.ty).unwrap_or(Type::Void).as_composite() {
+            // A member without a name has the anonymous type itself, or a typedef of it.
+            let inline = if member.name().is_empty() {
+                self.btf.resolve(member.ty).map(|found| found.1)
+            } else {
+                self.btf.ty(member.ty)
+            };
+            match inline.unwrap_or(Type::Void).as_composite() {
                 Some(inner) if inner.name().is_empty() => {
                     self.composite(inner, "", bits, indent + 1, depth);
                     if !member.name().is_empty() {
                         self.out.push(' ');
-                        self.out.push_str(member.name());
+                        self.out.push_str(clip(member.name()));
                     }
                 }
                 _ => self.out.push_str(&Namer::new(self.btf, true).declare(
@@ -216,19 +231,19 @@ impl<'a> Pen<'a> {
     fn enumeration(&mut self, e: Enum<'a>, indent: usize) {
         self.out.push_str("enum ");
         if !e.name().is_empty() {
-            self.out.push_str(e.name());
+            self.out.push_str(clip(e.name()));
             self.out.push(' ');
         }
         self.out.push_str("{\n");
         for value in e.values {
-            if self.lines >= MAX_LINES {
+            if self.is_full() {
                 self.line(indent + 1, "…");
                 break;
             }
             let text = if e.signed {
-                format!("{} = {},", value.name(), value.value as i64)
+                format!("{} = {},", clip(value.name()), value.value as i64)
             } else {
-                format!("{} = {},", value.name(), value.value)
+                format!("{} = {},", clip(value.name()), value.value)
             };
             self.line(indent + 1, &text);
         }

@@ -19,11 +19,13 @@
 mod btf;
 mod build;
 mod bytes;
+mod decode;
 mod draw;
 mod error;
 mod ext;
 mod index;
 mod kinds;
+mod seq;
 mod text;
 mod types;
 mod walk;
@@ -34,8 +36,9 @@ pub use bytes::Endian;
 pub use error::{Error, ErrorKind};
 pub use ext::{BtfExt, BtfExtBuilder, CoreRelo, CoreReloKind, FuncInfo, LineInfo, SecRecords};
 pub use kinds::{FuncLinkage, IntEncoding, Kind, TypeId, VarLinkage};
+pub use seq::{Record, Seq, SeqIter};
 pub use types::{
     Array, Composite, DataSec, DeclTag, Enum, EnumValue, Float, Func, FuncProto, Fwd, Int, Member,
-    Named, Param, Record, Seq, SeqIter, Type, Var, VarSecInfo,
+    Named, Param, Type, Var, VarSecInfo,
 };
 pub use walk::{Field, MAX_DEPTH};

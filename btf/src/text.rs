@@ -9,7 +9,7 @@ use crate::types::{FuncProto, Type};
 
 /// Types visited by one name. Prototypes can share parameters so that a small blob describes
 /// exponentially long text.
-const BUDGET: usize = 2048;
+const BUDGET: usize = 512;
 /// Prototypes within prototypes.
 const DEPTH: usize = 16;
 
@@ -31,7 +31,7 @@ impl<'a> Namer<'a> {
 
     /// The declaration of `name` with type `id`; with an empty name, the type alone.
     pub(crate) fn declare(&mut self, id: TypeId, name: &str, depth: usize) -> String {
-        let mut inner = name.to_string();
+        let mut inner = clip(name).to_string();
         let mut quals = String::new();
         // Whether the outermost operator of `inner` is `*`, which binds weaker than `[]` and `()`.
         let mut is_ptr = false;
@@ -56,8 +56,8 @@ impl<'a> Namer<'a> {
                 }
                 Type::TypeTag(tag) => {
                     if self.tags {
-                        let text = format!("__attribute__((btf_type_tag(\"{}\"))) ", tag.name());
-                        quals.push_str(&text);
+                        let text = clip(tag.name());
+                        quals.push_str(&format!("__attribute__((btf_type_tag(\"{text}\"))) "));
                     }
                     at = tag.ty;
                 }
@@ -68,45 +68,34 @@ impl<'a> Namer<'a> {
                     at = ty;
                 }
                 Type::Array(array) => {
-                    if is_ptr {
-                        inner = format!("({inner})");
-                    }
-                    inner = format!("{inner}[{}]", array.nelems);
+                    inner = format!("{}[{}]", grouped(inner, is_ptr), array.nelems);
                     is_ptr = false;
                     at = array.elem;
                 }
                 Type::FuncProto(proto) => {
-                    if is_ptr {
-                        inner = format!("({inner})");
-                    }
-                    inner = format!("{inner}({})", self.params(proto, depth));
+                    inner = format!("{}({})", grouped(inner, is_ptr), self.params(proto, depth));
                     is_ptr = false;
                     at = proto.ret;
                 }
                 Type::Func(func) => {
-                    if inner.is_empty() {
-                        inner = func.name().to_string();
-                    }
+                    inner = or_name(inner, func.name());
                     at = func.proto;
                 }
                 Type::Var(var) => {
-                    if inner.is_empty() {
-                        inner = var.name().to_string();
-                    }
+                    inner = or_name(inner, var.name());
                     at = var.ty;
                 }
-                Type::Void => break "void".to_string(),
-                Type::Int(t) => break t.name().to_string(),
-                Type::Float(t) => break t.name().to_string(),
-                Type::Typedef(t) => break t.name().to_string(),
-                Type::Struct(t) => break tagged("struct", t.name()),
-                Type::Union(t) => break tagged("union", t.name()),
-                Type::Enum(t) | Type::Enum64(t) => break tagged("enum", t.name()),
-                Type::Fwd(t) => {
-                    break tagged(if t.is_union { "union" } else { "struct" }, t.name());
-                }
-                Type::DataSec(t) => break t.name().to_string(),
-                Type::DeclTag(t) => break format!("decl_tag(\"{}\")", t.name()),
+                ty @ (Type::Void
+                | Type::Int(_)
+                | Type::Float(_)
+                | Type::Typedef(_)
+                | Type::Struct(_)
+                | Type::Union(_)
+                | Type::Enum(_)
+                | Type::Enum64(_)
+                | Type::Fwd(_)
+                | Type::DataSec(_)
+                | Type::DeclTag(_)) => break base_name(ty),
             }
         };
         let space = if inner.is_empty() || inner.starts_with('[') {
@@ -141,6 +130,56 @@ impl<'a> Namer<'a> {
             }
         }
         out
+    }
+}
+
+/// The longest name that is shown whole, in bytes; the kernel's own limit.
+const NAME_LEN: usize = 512;
+
+/// A name is as long as a hostile string section makes it.
+pub(crate) fn clip(name: &str) -> &str {
+    let mut end = name.len().min(NAME_LEN);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.get(..end).unwrap_or("")
+}
+
+fn grouped(inner: String, is_ptr: bool) -> String {
+    if is_ptr { format!("({inner})") } else { inner }
+}
+
+fn or_name(inner: String, name: &str) -> String {
+    if inner.is_empty() {
+        clip(name).to_string()
+    } else {
+        inner
+    }
+}
+
+/// The word or words that a declaration begins with.
+fn base_name(ty: Type<'_>) -> String {
+    let name = clip(ty.name());
+    match ty {
+        Type::Struct(_) => tagged("struct", name),
+        Type::Union(_) => tagged("union", name),
+        Type::Enum(_) | Type::Enum64(_) => tagged("enum", name),
+        Type::Fwd(fwd) => tagged(if fwd.is_union { "union" } else { "struct" }, name),
+        Type::DeclTag(_) => format!("decl_tag(\"{name}\")"),
+        Type::Void => "void".to_string(),
+        Type::Int(_)
+        | Type::Ptr(_)
+        | Type::Array(_)
+        | Type::Typedef(_)
+        | Type::Volatile(_)
+        | Type::Const(_)
+        | Type::Restrict(_)
+        | Type::Func(_)
+        | Type::FuncProto(_)
+        | Type::Var(_)
+        | Type::DataSec(_)
+        | Type::Float(_)
+        | Type::TypeTag(_) => name.to_string(),
     }
 }
 

@@ -6,8 +6,8 @@
 
 use crate::btf::Btf;
 use crate::kinds::{FuncLinkage, IntEncoding, Kind, TypeId, VarLinkage};
+use crate::seq::Seq;
 use std::fmt;
-use std::marker::PhantomData;
 
 /// One type, decoded.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ named!(
 /// An integer type.
 #[derive(Debug, Clone, Copy)]
 pub struct Int<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Size in bytes.
     pub size: u32,
     /// Signed, character, boolean.
@@ -116,7 +116,7 @@ pub struct Array {
 /// A `struct` or `union`.
 #[derive(Debug, Clone, Copy)]
 pub struct Composite<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Size in bytes.
     pub size: u32,
     /// Whether this is a union.
@@ -128,7 +128,7 @@ pub struct Composite<'a> {
 /// A member of a `struct` or `union`.
 #[derive(Debug, Clone, Copy)]
 pub struct Member<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Its type.
     pub ty: TypeId,
     /// Offset from the start of the composite, in bits.
@@ -152,7 +152,7 @@ impl Member<'_> {
 /// An enumeration, with 32-bit or 64-bit values.
 #[derive(Debug, Clone, Copy)]
 pub struct Enum<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Size in bytes.
     pub size: u32,
     /// Whether the values are signed.
@@ -164,7 +164,7 @@ pub struct Enum<'a> {
 /// One value of an enumeration.
 #[derive(Debug, Clone, Copy)]
 pub struct EnumValue<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// The value as 64 bits: sign-extended if the enumeration is signed.
     pub value: u64,
 }
@@ -172,7 +172,7 @@ pub struct EnumValue<'a> {
 /// A forward declaration.
 #[derive(Debug, Clone, Copy)]
 pub struct Fwd<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Whether a union was declared.
     pub is_union: bool,
 }
@@ -180,7 +180,7 @@ pub struct Fwd<'a> {
 /// A name for a type: typedef or type tag.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// The type that is named.
     pub ty: TypeId,
 }
@@ -188,7 +188,7 @@ pub struct Named<'a> {
 /// A function.
 #[derive(Debug, Clone, Copy)]
 pub struct Func<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Its prototype.
     pub proto: TypeId,
     /// Static, global or extern.
@@ -214,7 +214,7 @@ impl FuncProto<'_> {
 /// A parameter of a function.
 #[derive(Debug, Clone, Copy)]
 pub struct Param<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Its type.
     pub ty: TypeId,
 }
@@ -222,7 +222,7 @@ pub struct Param<'a> {
 /// A variable.
 #[derive(Debug, Clone, Copy)]
 pub struct Var<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Its type.
     pub ty: TypeId,
     /// Static, global or extern.
@@ -232,7 +232,7 @@ pub struct Var<'a> {
 /// A section of variables. Compilers leave its size and offsets for the loader to fill in.
 #[derive(Debug, Clone, Copy)]
 pub struct DataSec<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Size in bytes.
     pub size: u32,
     /// The variables in it.
@@ -253,7 +253,7 @@ pub struct VarSecInfo {
 /// A floating point type.
 #[derive(Debug, Clone, Copy)]
 pub struct Float<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// Size in bytes.
     pub size: u32,
 }
@@ -261,7 +261,7 @@ pub struct Float<'a> {
 /// An attribute of a declaration; its name is the tag's text.
 #[derive(Debug, Clone, Copy)]
 pub struct DeclTag<'a> {
-    name: Name<'a>,
+    pub(crate) name: Name<'a>,
     /// The type it belongs to.
     pub ty: TypeId,
     /// Which member or parameter of it, or `None` for the type itself.
@@ -270,312 +270,7 @@ pub struct DeclTag<'a> {
     pub is_attribute: bool,
 }
 
-/// A list of records inside the BTF, decoded one by one.
-pub struct Seq<'a, T> {
-    btf: &'a Btf,
-    at: usize,
-    len: u16,
-    stride: u8,
-    flag: bool,
-    _of: PhantomData<fn() -> T>,
-}
-
-impl<T> Clone for Seq<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Seq<'_, T> {}
-
-/// An element of a [`Seq`]. Implemented by this crate alone.
-pub trait Record<'a>: Sized + sealed::Sealed {
-    #[doc(hidden)]
-    fn decode(btf: &'a Btf, at: usize, stride: usize, flag: bool) -> Self;
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Member<'_> {}
-    impl Sealed for super::EnumValue<'_> {}
-    impl Sealed for super::Param<'_> {}
-    impl Sealed for super::VarSecInfo {}
-}
-
-impl<'a, T: Record<'a>> Seq<'a, T> {
-    fn new(btf: &'a Btf, at: usize, len: u32, stride: usize, flag: bool) -> Self {
-        Seq {
-            btf,
-            at,
-            len: len as u16,
-            stride: stride as u8,
-            flag,
-            _of: PhantomData,
-        }
-    }
-
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The element at `index`.
-    pub fn get(&self, index: usize) -> Option<T> {
-        let stride = usize::from(self.stride);
-        (index < self.len())
-            .then(|| T::decode(self.btf, self.at + index * stride, stride, self.flag))
-    }
-
-    /// The first element.
-    pub fn first(&self) -> Option<T> {
-        self.get(0)
-    }
-
-    /// The last element.
-    pub fn last(&self) -> Option<T> {
-        self.len().checked_sub(1).and_then(|i| self.get(i))
-    }
-
-    /// The elements in order.
-    pub fn iter(&self) -> SeqIter<'a, T> {
-        SeqIter {
-            seq: *self,
-            next: 0,
-            end: self.len(),
-        }
-    }
-}
-
-impl<'a, T: Record<'a> + fmt::Debug> fmt::Debug for Seq<'a, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-impl<'a, T: Record<'a>> IntoIterator for Seq<'a, T> {
-    type Item = T;
-    type IntoIter = SeqIter<'a, T>;
-
-    fn into_iter(self) -> SeqIter<'a, T> {
-        self.iter()
-    }
-}
-
-/// Iterator over a [`Seq`].
-#[derive(Clone)]
-pub struct SeqIter<'a, T> {
-    seq: Seq<'a, T>,
-    next: usize,
-    end: usize,
-}
-
-impl<'a, T: Record<'a>> Iterator for SeqIter<'a, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        if self.next >= self.end {
-            return None;
-        }
-        let item = self.seq.get(self.next);
-        self.next += 1;
-        item
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.end - self.next;
-        (left, Some(left))
-    }
-}
-
-impl<'a, T: Record<'a>> DoubleEndedIterator for SeqIter<'a, T> {
-    fn next_back(&mut self) -> Option<T> {
-        if self.next >= self.end {
-            return None;
-        }
-        self.end -= 1;
-        self.seq.get(self.end)
-    }
-}
-
-impl<'a, T: Record<'a>> ExactSizeIterator for SeqIter<'a, T> {}
-
-impl<'a> Record<'a> for Member<'a> {
-    fn decode(btf: &'a Btf, at: usize, _stride: usize, kflag: bool) -> Self {
-        let raw = btf.word(at + 8);
-        let (bit_offset, bitfield_size) = if kflag {
-            (raw & 0x00ff_ffff, (raw >> 24) as u8)
-        } else {
-            (raw, 0)
-        };
-        let (name, ty) = (
-            Name {
-                btf,
-                off: btf.word(at),
-            },
-            TypeId(btf.word(at + 4)),
-        );
-        Member {
-            name,
-            ty,
-            bit_offset,
-            bitfield_size,
-        }
-    }
-}
-
-impl<'a> Record<'a> for Param<'a> {
-    fn decode(btf: &'a Btf, at: usize, _stride: usize, _flag: bool) -> Self {
-        Param {
-            name: Name {
-                btf,
-                off: btf.word(at),
-            },
-            ty: TypeId(btf.word(at + 4)),
-        }
-    }
-}
-
-impl<'a> Record<'a> for VarSecInfo {
-    fn decode(btf: &'a Btf, at: usize, _stride: usize, _flag: bool) -> Self {
-        VarSecInfo {
-            ty: TypeId(btf.word(at)),
-            offset: btf.word(at + 4),
-            size: btf.word(at + 8),
-        }
-    }
-}
-
-impl<'a> Record<'a> for EnumValue<'a> {
-    fn decode(btf: &'a Btf, at: usize, stride: usize, signed: bool) -> Self {
-        let low = btf.word(at + 4);
-        let value = if stride == ENUM64_LEN {
-            u64::from(btf.word(at + 8)) << 32 | u64::from(low)
-        } else if signed {
-            low as i32 as i64 as u64
-        } else {
-            u64::from(low)
-        };
-        EnumValue {
-            name: Name {
-                btf,
-                off: btf.word(at),
-            },
-            value,
-        }
-    }
-}
-
-/// Bytes of a member, a section's variable and a 64-bit enumeration value.
-const MEMBER_LEN: usize = 12;
-/// Bytes of a parameter and of a 32-bit enumeration value.
-const PARAM_LEN: usize = 8;
-/// Bytes of a 64-bit enumeration value, by which it is told from a 32-bit one.
-const ENUM64_LEN: usize = 12;
-
 impl<'a> Type<'a> {
-    /// Decodes the record at byte `at`, which the parser has proven to be whole.
-    pub(crate) fn decode(btf: &'a Btf, at: usize) -> Type<'a> {
-        let name = Name {
-            btf,
-            off: btf.word(at),
-        };
-        let info = btf.word(at + 4);
-        let word = btf.word(at + 8);
-        let vlen = info & 0xffff;
-        let kflag = info >> 31 != 0;
-        let extra = at + 12;
-        let ty = TypeId(word);
-        match Kind::from_raw((info >> 24 & 0x1f) as u8).unwrap_or(Kind::Void) {
-            Kind::Void => Type::Void,
-            Kind::Int => Type::Int(Int::decode(name, word, btf.word(extra))),
-            Kind::Ptr => Type::Ptr(ty),
-            Kind::Array => Type::Array(Array {
-                elem: TypeId(btf.word(extra)),
-                index: TypeId(btf.word(extra + 4)),
-                nelems: btf.word(extra + 8),
-            }),
-            Kind::Struct => Type::Struct(Composite {
-                name,
-                size: word,
-                is_union: false,
-                members: Seq::new(btf, extra, vlen, MEMBER_LEN, kflag),
-            }),
-            Kind::Union => Type::Union(Composite {
-                name,
-                size: word,
-                is_union: true,
-                members: Seq::new(btf, extra, vlen, MEMBER_LEN, kflag),
-            }),
-            Kind::Enum => {
-                let values = Seq::new(btf, extra, vlen, PARAM_LEN, kflag);
-                Type::Enum(Enum {
-                    name,
-                    size: word,
-                    signed: kflag,
-                    values,
-                })
-            }
-            Kind::Enum64 => {
-                let values = Seq::new(btf, extra, vlen, ENUM64_LEN, kflag);
-                Type::Enum64(Enum {
-                    name,
-                    size: word,
-                    signed: kflag,
-                    values,
-                })
-            }
-            Kind::Fwd => Type::Fwd(Fwd {
-                name,
-                is_union: kflag,
-            }),
-            Kind::Typedef => Type::Typedef(Named { name, ty }),
-            Kind::Volatile => Type::Volatile(ty),
-            Kind::Const => Type::Const(ty),
-            Kind::Restrict => Type::Restrict(ty),
-            Kind::Func => {
-                let linkage = FuncLinkage::from_raw(vlen as u16);
-                Type::Func(Func {
-                    name,
-                    proto: ty,
-                    linkage,
-                })
-            }
-            Kind::FuncProto => Type::FuncProto(FuncProto {
-                ret: ty,
-                params: Seq::new(btf, extra, vlen, PARAM_LEN, kflag),
-            }),
-            Kind::Var => {
-                let linkage = VarLinkage::from_raw(btf.word(extra));
-                Type::Var(Var { name, ty, linkage })
-            }
-            Kind::DataSec => {
-                let vars = Seq::new(btf, extra, vlen, MEMBER_LEN, kflag);
-                Type::DataSec(DataSec {
-                    name,
-                    size: word,
-                    vars,
-                })
-            }
-            Kind::Float => Type::Float(Float { name, size: word }),
-            Kind::DeclTag => {
-                let raw = btf.word(extra);
-                let component = (raw != u32::MAX).then_some(raw);
-                Type::DeclTag(DeclTag {
-                    name,
-                    ty,
-                    component,
-                    is_attribute: kflag,
-                })
-            }
-            Kind::TypeTag => Type::TypeTag(Named { name, ty }),
-        }
-    }
-
     /// The kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -736,17 +431,7 @@ impl<'a> Type<'a> {
     }
 }
 
-impl<'a> Int<'a> {
-    fn decode(name: Name<'a>, size: u32, data: u32) -> Self {
-        Int {
-            name,
-            size,
-            encoding: IntEncoding((data >> 24 & 0xf) as u8),
-            offset: (data >> 16) as u8,
-            bits: data as u8,
-        }
-    }
-
+impl Int<'_> {
     /// Whether it is signed.
     pub fn is_signed(&self) -> bool {
         self.encoding.is_signed()
