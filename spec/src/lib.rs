@@ -1,0 +1,27 @@
+//! What a load request contains, and what each kernel allows it to do.
+//!
+//! The first half is inert data that the loader, the assembler and captured requests produce and that
+//! the verifier, the simulator and real kernels consume: [`ProgramSpec`], [`MapSpec`], [`ObjectSpec`].
+//! The second half is knowledge about kernels: [`Profile`] says which kernel, [`Facts`] answers what it
+//! allows, from the tables in `tables/`. A kernel number is written here and nowhere else.
+
+mod attach_type;
+mod facts;
+mod map;
+mod map_type;
+mod object;
+mod prog_type;
+mod profile;
+mod program;
+pub mod tables;
+mod version;
+
+pub use attach_type::AttachType;
+pub use facts::Facts;
+pub use map::{MapFlags, MapSpec};
+pub use map_type::MapType;
+pub use object::{ObjectSpec, Skipped};
+pub use prog_type::ProgType;
+pub use profile::{Capability, Environment, Lane, Limits, Profile};
+pub use program::{FuncInfo, LineInfo, ProgFlags, ProgramSpec, Target, Unresolved};
+pub use version::{KernelVersion, VersionError};

@@ -1,0 +1,1 @@
+//! Kernel facts, one table per file, one row per line.
