@@ -1,0 +1,36 @@
+//! One verification under way: what never changes, this path, what was learned, what is remembered.
+
+use skep_isa::InsnIdx;
+
+use crate::learned::Learned;
+use crate::prepare::Ctx;
+use crate::prune::Explored;
+use crate::report::Trace;
+use crate::state::State;
+
+/// A branch that waits to be walked.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// The state at its first instruction.
+    pub(crate) state: State,
+    /// The instruction that it branched from.
+    pub(crate) prev_idx: InsnIdx,
+    /// Where the log was when it was pushed; the log is rewound to there when it is taken up.
+    pub(crate) log_position: usize,
+}
+
+/// One verification under way. Rooms add their methods in `impl Env` blocks of their own.
+pub(crate) struct Env<'a> {
+    /// The prepared program; never changes.
+    pub(crate) ctx: &'a Ctx<'a>,
+    /// This path.
+    pub(crate) state: State,
+    /// Across paths, never undone.
+    pub(crate) learned: Learned,
+    /// Remembered states.
+    pub(crate) explored: Explored,
+    /// Branches that wait, taken up last in, first out.
+    pub(crate) pending: Vec<Pending>,
+    /// Where events go.
+    pub(crate) trace: &'a mut dyn Trace,
+}

@@ -1,0 +1,101 @@
+//! What the walk learns per instruction and per subprogram, across all paths; never undone.
+
+use skep_isa::InsnIdx;
+
+use crate::state::{MapId, Pointer};
+
+/// What is known of the map that a helper call was given, over all paths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum MapSeen {
+    /// No path has reached the call.
+    #[default]
+    None,
+    /// Always this map.
+    One(MapId),
+    /// Different maps.
+    Several,
+}
+
+/// What is known of the constant key that a helper call was given, over all paths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum KeySeen {
+    /// No path has reached the call.
+    #[default]
+    None,
+    /// Always this key.
+    One(u64),
+    /// Different keys, or an unknown one.
+    Several,
+}
+
+/// What was learned at one instruction.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct InsnLearned {
+    /// The pointer through which a load or store went.
+    pub(crate) pointer: Option<Pointer>,
+    /// The map of a helper call.
+    pub(crate) map: MapSeen,
+    /// The constant key of a helper call.
+    pub(crate) key: KeySeen,
+}
+
+/// What was learned of one subprogram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct SubprogLearned {
+    /// Deepest stack access, in bytes.
+    pub(crate) stack_depth: u32,
+    /// A global subprogram that some path calls.
+    pub(crate) called: bool,
+    /// A global subprogram that was verified on its own.
+    pub(crate) verified: bool,
+}
+
+/// Everything learned.
+#[derive(Clone, Debug)]
+pub(crate) struct Learned {
+    /// By instruction.
+    pub(crate) insns: Vec<InsnLearned>,
+    /// By subprogram.
+    pub(crate) subprogs: Vec<SubprogLearned>,
+    /// The last id given out; ids are shared by links, origins and references.
+    last_id: u32,
+    /// Instructions processed.
+    pub(crate) insns_processed: u64,
+    /// Instructions of the jump classes processed.
+    pub(crate) jumps_processed: u64,
+    /// `insns_processed` when a state was last remembered.
+    pub(crate) insns_at_last_state: u64,
+    /// `jumps_processed` when a state was last remembered.
+    pub(crate) jumps_at_last_state: u64,
+}
+
+impl Learned {
+    /// Nothing learned yet.
+    pub(crate) fn new(insns: usize, subprogs: usize) -> Learned {
+        Learned {
+            insns: vec![InsnLearned::default(); insns],
+            subprogs: vec![SubprogLearned::default(); subprogs],
+            last_id: 0,
+            insns_processed: 0,
+            jumps_processed: 0,
+            insns_at_last_state: 0,
+            jumps_at_last_state: 0,
+        }
+    }
+
+    /// A new id, never 0.
+    pub(crate) fn next_id(&mut self) -> u32 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// The last id given out.
+    pub(crate) fn last_id(&self) -> u32 {
+        self.last_id
+    }
+
+    /// What was learned at an instruction.
+    pub(crate) fn at(&mut self, idx: InsnIdx) -> &mut InsnLearned {
+        &mut self.insns[idx]
+    }
+}

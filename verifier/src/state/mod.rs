@@ -1,0 +1,196 @@
+//! The state of one path: frames with registers and stack, what is held, where it came from.
+//!
+//! Copying a state is cheap: frames are shared until one side writes. Precision marks lie beside the
+//! frames, so that marking a remembered state copies nothing.
+
+mod frame;
+mod refs;
+mod stack;
+mod value;
+
+use std::rc::Rc;
+
+use skep_isa::{InsnIdx, Reg};
+use smallvec::SmallVec;
+
+pub(crate) use frame::{Entry, Frame, ReturnRange};
+pub(crate) use refs::{LockOwner, Ref, RefKind, Refs};
+pub(crate) use stack::{ByteKind, SLOT_BYTES, Slot, Stack};
+pub(crate) use value::{
+    BtfSource, CallSite, Link, MapId, Number, Pointer, PtrFlags, Region, SockKind, Value,
+};
+
+use crate::prune::{History, StateId};
+
+/// Which numbers of a frame the verdict depends on exactly: one bit per register and stack slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Precise {
+    /// Bit `n`: register `n`.
+    pub(crate) regs: u16,
+    /// Bit `n`: the number spilled in slot `n`.
+    pub(crate) slots: u64,
+}
+
+/// The state of one path.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    frames: SmallVec<[Rc<Frame>; 2]>,
+    /// One entry per frame.
+    pub(crate) precise: SmallVec<[Precise; 2]>,
+    /// What is held.
+    pub(crate) refs: Rc<Refs>,
+    /// The instruction that the path is at.
+    pub(crate) insn_idx: InsnIdx,
+    /// The instruction at which the last remembered ancestor was made.
+    pub(crate) first_insn_idx: InsnIdx,
+    /// The instruction before the current one, `None` at the start.
+    pub(crate) last_insn_idx: Option<InsnIdx>,
+    /// The remembered state that this path continues.
+    pub(crate) parent: Option<StateId>,
+    /// Jumps since the parent was remembered.
+    pub(crate) history: History,
+    /// Paths that are still open below this state (1 while it is current).
+    pub(crate) branches: u32,
+    /// Remembered ancestors.
+    pub(crate) dfs_depth: u32,
+    /// Callback iterations on this path.
+    pub(crate) callback_unroll_depth: u32,
+    /// `may_goto` iterations on this path.
+    pub(crate) may_goto_depth: u32,
+    /// The code may sleep here.
+    pub(crate) in_sleepable: bool,
+    /// The path runs only speculatively.
+    pub(crate) speculative: bool,
+}
+
+impl State {
+    /// A path that begins at `insn_idx` with one frame.
+    pub(crate) fn new(frame: Frame, insn_idx: InsnIdx) -> State {
+        State {
+            frames: SmallVec::from_iter([Rc::new(frame)]),
+            precise: SmallVec::from_iter([Precise::default()]),
+            refs: Rc::default(),
+            insn_idx,
+            first_insn_idx: insn_idx,
+            last_insn_idx: None,
+            parent: None,
+            history: History::default(),
+            branches: 1,
+            dfs_depth: 0,
+            callback_unroll_depth: 0,
+            may_goto_depth: 0,
+            in_sleepable: false,
+            speculative: false,
+        }
+    }
+
+    /// Number of the current frame; 0 is the outermost.
+    #[inline]
+    pub(crate) fn curframe(&self) -> usize {
+        self.frames.len() - 1
+    }
+
+    /// All frames, outermost first.
+    pub(crate) fn frames(&self) -> &[Rc<Frame>] {
+        &self.frames
+    }
+
+    /// Frame `number`.
+    #[inline]
+    pub(crate) fn frame(&self, number: usize) -> &Frame {
+        &self.frames[number]
+    }
+
+    /// Frame `number`, to be changed.
+    #[inline]
+    pub(crate) fn frame_mut(&mut self, number: usize) -> &mut Frame {
+        Rc::make_mut(&mut self.frames[number])
+    }
+
+    /// The current frame.
+    #[inline]
+    pub(crate) fn cur(&self) -> &Frame {
+        &self.frames[self.frames.len() - 1]
+    }
+
+    /// The current frame, to be changed.
+    #[inline]
+    pub(crate) fn cur_mut(&mut self) -> &mut Frame {
+        let last = self.frames.len() - 1;
+        Rc::make_mut(&mut self.frames[last])
+    }
+
+    /// Enters a callee.
+    pub(crate) fn push_frame(&mut self, frame: Frame) {
+        self.frames.push(Rc::new(frame));
+        self.precise.push(Precise::default());
+    }
+
+    /// Leaves the current frame, which is returned. The outermost frame stays.
+    pub(crate) fn pop_frame(&mut self) -> Option<Rc<Frame>> {
+        if self.frames.len() < 2 {
+            return None;
+        }
+        self.precise.pop();
+        self.frames.pop()
+    }
+
+    /// A register of the current frame.
+    #[inline]
+    pub(crate) fn reg(&self, reg: Reg) -> &Value {
+        &self.cur().regs[reg.index()]
+    }
+
+    /// Writes a register of the current frame; it is no longer precise.
+    #[inline]
+    pub(crate) fn set_reg(&mut self, reg: Reg, value: Value) {
+        let last = self.frames.len() - 1;
+        self.precise[last].regs &= !(1 << reg.index());
+        Rc::make_mut(&mut self.frames[last]).regs[reg.index()] = value;
+    }
+
+    /// Copies a register of the current frame, its precision included.
+    pub(crate) fn copy_reg(&mut self, dst: Reg, src: Reg) {
+        let last = self.frames.len() - 1;
+        let bit = (self.precise[last].regs >> src.index()) & 1;
+        let value = *self.reg(src);
+        self.set_reg(dst, value);
+        self.precise[last].regs |= bit << dst.index();
+    }
+
+    /// The registers of a reference's holder, to be changed.
+    pub(crate) fn refs_mut(&mut self) -> &mut Refs {
+        Rc::make_mut(&mut self.refs)
+    }
+
+    /// Changes every register and every spilled value of every frame, outermost first, registers
+    /// before slots, as the kernel walks them (`bpf_for_each_reg_in_vstate`). The closure is told the
+    /// value only if `wants` says that it concerns it, so that untouched frames stay shared.
+    pub(crate) fn update_values(
+        &mut self,
+        mut wants: impl FnMut(&Value) -> bool,
+        mut change: impl FnMut(&mut Value),
+    ) {
+        for number in 0..self.frames.len() {
+            for reg in 0..11 {
+                if wants(&self.frames[number].regs[reg]) {
+                    change(&mut self.frame_mut(number).regs[reg]);
+                }
+            }
+            for index in 0..self.frames[number].stack.len() {
+                let slot = self.frames[number].stack.slot(index);
+                if slot.is_spilled() && wants(&slot.value) {
+                    change(&mut self.frame_mut(number).stack.slot_mut(index).value);
+                }
+            }
+        }
+    }
+
+    /// The instruction that frame `number` is at: the current one, or the call into the next frame.
+    pub(crate) fn frame_insn_idx(&self, number: usize) -> InsnIdx {
+        match self.frames.get(number + 1) {
+            Some(callee) => callee.callsite.unwrap_or(self.insn_idx),
+            None => self.insn_idx,
+        }
+    }
+}

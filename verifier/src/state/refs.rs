@@ -1,0 +1,56 @@
+//! What a path has acquired and not yet released, and the critical sections that it is in.
+//!
+//! Objects (sockets, ring buffer records, …), held locks and saved interrupt flags share one list in
+//! the order of acquisition, as states are compared in that order.
+
+use skep_isa::InsnIdx;
+
+/// What kind of thing is held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RefKind {
+    /// An object that must be released.
+    Object,
+    /// Saved interrupt flags.
+    Irq,
+    /// A spin lock; `owner` says in which object.
+    Lock { owner: LockOwner },
+    /// A resilient spin lock.
+    ResLock { owner: LockOwner, irq: bool },
+}
+
+/// The object that a lock lies in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LockOwner {
+    /// A map's value.
+    Map(super::MapId),
+    /// A structure of some BTF.
+    Btf(super::BtfSource),
+}
+
+/// One thing held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ref {
+    /// Its id, shared by the registers that depend on it.
+    pub(crate) id: u32,
+    /// The instruction that acquired it.
+    pub(crate) insn_idx: InsnIdx,
+    /// What it is.
+    pub(crate) kind: RefKind,
+}
+
+/// Everything held on a path.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Refs {
+    /// In order of acquisition.
+    pub(crate) list: Vec<Ref>,
+    /// Locks among them.
+    pub(crate) active_locks: u32,
+    /// Id and owner of the lock taken last.
+    pub(crate) active_lock: Option<(u32, LockOwner)>,
+    /// Nested sections with preemption off.
+    pub(crate) active_preempt_locks: u32,
+    /// Id of the innermost saved interrupt flags; 0 = interrupts are on.
+    pub(crate) active_irq_id: u32,
+    /// Inside an RCU read section.
+    pub(crate) active_rcu: bool,
+}

@@ -1,0 +1,106 @@
+//! The stack of one frame, byte by byte, in slots of eight.
+//!
+//! Slot 0 holds bytes -8 to -1 from the frame pointer, slot 1 bytes -16 to -9, and so on. Within a
+//! slot, bytes are counted downwards as the kernel counts `slot_type`: index `i` is the byte at
+//! offset `-(slot * 8) - i - 1`, so index 7 is the lowest address.
+
+use super::Value;
+
+/// Bytes of a slot.
+pub(crate) const SLOT_BYTES: usize = 8;
+
+/// What one byte of stack holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum ByteKind {
+    /// Never written.
+    #[default]
+    Invalid,
+    /// Part of a spilled register.
+    Spill,
+    /// Something was written.
+    Misc,
+    /// Zero.
+    Zero,
+    /// Part of a dynptr.
+    Dynptr,
+    /// Part of an iterator.
+    Iter,
+    /// Part of saved interrupt flags.
+    IrqFlag,
+}
+
+/// Eight bytes of stack and the value that was spilled there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Slot {
+    /// The bytes; index 7 is the lowest address.
+    pub(crate) bytes: [ByteKind; SLOT_BYTES],
+    /// The spilled value; [`Value::Uninit`] where none is.
+    pub(crate) value: Value,
+}
+
+impl Slot {
+    /// A slot that was never written.
+    pub(crate) const EMPTY: Slot =
+        Slot { bytes: [ByteKind::Invalid; SLOT_BYTES], value: Value::Uninit };
+
+    /// Whether a register is spilled here, wholly or in part (the kernel's `is_spilled_reg`).
+    pub(crate) fn is_spilled(&self) -> bool {
+        self.bytes[SLOT_BYTES - 1] == ByteKind::Spill
+    }
+
+    /// Whether a number is spilled here, wholly or in part.
+    pub(crate) fn is_spilled_scalar(&self) -> bool {
+        self.is_spilled() && matches!(self.value, Value::Scalar(_))
+    }
+
+    /// Whether all eight bytes are a spilled number (the kernel's `is_spilled_scalar_reg64`).
+    pub(crate) fn is_spilled_scalar64(&self) -> bool {
+        self.bytes[0] == ByteKind::Spill && matches!(self.value, Value::Scalar(_))
+    }
+}
+
+/// The slots that a frame has touched so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stack {
+    slots: Vec<Slot>,
+}
+
+impl Stack {
+    /// Slots that were touched: those below are [`Slot::EMPTY`].
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Bytes that were touched.
+    pub(crate) fn allocated(&self) -> usize {
+        self.slots.len() * SLOT_BYTES
+    }
+
+    /// Slot `index`; empty where nothing was touched.
+    pub(crate) fn slot(&self, index: usize) -> &Slot {
+        self.slots.get(index).unwrap_or(&Slot::EMPTY)
+    }
+
+    /// Slot `index` to be changed, growing the stack to it.
+    pub(crate) fn slot_mut(&mut self, index: usize) -> &mut Slot {
+        self.grow(index + 1);
+        &mut self.slots[index]
+    }
+
+    /// Makes at least `slots` slots exist.
+    pub(crate) fn grow(&mut self, slots: usize) {
+        if self.slots.len() < slots {
+            self.slots.resize(slots, Slot::EMPTY);
+        }
+    }
+
+    /// The touched slots, nearest to the frame pointer first.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The touched slots, to be changed.
+    pub(crate) fn slots_mut(&mut self) -> &mut [Slot] {
+        &mut self.slots
+    }
+}

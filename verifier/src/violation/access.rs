@@ -1,0 +1,5 @@
+//! Memory accesses that are not allowed.
+
+/// Memory accesses that are not allowed.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AccessViolation {}
