@@ -134,11 +134,16 @@ impl Scalar {
         self
     }
 
-    /// `self + delta` as linked registers get it: both halves, not synchronised
+    /// `self + delta` as a register gets it that is linked to `self`, which a condition has just
+    /// refined; `zero_extend` if either of the two went through a 32-bit addition
     /// (`sync_linked_regs`).
     #[inline]
-    pub fn linked(mut self, delta: i64) -> Scalar {
+    pub fn linked(mut self, delta: i64, zero_extend: bool) -> Scalar {
         self.add(&Scalar::constant(delta as u64));
+        if zero_extend {
+            self.zero_high_half();
+        }
+        self.sync();
         self
     }
 
@@ -340,15 +345,10 @@ impl Scalar {
         let low = self.narrow;
         let wide = &mut self.wide;
         wide.forget_signed();
-        // The first half of a sign extension by shifts: non-negative bounds of the low half
-        // survive.
+        // The first half of a sign extension by shifts: the low half's signed bounds move up.
         if shift == 32 {
-            if low.smax >= 0 {
-                wide.smax = i64::from(low.smax) << 32;
-            }
-            if low.smin >= 0 {
-                wide.smin = i64::from(low.smin) << 32;
-            }
+            wide.smin = i64::from(low.smin) << 32;
+            wide.smax = i64::from(low.smax) << 32;
         }
         if wide.umax > 1 << (63 - shift) {
             wide.forget_unsigned();
