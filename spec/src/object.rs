@@ -22,6 +22,8 @@ pub struct ObjectSpec {
     pub name: String,
     /// Licence.
     pub license: String,
+    /// `KERNEL_VERSION` that the object was built for (its `version` section), or 0.
+    pub kernel_version: u32,
     /// Programs in the order of their sections and offsets.
     pub programs: Vec<ProgramSpec>,
     /// Maps in the order in which they are created.

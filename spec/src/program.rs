@@ -121,6 +121,10 @@ pub struct ProgramSpec {
     pub func_info: Vec<FuncInfo>,
     /// Source lines, ascending by offset.
     pub line_info: Vec<LineInfo>,
+    /// What its section names behind the `/`: a function, tracepoint, hook or symbol; else empty.
+    pub attach_to: String,
+    /// Whether loaders load it unasked; `SEC("?…")` says no.
+    pub autoload: bool,
     /// BTF id of the kernel function or type that it attaches to, or 0.
     pub attach_btf_id: u32,
     /// The BPF program that it attaches to, if it does.
@@ -144,6 +148,8 @@ impl ProgramSpec {
             btf: None,
             func_info: Vec::new(),
             line_info: Vec::new(),
+            attach_to: String::new(),
+            autoload: true,
             attach_btf_id: 0,
             target: None,
             unresolved: Vec::new(),
