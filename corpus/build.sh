@@ -1,0 +1,23 @@
+#!/bin/sh
+# Rebuilds objects/*.o from programs/*.c. Optional: the objects are kept with the sources.
+#
+# Needs clang-19 and llvm-strip-19 (other versions make other code, hence other verdicts: CLANG and
+# LLVM_STRIP name them), and the kernel's user headers (linux-libc-dev). The same tools give the same
+# bytes every time and everywhere: paths are relative, DWARF is stripped, BTF and line info stay.
+set -eu
+cd "$(dirname "$0")"
+clang=${CLANG:-clang-19}
+strip=${LLVM_STRIP:-llvm-strip-19}
+for tool in "$clang" "$strip"; do
+    command -v "$tool" >/dev/null || { echo "build.sh: needs $tool" >&2; exit 2; }
+done
+# <linux/types.h> wants the machine's asm/ headers, which Debian keeps in a folder per machine.
+multiarch=/usr/include/$(uname -m)-linux-gnu
+mkdir -p objects
+for source in programs/*.c; do
+    object=objects/$(basename "$source" .c).o
+    "$clang" -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Werror -Wno-missing-declarations \
+        -fdebug-prefix-map="$PWD=" \
+        -idirafter "$multiarch" -c "$source" -o "$object"
+    "$strip" -g "$object"
+done
