@@ -2,7 +2,7 @@
 
 use crate::insn::{CallTarget, Imm64, Insn, Operand};
 use crate::raw::{RawInsn, class, mode, opcode, pseudo};
-use crate::{AluOp, AtomicOp, EndianOp, JmpOp, Width};
+use crate::{AluOp, AtomicOp, EndianOp, JmpOp, Reg, Size, Width};
 
 /// The slot of an instruction, and the second one for a 64-bit immediate load.
 /// [`Insn::Imm64Hi`] alone encodes as an empty slot: its immediate belongs to the load before it.
@@ -112,19 +112,7 @@ fn encode_memory(insn: &Insn) -> RawInsn {
             base,
             off,
             src,
-        } => match src {
-            Operand::Reg(src) => {
-                let code = class::STX | mode::MEM | size.code();
-                RawInsn::new(code, base.number(), src.number(), off, 0)
-            }
-            Operand::Imm(imm) => RawInsn::new(
-                class::ST | mode::MEM | size.code(),
-                base.number(),
-                0,
-                off,
-                imm,
-            ),
-        },
+        } => encode_store(size, base, off, src),
         Insn::Atomic {
             op,
             fetch,
@@ -133,21 +121,13 @@ fn encode_memory(insn: &Insn) -> RawInsn {
             off,
             src,
         } => {
-            let imm = match op {
-                AtomicOp::Add => 0x00,
-                AtomicOp::Or => 0x40,
-                AtomicOp::And => 0x50,
-                AtomicOp::Xor => 0xa0,
-                AtomicOp::Xchg => 0xe0,
-                AtomicOp::Cmpxchg => 0xf0,
-            };
             let code = class::STX | mode::ATOMIC | size.code();
             RawInsn::new(
                 code,
                 base.number(),
                 src.number(),
                 off,
-                imm | i32::from(fetch),
+                atomic_imm(op) | i32::from(fetch),
             )
         }
         Insn::LoadAcquire {
@@ -185,6 +165,33 @@ fn encode_memory(insn: &Insn) -> RawInsn {
         | Insn::Call(_)
         | Insn::CallReg(_)
         | Insn::Exit => RawInsn::default(),
+    }
+}
+
+fn encode_store(size: Size, base: Reg, off: i16, src: Operand) -> RawInsn {
+    match src {
+        Operand::Reg(src) => {
+            let code = class::STX | mode::MEM | size.code();
+            RawInsn::new(code, base.number(), src.number(), off, 0)
+        }
+        Operand::Imm(imm) => RawInsn::new(
+            class::ST | mode::MEM | size.code(),
+            base.number(),
+            0,
+            off,
+            imm,
+        ),
+    }
+}
+
+fn atomic_imm(op: AtomicOp) -> i32 {
+    match op {
+        AtomicOp::Add => 0x00,
+        AtomicOp::Or => 0x40,
+        AtomicOp::And => 0x50,
+        AtomicOp::Xor => 0xa0,
+        AtomicOp::Xchg => 0xe0,
+        AtomicOp::Cmpxchg => 0xf0,
     }
 }
 

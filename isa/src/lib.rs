@@ -12,6 +12,9 @@ mod insn;
 mod op;
 mod raw;
 mod reg;
+mod text;
+mod text_clang;
+mod text_kernel;
 
 pub use decode::{FormError, decode, decode_all};
 pub use encode::encode;
@@ -19,3 +22,4 @@ pub use insn::{CallTarget, Imm64, Insn, Operand};
 pub use op::{AluOp, AtomicOp, EndianOp, JmpOp, Size, Width};
 pub use raw::{InsnIdx, RawInsn, class, mode, opcode, pseudo};
 pub use reg::Reg;
+pub use text::{ClangText, KernelText, Names, NoNames, clang_text, kernel_text};
