@@ -1,0 +1,115 @@
+//! Linux: the call itself, descriptors, and the mapping that an arena needs.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::Cmd;
+use crate::Errno;
+
+/// A descriptor of a program, map or BTF; closed when dropped.
+#[derive(Debug)]
+pub(crate) struct Fd(OwnedFd);
+
+impl Fd {
+    /// Takes over a descriptor.
+    ///
+    /// # Safety
+    /// It must be open and owned by nobody else.
+    pub(super) unsafe fn new(fd: i32) -> Fd {
+        // SAFETY: the caller's promise.
+        Fd(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// Its number, as attributes hold it.
+    pub(crate) fn number(&self) -> u32 {
+        self.0.as_raw_fd().cast_unsigned()
+    }
+}
+
+fn last_errno() -> Errno {
+    Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
+}
+
+/// Calls `bpf(2)`.
+///
+/// # Safety
+/// `attr` must be the command's part of the union without padding, and every address in it must be
+/// null or point to memory that is valid, for the length that the attribute or the descriptor
+/// implies, for what the command does with it.
+pub(super) unsafe fn bpf<T>(cmd: Cmd, attr: &mut T) -> Result<i32, Errno> {
+    // SAFETY: `attr` is valid for reads and writes of its size; what it points to is the caller's promise.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            cmd as libc::c_long,
+            std::ptr::from_mut(attr),
+            size_of::<T>() as libc::c_long,
+        )
+    };
+    if answer < 0 {
+        Err(last_errno())
+    } else {
+        i32::try_from(answer).map_err(|_| Errno::RANGE)
+    }
+}
+
+/// Memory shared with a map; unmapped when dropped.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    addr: usize,
+    len: usize,
+}
+
+impl Mapping {
+    /// Maps `len` bytes of a map at `addr` (0: anywhere), never over something else.
+    pub(crate) fn new(fd: &Fd, addr: u64, len: usize) -> Result<Mapping, Errno> {
+        let at = usize::try_from(addr).map_err(|_| Errno::RANGE)?;
+        let fixed = if at == 0 {
+            0
+        } else {
+            libc::MAP_FIXED_NOREPLACE
+        };
+        // SAFETY: with no address or MAP_FIXED_NOREPLACE no existing mapping is touched, and nothing in
+        // this process holds references into the new one.
+        let got = unsafe {
+            libc::mmap(
+                std::ptr::without_provenance_mut(at),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | fixed,
+                fd.0.as_raw_fd(),
+                0,
+            )
+        };
+        if got == libc::MAP_FAILED {
+            return Err(last_errno());
+        }
+        Ok(Mapping {
+            addr: got.addr(),
+            len,
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: exactly the range that `new` mapped, which nobody has references into.
+        unsafe { libc::munmap(std::ptr::without_provenance_mut(self.addr), self.len) };
+    }
+}
+
+/// Lifts the limit on locked memory, which kernels before 5.11 charge maps and programs to.
+pub(crate) fn raise_memlock() {
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the struct is valid for the call. A refusal changes nothing.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+}
+
+/// Bytes of a page.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: the call takes a number and returns one.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096).max(1)
+}

@@ -1,0 +1,42 @@
+//! Systems without `bpf(2)`: every call answers `ENOSYS`.
+
+use super::Cmd;
+use crate::Errno;
+
+/// A descriptor; here no call ever gives one.
+#[derive(Debug)]
+pub(crate) struct Fd(());
+
+impl Fd {
+    /// # Safety
+    /// Always safe: nothing is owned.
+    pub(super) unsafe fn new(_: i32) -> Fd {
+        Fd(())
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        u32::MAX
+    }
+}
+
+/// # Safety
+/// Always safe: it does nothing.
+pub(super) unsafe fn bpf<T>(_: Cmd, _: &mut T) -> Result<i32, Errno> {
+    Err(Errno::NOSYS)
+}
+
+/// Memory shared with a map; here no call ever gives any.
+#[derive(Debug)]
+pub(crate) struct Mapping(());
+
+impl Mapping {
+    pub(crate) fn new(_: &Fd, _: u64, _: usize) -> Result<Mapping, Errno> {
+        Err(Errno::NOSYS)
+    }
+}
+
+pub(crate) fn raise_memlock() {}
+
+pub(crate) fn page_size() -> usize {
+    4096
+}
