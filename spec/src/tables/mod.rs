@@ -1,1 +1,16 @@
 //! Kernel facts, one table per file, one row per line.
+//!
+//! The tables hold what Linux 6.18 allows; [`crate::Facts`] answers from them for one profile.
+
+pub mod args;
+pub mod attach;
+pub mod ctx;
+pub mod helper;
+pub mod helpers;
+pub mod hook;
+pub mod sets;
+
+pub use args::{Arg, ArgType, Mods, Ret, RetType};
+pub use ctx::{Access, CtxAccess, CtxTable, CtxValue, Field, Sizes};
+pub use helper::{Condition, HelperFlags, HelperProto};
+pub use hook::{Hook, When};
