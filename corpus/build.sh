@@ -1,5 +1,5 @@
 #!/bin/sh
-# Rebuilds objects/*.o from programs/*.c. Optional: the objects are kept with the sources.
+# Rebuilds objects/*.o from programs/*.c and programs/*.bpf.s. Optional: the objects are kept with them.
 #
 # Needs clang-19 and llvm-strip-19 (other versions make other code, hence other verdicts: CLANG and
 # LLVM_STRIP name them), and the kernel's user headers (linux-libc-dev). The same tools give the same
@@ -17,7 +17,11 @@ mkdir -p objects
 for source in programs/*.c; do
     object=objects/$(basename "$source" .c).o
     "$clang" -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Werror -Wno-missing-declarations \
-        -fdebug-prefix-map="$PWD=" \
-        -idirafter "$multiarch" -c "$source" -o "$object"
+        -fdebug-prefix-map="$PWD=" -idirafter "$multiarch" -c "$source" -o "$object"
     "$strip" -g "$object"
+done
+# Assembly has no types, so these objects have no BTF.
+for source in programs/*.bpf.s; do
+    "$clang" -target bpf -mcpu=v4 -x assembler -c "$source" \
+        -o "objects/$(basename "$source" .bpf.s).o"
 done

@@ -1,4 +1,7 @@
-/* Counts a control group's outgoing bytes by protocol. These programs read packets, never write them. */
+/*
+ * Counts a control group's outgoing bytes by protocol. These programs read packets, never write
+ * them.
+ */
 #include "skep.h"
 
 struct {

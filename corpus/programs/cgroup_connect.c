@@ -1,4 +1,7 @@
-/* Sends connections to one port to another. Which context fields exist depends on the attach point. */
+/*
+ * Sends connections to one port to another. Which context fields exist depends on the attach
+ * point.
+ */
 #include "skep.h"
 
 SEC("cgroup/connect4")

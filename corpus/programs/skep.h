@@ -2,7 +2,7 @@
  * What the corpus programs share: section and map notation, helpers by number, contexts that
  * <linux/bpf.h> does not define, packet headers.
  *
- * Nothing here needs a kernel's BTF: programs built with it load on any kernel that has their helpers.
+ * Nothing here needs a kernel's BTF: such programs load on any kernel that has their helpers.
  * Maps are described to the loader by BTF alone: __uint() puts a number in an array's length,
  * __type() a type behind a pointer, __array() the members of a map of maps or of programs.
  */

@@ -1,4 +1,7 @@
-/* Returns a configured length or the packet's own. One load instruction serves one kind of pointer. */
+/*
+ * Returns a configured length or the packet's own. One load instruction serves one kind of
+ * pointer.
+ */
 #include "skep.h"
 
 struct {

@@ -1,4 +1,7 @@
-/* Passes UDP to a range of ports, reading whole headers to the stack. Packets begin at the IP header. */
+/*
+ * Passes UDP to a range of ports, reading whole headers to the stack. Packets begin at the IP
+ * header.
+ */
 #include "skep.h"
 
 SEC("socket")

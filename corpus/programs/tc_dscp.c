@@ -1,4 +1,7 @@
-/* Marks DNS answers by DSCP, repairing the header checksum. Helpers that write a packet may move it. */
+/*
+ * Marks DNS answers by DSCP, repairing the header checksum. Helpers that write a packet may move
+ * it.
+ */
 #include "skep.h"
 
 #define TOS_OFFSET (sizeof(struct eth) + offsetof(struct ipv4, tos))

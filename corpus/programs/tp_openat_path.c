@@ -1,4 +1,7 @@
-/* Sends the path of every opened file through the perf buffer. User memory is read by helper only. */
+/*
+ * Sends the path of every opened file through the perf buffer. User memory is read by helper
+ * only.
+ */
 #include "skep.h"
 
 struct opened {

@@ -1,4 +1,7 @@
-/* Lets only the networks of a prefix table in. The key has a prefix length in front of the address. */
+/*
+ * Lets only the networks of a prefix table in. The key has a prefix length in front of the
+ * address.
+ */
 #include "skep.h"
 
 struct network {

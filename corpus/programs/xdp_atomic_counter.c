@@ -1,4 +1,7 @@
-/* Numbers packets by an atomic fetch-and-add on a global counter. Atomics reach maps and the stack only. */
+/*
+ * Numbers packets by an atomic fetch-and-add on a global counter. Atomics reach maps and the
+ * stack only.
+ */
 #include "skep.h"
 
 u64 next_number;

@@ -1,4 +1,7 @@
-/* Looks a class up in a global table by a byte of the packet. The index must stay below the length. */
+/*
+ * Looks a class up in a global table by a byte of the packet. The index must stay below the
+ * length.
+ */
 #include "skep.h"
 
 #define CLASSES 10

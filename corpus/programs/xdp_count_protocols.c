@@ -1,4 +1,7 @@
-/* Counts packets by Ethernet type class in an array map. A lookup may fail: its result must be tested. */
+/*
+ * Counts packets by Ethernet type class in an array map. A lookup may fail: its result must be
+ * tested.
+ */
 #include "skep.h"
 
 struct {

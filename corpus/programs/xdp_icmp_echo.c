@@ -1,4 +1,7 @@
-/* Answers pings: turns a request round in place, its checksum computed anew over its first bytes. */
+/*
+ * Answers pings: turns a request round in place, its checksum computed anew over its first
+ * bytes.
+ */
 #include "skep.h"
 
 struct ping {

@@ -1,4 +1,7 @@
-/* Walks the extension headers of IPv6 packets: a loop over a pointer that moves by what it reads. */
+/*
+ * Walks the extension headers of IPv6 packets: a loop over a pointer that moves by what it
+ * reads.
+ */
 #include "skep.h"
 
 struct extension {

@@ -1,4 +1,7 @@
-/* Finds the ports behind an IPv4 header of any length: a variable offset, bounded by its four bits. */
+/*
+ * Finds the ports behind an IPv4 header of any length: a variable offset, bounded by its four
+ * bits.
+ */
 #include "skep.h"
 
 INLINE bool is_dns(struct ports *ports)

@@ -1,4 +1,7 @@
-/* Packets and bytes per CPU, by the parity of the first byte. A map value ends where its type ends. */
+/*
+ * Packets and bytes per CPU, by the parity of the first byte. A map value ends where its type
+ * ends.
+ */
 #include "skep.h"
 
 struct totals {

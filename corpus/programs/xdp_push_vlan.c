@@ -1,4 +1,7 @@
-/* Puts a VLAN tag in front of every untagged packet. Moving the head forgets all packet pointers. */
+/*
+ * Puts a VLAN tag in front of every untagged packet. Moving the head forgets all packet
+ * pointers.
+ */
 #include "skep.h"
 
 struct tagged {

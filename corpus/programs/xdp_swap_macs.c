@@ -1,4 +1,7 @@
-/* Sends every unicast packet back where it came from. Packets may be written, most context fields not. */
+/*
+ * Sends every unicast packet back where it came from. Packets may be written, most context
+ * fields not.
+ */
 #include "skep.h"
 
 INLINE int swap_macs(struct xdp_md *ctx)

@@ -7,7 +7,7 @@ INLINE int decrement(struct ipv4 *ip)
 
     if (ip->ttl <= 1)
         return XDP_DROP;
-    /* The TTL is the high byte of its 16-bit word: one less there is 0x0100 more in the checksum. */
+    /* The TTL is its 16-bit word's high byte: one less there, 0x0100 more in the checksum. */
     sum = ip->checksum + BE16(0x0100);
     ip->checksum = (u16)(sum + (sum >> 16));
     ip->ttl--;
@@ -28,7 +28,10 @@ int decrement_ttl(struct xdp_md *ctx)
     return decrement(ip);
 }
 
-/* Mistake: the comparison is the wrong way round, so the short packets are the ones that get read. */
+/*
+ * Mistake: the comparison is the wrong way round, so the short packets are the ones that get
+ * read.
+ */
 SEC("xdp")
 int decrement_ttl_inverted_check(struct xdp_md *ctx)
 {

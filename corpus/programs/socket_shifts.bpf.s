@@ -1,0 +1,34 @@
+# Shifts by register count modulo the width; known and unknown bits go through all three of them.
+    .section socket, "ax", @progbits
+
+    .globl shifts
+    .type shifts, @function
+shifts:
+    r1 = *(u32 *)(r1 + 0)
+    r0 = -2
+    r0 >>= r1
+    r2 = -2
+    r2 s>>= r1
+    r0 ^= r2
+    w3 = 1
+    w3 <<= w1
+    r0 += r3
+    w4 = -16
+    w4 s>>= 2
+    r0 ^= r4
+    r0 s>>= 63
+    r0 &= 7
+    exit
+    .size shifts, . - shifts
+
+# Mistake: an immediate count as large as the width.
+    .globl shift_by_width
+    .type shift_by_width, @function
+shift_by_width:
+    r0 = 1
+    r0 <<= 64
+    exit
+    .size shift_by_width, . - shift_by_width
+
+    .section license, "aw", @progbits
+    .asciz "Dual MIT/GPL"

@@ -1,0 +1,21 @@
+//! Evidence: load requests and programs with the verdicts of real kernels, and what reads them.
+//!
+//! [`RequestReader`] streams captured `BPF_PROG_LOAD` requests (one JSON object a line) as
+//! [`ProgramSpec`](skep_spec::ProgramSpec)s, with their types from a [`BtfStore`]. [`recorded`] reads
+//! the tables of verdicts beside them, [`verdicts`] the project's own recorded verdicts and known
+//! gaps. Files may be compressed with xz or zstd; both decoders are pure Rust. Every size in a file
+//! is bounded, and an error names the file, the line and the key.
+
+mod btf_store;
+mod fields;
+mod lines;
+mod open;
+pub mod recorded;
+mod request;
+mod table;
+mod tar;
+pub mod verdicts;
+
+pub use btf_store::{BtfStore, BtfStoreError, read_btf};
+pub use open::{MAX_FILE, open, read_maybe_compressed};
+pub use request::{Recorded, RecordedTarget, Request, RequestError, RequestReader};
