@@ -6,7 +6,7 @@
 
 use crate::bytes::{Endian, check_header, section};
 use crate::error::{Error, ErrorKind};
-use crate::index::{NameIndex, TagIndex};
+use crate::index::{FlavorIndex, NameIndex, TagIndex};
 use crate::kinds::{Kind, TypeId};
 use crate::types::Type;
 use std::ops::Range;
@@ -26,6 +26,7 @@ pub struct Btf {
     string_start: u32,
     pub(crate) names: OnceLock<NameIndex>,
     pub(crate) tags: OnceLock<TagIndex>,
+    pub(crate) flavors: OnceLock<FlavorIndex>,
 }
 
 /// The header without later versions' additions.
@@ -69,6 +70,7 @@ impl Btf {
             base,
             names: OnceLock::new(),
             tags: OnceLock::new(),
+            flavors: OnceLock::new(),
         };
         btf.index(&types)?;
         btf.validate()?;

@@ -19,6 +19,8 @@ pub struct BtfBuilder {
     offsets: Vec<usize>,
     strings: Vec<u8>,
     known: FxHashMap<Vec<u8>, u32>,
+    /// Whether `known` holds all of `strings`; a copy of a large BTF rarely needs it.
+    indexed: bool,
     /// First own id and string offset (not 1 and 0 for split BTF).
     start: u32,
     string_start: u32,
@@ -44,6 +46,7 @@ impl BtfBuilder {
             offsets: Vec::new(),
             strings: vec![0],
             known: FxHashMap::default(),
+            indexed: true,
             start: 1,
             string_start: 0,
         }
@@ -81,6 +84,7 @@ impl BtfBuilder {
                 .collect(),
             strings: btf.string_bytes().to_vec(),
             known: FxHashMap::default(),
+            indexed: false,
             start: btf.start(),
             string_start: btf.end_of_base_strings(),
         }
@@ -97,6 +101,7 @@ impl BtfBuilder {
         if bytes.is_empty() {
             return 0;
         }
+        self.index_strings();
         if let Some(off) = self.known.get(bytes) {
             return *off;
         }
@@ -105,6 +110,18 @@ impl BtfBuilder {
         self.strings.push(0);
         self.known.insert(bytes.to_vec(), off);
         off
+    }
+
+    fn index_strings(&mut self) {
+        if self.indexed {
+            return;
+        }
+        self.indexed = true;
+        let mut off = self.string_start;
+        for text in self.strings.split(|b| *b == 0) {
+            self.known.entry(text.to_vec()).or_insert(off);
+            off += text.len() as u32 + 1;
+        }
     }
 
     fn put(&mut self, word: u32) {
@@ -336,6 +353,19 @@ impl BtfBuilder {
             return false;
         };
         self.set(at + 8, proto.0);
+        true
+    }
+
+    /// Names a parameter of a function prototype; `false` if there is no such parameter.
+    pub fn set_param_name(&mut self, id: TypeId, index: usize, name: &str) -> bool {
+        let Some((at, info)) = self.own(id, Kind::FuncProto) else {
+            return false;
+        };
+        if index >= (info & 0xffff) as usize {
+            return false;
+        }
+        let name = self.string(name);
+        self.set(at + 12 + 8 * index, name);
         true
     }
 

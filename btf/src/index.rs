@@ -1,8 +1,10 @@
-//! Lazy indexes: types by kind and name, declaration tags by the type they belong to.
+//! Lazy indexes: types by kind and name, declaration tags by the type they belong to, flavours of
+//! a type by their common name.
 //!
-//! Both are built on first use and shared by all threads.
+//! They are built on first use and shared by all threads.
 
 use crate::btf::Btf;
+use crate::core::essential_name;
 use crate::kinds::{Kind, TypeId};
 use crate::types::{DeclTag, Type};
 use rustc_hash::FxHasher;
@@ -71,7 +73,41 @@ impl TagIndex {
     }
 }
 
+/// The types whose name has a flavour (`name___flavour`), by the name without it, sorted.
+pub(crate) struct FlavorIndex {
+    rows: Vec<(Box<str>, TypeId)>,
+}
+
+impl FlavorIndex {
+    fn build(btf: &Btf) -> FlavorIndex {
+        let mut rows = Vec::new();
+        for (id, ty) in btf.types() {
+            let name = ty.name();
+            let essential = essential_name(name);
+            if essential.len() != name.len() {
+                rows.push((essential.into(), id));
+            }
+        }
+        rows.sort_unstable();
+        FlavorIndex { rows }
+    }
+}
+
 impl Btf {
+    /// The types of its own (not the base's) whose name without flavour is this one, by id.
+    pub(crate) fn same_essence(&self, essential: &str) -> Vec<TypeId> {
+        let index = self.flavors.get_or_init(|| FlavorIndex::build(self));
+        let from = index.rows.partition_point(|row| &*row.0 < essential);
+        let flavored = index.rows.get(from..).unwrap_or(&[]).iter();
+        let mut ids: Vec<_> = flavored
+            .take_while(|r| &*r.0 == essential)
+            .map(|r| r.1)
+            .collect();
+        ids.extend(self.own_named(essential));
+        ids.sort_unstable();
+        ids
+    }
+
     /// The first type of this kind and name, the base's before its own.
     pub fn find_by_name(&self, kind: Kind, name: &str) -> Option<TypeId> {
         self.find_all(kind, name).next()

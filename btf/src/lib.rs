@@ -19,6 +19,7 @@
 mod btf;
 mod build;
 mod bytes;
+mod core;
 mod decode;
 mod draw;
 mod error;
@@ -30,6 +31,9 @@ mod text;
 mod types;
 mod walk;
 
+pub use crate::core::{
+    CoreError, CoreResolver, CoreValue, Usage, essential_name, types_are_compatible, types_match,
+};
 pub use btf::Btf;
 pub use build::BtfBuilder;
 pub use bytes::Endian;
