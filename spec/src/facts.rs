@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use skep_btf::Btf;
 
-use crate::tables::{Access, CtxAccess, HelperProto, Hook, ctx, helpers, sets};
-use crate::{Capability, Environment, Lane, Limits, Profile};
+use crate::tables::{
+    Access, CtxAccess, HelperProto, Hook, ProgTypeFacts, ctx, helpers, prog_types, sets,
+};
+use crate::{Capability, Environment, Lane, Limits, Profile, ProgType};
 
 /// The tables as they are for one kernel. Made once per profile and shared by all verifications.
 #[derive(Clone, Debug)]
@@ -67,5 +69,10 @@ impl Facts {
     /// What becomes of an access to a program's context.
     pub fn ctx_access(&self, hook: &Hook<'_>, access: &Access) -> CtxAccess {
         ctx::access(hook, access)
+    }
+
+    /// What holds for all programs of a type; `None` for the unspecified type.
+    pub fn prog_type(&self, ty: ProgType) -> Option<&'static ProgTypeFacts> {
+        prog_types::of(ty)
     }
 }

@@ -8,9 +8,11 @@ pub mod ctx;
 pub mod helper;
 pub mod helpers;
 pub mod hook;
+pub mod prog_types;
 pub mod sets;
 
 pub use args::{Arg, ArgType, Mods, Ret, RetType};
 pub use ctx::{Access, CtxAccess, CtxTable, CtxValue, Field, Sizes};
 pub use helper::{Condition, HelperFlags, HelperProto};
 pub use hook::{Hook, When};
+pub use prog_types::{AttachRule, PacketAccess, PrivateStack, ProgTypeFacts, Returns, Sleep};
