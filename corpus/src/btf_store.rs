@@ -23,7 +23,10 @@ pub struct BtfStore {
 enum Source {
     None,
     Folder(PathBuf),
-    Archive { bytes: Vec<u8>, files: FxHashMap<String, Range<usize>> },
+    Archive {
+        bytes: Vec<u8>,
+        files: FxHashMap<String, Range<usize>>,
+    },
 }
 
 /// Why some BTF cannot be had.
@@ -72,7 +75,10 @@ impl std::error::Error for BtfStoreError {
 /// # Errors
 /// When it cannot be read or is no BTF.
 pub fn read_btf(path: &Path) -> Result<Btf, BtfStoreError> {
-    let io = |error| BtfStoreError::Io { path: path.to_owned(), error };
+    let io = |error| BtfStoreError::Io {
+        path: path.to_owned(),
+        error,
+    };
     let bytes = read_maybe_compressed(path).map_err(io)?;
     Btf::parse(bytes).map_err(|e| BtfStoreError::Btf(path.display().to_string(), e))
 }
@@ -80,7 +86,10 @@ pub fn read_btf(path: &Path) -> Result<Btf, BtfStoreError> {
 impl BtfStore {
     /// A store that has none: for requests of programs without BTF.
     pub fn empty() -> BtfStore {
-        BtfStore { source: Source::None, cache: Mutex::default() }
+        BtfStore {
+            source: Source::None,
+            cache: Mutex::default(),
+        }
     }
 
     /// A folder, or a tar archive (`.tar`, `.tar.xz`, `.tar.zst`).
@@ -88,7 +97,10 @@ impl BtfStore {
     /// # Errors
     /// When it cannot be read or the archive is damaged.
     pub fn open(path: &Path) -> Result<BtfStore, BtfStoreError> {
-        let io = |error| BtfStoreError::Io { path: path.to_owned(), error };
+        let io = |error| BtfStoreError::Io {
+            path: path.to_owned(),
+            error,
+        };
         let source = if std::fs::metadata(path).map_err(io)?.is_dir() {
             Source::Folder(path.to_owned())
         } else {
@@ -100,7 +112,10 @@ impl BtfStore {
                 .collect();
             Source::Archive { bytes, files }
         };
-        Ok(BtfStore { source, cache: Mutex::default() })
+        Ok(BtfStore {
+            source,
+            cache: Mutex::default(),
+        })
     }
 
     /// The BTF of that name, the same `Arc` each time.
@@ -128,7 +143,11 @@ impl BtfStore {
                     return Err(unknown());
                 }
                 let path = folder.join(format!("{name}.btf"));
-                if path.exists() { read_btf(&path) } else { Err(unknown()) }
+                if path.exists() {
+                    read_btf(&path)
+                } else {
+                    Err(unknown())
+                }
             }
             Source::Archive { bytes, files } => {
                 let range = files.get(name).ok_or_else(unknown)?;
@@ -155,7 +174,10 @@ mod tests {
             cache: Mutex::default(),
         };
         for name in ["", "..", "../x", "a/b", ".hidden", "a\0b", "absent"] {
-            assert!(matches!(store.get(name), Err(BtfStoreError::Unknown(_))), "{name:?}");
+            assert!(
+                matches!(store.get(name), Err(BtfStoreError::Unknown(_))),
+                "{name:?}"
+            );
         }
     }
 
@@ -169,9 +191,15 @@ mod tests {
         let store = BtfStore::open(&path);
         std::fs::remove_file(&path).unwrap();
         let store = store.unwrap();
-        assert!(Arc::ptr_eq(&store.get("one").unwrap(), &store.get("one").unwrap()));
+        assert!(Arc::ptr_eq(
+            &store.get("one").unwrap(),
+            &store.get("one").unwrap()
+        ));
         assert!(matches!(store.get("two"), Err(BtfStoreError::Btf(..))));
         assert!(matches!(store.get("three"), Err(BtfStoreError::Unknown(_))));
-        assert!(matches!(BtfStore::open(&path), Err(BtfStoreError::Io { .. })));
+        assert!(matches!(
+            BtfStore::open(&path),
+            Err(BtfStoreError::Io { .. })
+        ));
     }
 }

@@ -23,14 +23,20 @@ impl<'a> Fields<'a> {
     pub(crate) fn of(value: &'a Value, prefix: &'a str) -> Result<Fields<'a>, FieldError> {
         match value.as_object() {
             Some(object) => Ok(Fields { object, prefix }),
-            None => Err(FieldError { key: prefix.to_owned(), what: "is no object".to_owned() }),
+            None => Err(FieldError {
+                key: prefix.to_owned(),
+                what: "is no object".to_owned(),
+            }),
         }
     }
 
     /// An error about a key.
     pub(crate) fn error(&self, key: &str, what: impl Into<String>) -> FieldError {
         let dot = if self.prefix.is_empty() { "" } else { "." };
-        FieldError { key: format!("{}{dot}{key}", self.prefix), what: what.into() }
+        FieldError {
+            key: format!("{}{dot}{key}", self.prefix),
+            what: what.into(),
+        }
     }
 
     /// A value, unless it is absent or null.
@@ -53,7 +59,10 @@ impl<'a> Fields<'a> {
     /// A number from 0 to `u64::MAX`, if it is there.
     pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, FieldError> {
         self.get(key)
-            .map(|v| v.as_u64().ok_or_else(|| self.error(key, "is no natural number")))
+            .map(|v| {
+                v.as_u64()
+                    .ok_or_else(|| self.error(key, "is no natural number"))
+            })
             .transpose()
     }
 
@@ -103,7 +112,10 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !rest.is_empty() {
         return None;
     }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+    pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,11 @@ pub(crate) enum Line<'a> {
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(source: R) -> Lines<R> {
-        Lines { source, number: 0, line: Vec::new() }
+        Lines {
+            source,
+            number: 0,
+            line: Vec::new(),
+        }
     }
 
     /// Number of the line read last, from 1.
@@ -61,7 +65,11 @@ impl<R: BufRead> Lines<R> {
             return Ok(None);
         }
         self.number += 1;
-        Ok(Some(if too_long { Line::TooLong } else { Line::Bytes(&self.line) }))
+        Ok(Some(if too_long {
+            Line::TooLong
+        } else {
+            Line::Bytes(&self.line)
+        }))
     }
 }
 

@@ -20,7 +20,12 @@ const MAX_WINDOW: u64 = 128 << 20;
 /// When the file cannot be opened or is not what its name says.
 pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let file = BufReader::new(File::open(path)?);
-    decompress(Box::new(file), path.extension().and_then(|e| e.to_str()).unwrap_or_default())
+    decompress(
+        Box::new(file),
+        path.extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default(),
+    )
 }
 
 /// As [`open`], for bytes from elsewhere; `ending` is `xz`, `zst` or anything else for plain bytes.
@@ -85,7 +90,10 @@ mod tests {
         }
         for (hex, ending) in [(XZ, "xz"), (ZSTD, "zst")] {
             for end in (2..hex.len()).step_by(2) {
-                assert!(contents(&hex[..end], ending).is_err(), "{ending} cut to {end}");
+                assert!(
+                    contents(&hex[..end], ending).is_err(),
+                    "{ending} cut to {end}"
+                );
             }
         }
     }

@@ -15,6 +15,7 @@ pub mod log;
 mod map;
 mod object;
 mod program;
+mod rebase;
 mod run;
 mod session;
 #[expect(
@@ -29,5 +30,6 @@ pub use host::{NotAvailable, available, release, tainted, version, vmlinux_btf};
 pub use map::{Entry, LiveMap, MapError, MapInfo, MapStep};
 pub use object::{LoadedObject, SlotError};
 pub use program::{LiveProgram, LoadOptions, LoadOutcome, ProgInfo, load};
+pub use rebase::{MissingType, rebase};
 pub use run::{RunOutcome, RunRequest};
 pub use session::Kernel;
