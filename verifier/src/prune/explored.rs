@@ -1,38 +1,24 @@
-//! The remembered states and the decision at every prune point.
+//! The remembered states: a tree that grows with the walk, and lists by instruction.
+//!
+//! Life and membership are two things. A state is *listed* until comparing with it turns out to be
+//! idle; a listed or evicted state *lives* while paths from it are open or marks may still travel
+//! through it. Parents are followed only while they live. Where a state's number occurs after that, it
+//! names nothing.
 
-use skep_isa::{InsnIdx, Reg};
+use rustc_hash::FxHashMap;
+use skep_isa::InsnIdx;
 
-use super::{HistoryFlags, LinkedRegs};
-use crate::env::Env;
+use super::converge::Visits;
+use super::events::PruneEvent;
+use super::id_map::IdMap;
+use super::stack_live::StackLiveness;
 use crate::prepare::Ctx;
-use crate::state::State;
+use crate::state::{ByteKind, Slot, State, Value};
 use crate::violation::Check;
 
 /// A remembered state: index into the arena of [`Explored`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct StateId(pub(crate) u32);
-
-/// Whether a path goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Visited {
-    /// It does.
-    Go,
-    /// A remembered state covers it.
-    Pruned,
-}
-
-/// A decision about remembered states, for the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum PruneEvent {
-    /// The state was remembered.
-    Stored { id: StateId, insn_idx: InsnIdx },
-    /// A remembered state covers the path.
-    Hit { id: StateId, insn_idx: InsnIdx, in_loop: bool },
-    /// A remembered state does not cover the path.
-    Miss { id: StateId, insn_idx: InsnIdx, misses: u32, hits: u32 },
-    /// A remembered state was taken from its list.
-    Evicted { id: StateId, insn_idx: InsnIdx, misses: u32, hits: u32 },
-}
 
 /// Counters of remembered states.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -45,115 +31,337 @@ pub(crate) struct StateCounts {
     pub(crate) max_per_insn: u32,
 }
 
+const NONE: u32 = u32::MAX;
+
+/// A state's place in the arena; it stays when the state's contents are dropped.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// The next older state of the same list, or `NONE`.
+    next: u32,
+    /// The instruction that it was remembered at.
+    pub(super) insn_idx: u32,
+    /// Open paths below it.
+    pub(super) branches: u32,
+    pub(super) hits: u32,
+    pub(super) misses: u32,
+    /// The visit of the loop that it is in, or `NONE`.
+    visit: u32,
+    /// What is not read any more was erased.
+    cleaned: bool,
+    /// It is in no list any more.
+    evicted: bool,
+    /// `None` once it is dead.
+    state: Option<Box<State>>,
+}
+
 /// All remembered states.
 #[derive(Debug, Default)]
 pub(crate) struct Explored {
+    nodes: Vec<Node>,
+    /// The newest state of each list.
+    heads: FxHashMap<u32, u32>,
+    lists: u32,
+    /// Listed states; those of finished subprograms keep counting, as in the kernel.
+    listed: u32,
+    /// Evicted states that still live, or lived when their subprogram was finished.
+    evicted: u32,
+    /// Evicted states that have no open path, but lived for the sake of a loop's marks.
+    waiting: Vec<StateId>,
     counts: StateCounts,
+    pub(super) visits: Visits,
+    pub(super) live: StackLiveness,
+    pub(super) ids: IdMap,
+    /// `insns_processed` when the history's last entry was recorded.
+    pub(super) history_stamp: u64,
+    /// What happened since the log was last told, if it is to be told.
+    events: Option<Vec<PruneEvent>>,
 }
 
 impl Explored {
     /// Nothing remembered; once per load.
     pub(crate) fn new(ctx: &Ctx<'_>) -> Explored {
-        let _ = ctx;
-        Explored::default()
+        Explored { lists: (ctx.insns.len() as u32).max(1), ..Explored::default() }
+    }
+
+    /// From now on events are kept for the log.
+    pub(crate) fn keep_events(&mut self) {
+        self.events = Some(Vec::new());
+        self.live = StackLiveness::new(true);
+    }
+
+    /// What happened since this was last asked.
+    pub(crate) fn take_events(&mut self) -> Vec<PruneEvent> {
+        self.events.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether events are kept.
+    pub(crate) fn keeps_events(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// Stack liveness.
+    pub(crate) fn stack_liveness(&self) -> &StackLiveness {
+        &self.live
+    }
+
+    /// Notes an event for the log.
+    #[inline]
+    pub(super) fn note(&mut self, event: PruneEvent) {
+        if let Some(events) = &mut self.events {
+            events.push(event);
+        }
+    }
+
+    /// Takes over what stack liveness noted, so that events keep their order.
+    pub(super) fn collect_live_events(&mut self) {
+        if let (Some(events), Some(live)) = (&mut self.events, &mut self.live.events) {
+            events.extend(live.drain(..).map(PruneEvent::Live));
+        }
     }
 
     /// Forgets all states and loop visits, keeping the counters and the stack liveness: between the
     /// main program and each global subprogram.
-    pub(crate) fn clear(&mut self) {}
+    pub(crate) fn clear(&mut self) {
+        self.nodes.clear();
+        self.heads.clear();
+        self.waiting.clear();
+        let backedges = self.visits.backedges;
+        self.visits = Visits { backedges, ..Visits::default() };
+    }
 
     /// Counters.
     pub(crate) fn counts(&self) -> StateCounts {
         self.counts
     }
 
-    /// A remembered state.
+    /// A remembered state, while it lives.
     pub(crate) fn state(&self, id: StateId) -> Option<&State> {
-        let _ = id;
-        None
+        self.nodes.get(id.0 as usize)?.state.as_deref()
+    }
+
+    /// A remembered state, to be marked or cleaned.
+    pub(super) fn state_mut(&mut self, id: StateId) -> Option<&mut State> {
+        self.nodes.get_mut(id.0 as usize)?.state.as_deref_mut()
+    }
+
+    /// A remembered state beside the table of ids that comparing it needs.
+    pub(super) fn state_and_ids(&mut self, id: StateId) -> (Option<&State>, &mut IdMap) {
+        let state = self.nodes.get(id.0 as usize).and_then(|node| node.state.as_deref());
+        (state, &mut self.ids)
+    }
+
+    pub(super) fn node(&self, id: StateId) -> Option<&Node> {
+        self.nodes.get(id.0 as usize)
+    }
+
+    pub(super) fn node_mut(&mut self, id: StateId) -> Option<&mut Node> {
+        self.nodes.get_mut(id.0 as usize)
+    }
+
+    pub(super) fn node_visit(&self, id: StateId) -> Option<u32> {
+        self.node(id).map(|node| node.visit).filter(|&visit| visit != NONE)
+    }
+
+    /// Whether paths from a remembered state are open.
+    pub(super) fn is_open(&self, id: StateId) -> bool {
+        self.node(id).is_some_and(|node| node.branches != 0)
     }
 
     /// A branch was pushed that continues `parent`: it has one more open path.
     pub(crate) fn open_branch(&mut self, parent: Option<StateId>) {
-        let _ = parent;
+        if let Some(node) = parent.and_then(|id| self.node_mut(id)) {
+            node.branches += 1;
+        }
+    }
+
+    /// The list that states at `idx` are in, given the call that the current frame was entered by.
+    fn bucket(&self, idx: InsnIdx, current: &State) -> u32 {
+        let callsite = current.cur().callsite.map_or(u32::MAX, |idx| idx as u32);
+        (idx as u32 ^ callsite) % self.lists.max(1)
+    }
+
+    /// The states of that list, newest first; among them some of other instructions.
+    pub(super) fn list(&self, idx: InsnIdx, current: &State) -> impl Iterator<Item = StateId> {
+        let mut next = self.heads.get(&self.bucket(idx, current)).copied().unwrap_or(NONE);
+        std::iter::from_fn(move || {
+            let id = StateId(next);
+            next = self.nodes.get(next as usize)?.next;
+            Some(id)
+        })
+    }
+
+    /// The newest state of the list, if there is one.
+    pub(super) fn first_of_list(&self, idx: InsnIdx, current: &State) -> Option<StateId> {
+        self.heads.get(&self.bucket(idx, current)).map(|&head| StateId(head))
+    }
+
+    /// The next older state of a list.
+    pub(super) fn next_of_list(&self, id: StateId) -> Option<StateId> {
+        self.node(id).map(|node| node.next).filter(|&next| next != NONE).map(StateId)
+    }
+
+    /// Remembers a copy of the current state and lets the path continue from there.
+    pub(super) fn store(&mut self, ctx: &Ctx<'_>, current: &mut State) -> StateId {
+        let id = StateId(self.nodes.len() as u32);
+        self.counts.total += 1;
+        self.listed += 1;
+        self.update_peak();
+        // Marks so far concern what came before; the copy gets those of its own future.
+        if ctx.facts.lane().bpf {
+            for precise in &mut current.precise {
+                *precise = Default::default();
+            }
+        }
+        let history = std::mem::take(&mut current.history);
+        let mut copy = Box::new(current.clone());
+        copy.history = history;
+        let visit = self.enter_loop(ctx, id, &copy).unwrap_or(NONE);
+        current.parent = Some(id);
+        current.first_insn_idx = current.insn_idx;
+        current.dfs_depth = copy.dfs_depth + 1;
+        let bucket = self.bucket(current.insn_idx, current);
+        let next = self.heads.insert(bucket, id.0).unwrap_or(NONE);
+        self.nodes.push(Node {
+            next,
+            insn_idx: current.insn_idx as u32,
+            branches: 1,
+            hits: 0,
+            misses: 0,
+            visit,
+            cleaned: false,
+            evicted: false,
+            state: Some(copy),
+        });
+        self.note(PruneEvent::Stored { id, insn_idx: current.insn_idx });
+        id
+    }
+
+    /// Takes a state from its list; `newer` is the one before it there.
+    pub(super) fn evict(&mut self, id: StateId, newer: Option<StateId>, current: &State) {
+        let next = self.next_of_list(id).map_or(NONE, |next| next.0);
+        match newer.and_then(|newer| self.node_mut(newer)) {
+            Some(newer) => newer.next = next,
+            None => {
+                let bucket = self.bucket(current.insn_idx, current);
+                if next == NONE {
+                    self.heads.remove(&bucket);
+                } else {
+                    self.heads.insert(bucket, next);
+                }
+            }
+        }
+        if let Some(node) = self.node_mut(id) {
+            node.evicted = true;
+            let (misses, hits) = (node.misses, node.hits);
+            let insn_idx = node.insn_idx as InsnIdx;
+            self.note(PruneEvent::Evicted { id, insn_idx, misses, hits });
+        }
+        self.evicted += 1;
+        self.listed -= 1;
+        self.free_if_dead(id);
+    }
+
+    /// Ends an evicted state's life if nothing will look at it again (`maybe_free_verifier_state`).
+    pub(super) fn free_if_dead(&mut self, id: StateId) {
+        let Some(node) = self.node(id) else { return };
+        if !node.evicted || node.branches != 0 || node.state.is_none() {
+            return;
+        }
+        if self.is_incomplete(id) {
+            self.waiting.push(id);
+            return;
+        }
+        if let Some(node) = self.node_mut(id) {
+            node.state = None;
+        }
+        self.evicted -= 1;
+    }
+
+    /// A loop was left: evicted states that were kept for its marks are not needed any more. The kernel
+    /// keeps counting them until the subprogram is finished.
+    pub(super) fn free_unreferenced(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for id in waiting {
+            if self.is_incomplete(id) {
+                self.waiting.push(id);
+            } else if let Some(node) = self.node_mut(id) {
+                node.state = None;
+            }
+        }
+    }
+
+    /// Takes note of how many states are remembered now.
+    pub(super) fn update_peak(&mut self) {
+        let now = self.listed + self.evicted + self.visits.backedges;
+        self.counts.peak = self.counts.peak.max(now);
+    }
+
+    /// Takes note of how many states were looked at.
+    pub(super) fn looked_at(&mut self, states: u32) {
+        self.counts.max_per_insn = self.counts.max_per_insn.max(states);
+    }
+
+    /// The current path ended: closes its ancestors one by one, up to one that has other open paths
+    /// (`update_branch_counts`).
+    pub(super) fn close_path(&mut self, ctx: &Ctx<'_>, parent: Option<StateId>) -> Check<()> {
+        let mut next = parent;
+        while let Some(id) = next {
+            let Some(node) = self.node_mut(id) else { return Ok(()) };
+            node.branches = node.branches.saturating_sub(1);
+            if node.branches != 0 {
+                return Ok(());
+            }
+            self.leave_loop(ctx, id)?;
+            next = self.state(id).and_then(|state| state.parent);
+            self.free_if_dead(id);
+        }
+        Ok(())
+    }
+
+    /// Whether a state may be cleaned: finished, complete, and not cleaned yet.
+    pub(super) fn is_cleanable(&self, id: StateId) -> bool {
+        self.node(id).is_some_and(|node| node.branches == 0 && !node.cleaned)
+            && !self.is_incomplete(id)
+    }
+
+    /// Erases from a finished state what is not read any more (`clean_verifier_state`).
+    pub(super) fn clean(&mut self, ctx: &Ctx<'_>, id: StateId) {
+        let Some(node) = self.nodes.get_mut(id.0 as usize) else { return };
+        node.cleaned = true;
+        let Some(state) = node.state.as_deref_mut() else { return };
+        let alive = self.live.alive_slots(ctx, state);
+        for (number, &alive) in alive.iter().enumerate() {
+            let at = state.frame_insn_idx(number);
+            // The frame pointer is never erased.
+            let live = ctx.flow.get(at).map_or(u16::MAX, |flow| flow.live_regs | 1 << 10);
+            clean_frame(state, number, live, alive);
+        }
+        self.note(PruneEvent::Cleaned { id });
     }
 }
 
-impl Env<'_> {
-    /// Records the current instruction in the path's history (`push_jmp_history`); what one
-    /// instruction records goes into one entry. `self.state.insn_idx` and `last_insn_idx` must be set.
-    pub(crate) fn push_history(&mut self, flags: HistoryFlags, linked: LinkedRegs) -> Check<()> {
-        let _ = (flags, linked);
-        Ok(())
+fn clean_frame(state: &mut State, number: usize, live_regs: u16, alive: u64) {
+    state.precise[number].regs &= live_regs;
+    state.precise[number].slots &= alive;
+    let frame = state.frame(number);
+    let is_dead_slot = |(index, slot): (usize, &Slot)| {
+        alive >> (index & 63) & 1 == 0 && slot.bytes != [ByteKind::Invalid; 8]
+    };
+    let dead_regs = frame.regs.iter().enumerate().any(|(reg, value)| {
+        live_regs >> reg & 1 == 0 && *value != Value::Uninit
+    });
+    if !dead_regs && !frame.stack.slots().iter().enumerate().any(is_dead_slot) {
+        return;
     }
-
-    /// To be called at every prune point before the instruction is checked (`is_state_visited`).
-    /// After `Pruned`, the path ends as at an exit: `close_path`.
-    pub(crate) fn visit_prune_point(&mut self) -> Check<Visited> {
-        Ok(Visited::Go)
+    let frame = state.frame_mut(number);
+    for (reg, value) in frame.regs.iter_mut().enumerate() {
+        if live_regs >> reg & 1 == 0 {
+            *value = Value::Uninit;
+        }
     }
-
-    /// The verdict depends on the exact number in a register of the current frame
-    /// (`mark_chain_precision`). The register must hold a number.
-    pub(crate) fn mark_precise(&mut self, reg: Reg) -> Check<()> {
-        self.mark_precise_regs(1 << reg.index())
-    }
-
-    /// The same for several registers of the current frame at once, one bit each.
-    pub(crate) fn mark_precise_regs(&mut self, regs: u16) -> Check<()> {
-        let _ = regs;
-        Ok(())
-    }
-
-    /// The same for a slot of a frame (0 is the outermost) that holds a spilled number.
-    pub(crate) fn mark_precise_slot(&mut self, frame: usize, slot: usize) -> Check<()> {
-        let _ = (frame, slot);
-        Ok(())
-    }
-
-    /// The current path ended, by exit or by pruning (`update_branch_counts`, then
-    /// `bpf_update_live_stack`): to be called before the next pending branch is taken up.
-    pub(crate) fn close_path(&mut self) -> Check<()> {
-        Ok(())
-    }
-
-    /// Before every instruction: begins collecting what it writes to the stack.
-    pub(crate) fn reset_stack_write_marks(&mut self, idx: InsnIdx) {
-        let _ = idx;
-    }
-
-    /// After every instruction that was accepted: its writes are complete.
-    pub(crate) fn commit_stack_write_marks(&mut self) {}
-
-    /// The instruction may read these slots of a frame.
-    pub(crate) fn mark_stack_read(&mut self, frame: usize, idx: InsnIdx, slots: u64) {
-        let _ = (frame, idx, slots);
-    }
-
-    /// The instruction certainly writes these slots of a frame, whole.
-    pub(crate) fn mark_stack_write(&mut self, frame: usize, slots: u64) {
-        let _ = (frame, slots);
-    }
-
-    /// A subprogram was entered (`bpf_reset_live_stack_callchain`): to be called by a subprogram call
-    /// right after the callee's frame was pushed.
-    pub(crate) fn reset_live_stack_callchain(&mut self) {}
-
-    /// What was collected becomes visible to comparisons (`bpf_update_live_stack`): to be called at the
-    /// exit of a subprogram while its frame is still there. `close_path` does it by itself.
-    pub(crate) fn update_live_stack(&mut self) {}
-
-    /// The remembered state in which the nearest earlier iteration of `of`'s loop was at `idx`
-    /// (`find_prev_entry`); `of` is the current state's parent for iterators and `may_goto`, or `None`
-    /// for the current state itself.
-    pub(crate) fn find_prev_entry(&self, of: Option<StateId>, idx: InsnIdx) -> Option<StateId> {
-        let _ = (of, idx);
-        None
-    }
-
-    /// Forgets in `queued` every number that differs from the one in a remembered state and on which
-    /// nothing depends yet (`widen_imprecise_scalars`).
-    pub(crate) fn widen_imprecise_scalars(&self, prev: StateId, queued: &mut State) {
-        let _ = (prev, queued);
+    for (index, slot) in frame.stack.slots_mut().iter_mut().enumerate() {
+        if alive >> (index & 63) & 1 == 0 {
+            *slot = Slot::EMPTY;
+        }
     }
 }

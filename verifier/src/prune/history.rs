@@ -21,9 +21,9 @@ impl HistoryFlags {
 
     /// Nothing but the arrival itself.
     pub(crate) const NONE: HistoryFlags = HistoryFlags(0);
-    /// The left operand of a comparison is a stack pointer's or other pointer's register, not a number.
+    /// The left operand of a comparison is a pointer into a stack: nothing to be exact about.
     pub(crate) const DST_NOT_SCALAR: HistoryFlags = HistoryFlags(1 << 10);
-    /// The right operand of a comparison is a pointer.
+    /// The right operand of a comparison is a pointer into a stack.
     pub(crate) const SRC_NOT_SCALAR: HistoryFlags = HistoryFlags(1 << 11);
 
     /// A whole register was spilled to, or filled from, that slot of that frame.

@@ -7,8 +7,20 @@
 //! path to mark what it depended on (`precision`), `stack_live` knows which slots are still read,
 //! `converge` ends loops.
 
+mod backtrack;
+mod converge;
+mod events;
 mod explored;
 mod history;
+mod id_map;
+mod marks;
+mod precision;
+mod stack_live;
+mod subsumes;
+mod visit;
 
-pub(crate) use explored::{Explored, PruneEvent, StateId, Visited};
+pub(crate) use events::PruneEvent;
+pub(crate) use explored::{Explored, StateId};
 pub(crate) use history::{History, HistoryEntry, HistoryFlags, LinkedAt, LinkedRegs};
+pub(crate) use stack_live::{InstanceId, LiveEvent};
+pub(crate) use visit::Visited;

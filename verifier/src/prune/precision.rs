@@ -1,0 +1,324 @@
+//! Marking what must be exact: from a number that decided something back to all it was made of.
+//!
+//! Marks go to remembered states only; the current state has no use for them. Walking back ends when
+//! nothing is wanted any more, at a state that has all the marks already, or, where the kernel loses
+//! the trail, by marking every number of every ancestor (`__mark_chain_precision`).
+
+use skep_isa::InsnIdx;
+
+use super::backtrack::{MAX_FRAMES, Obstacle, Wanted, step_back};
+use super::events::PruneEvent;
+use super::explored::{Explored, StateId};
+use super::history::{History, HistoryEntry};
+use crate::prepare::Ctx;
+use crate::state::{State, Value};
+use crate::violation::{Check, Stop};
+
+/// Where a walk back begins: the current state, or the end of a loop's iteration.
+#[derive(Clone, Debug)]
+pub(super) struct ChainStart {
+    /// Its current frame.
+    pub(super) frame: usize,
+    /// Its instruction, which is not gone back over.
+    pub(super) insn_idx: InsnIdx,
+    /// Where its history begins.
+    pub(super) first_insn_idx: InsnIdx,
+    /// Its history.
+    pub(super) history: History,
+    /// The remembered state before it.
+    pub(super) parent: Option<StateId>,
+}
+
+impl ChainStart {
+    /// Begins at a state.
+    pub(super) fn at(state: &State) -> ChainStart {
+        ChainStart {
+            frame: state.curframe(),
+            insn_idx: state.insn_idx,
+            first_insn_idx: state.first_insn_idx,
+            history: state.history.clone(),
+            parent: state.parent,
+        }
+    }
+}
+
+/// The part of a walk back that lies within one state.
+struct Segment<'h> {
+    history: &'h [HistoryEntry],
+    first_insn_idx: InsnIdx,
+}
+
+impl Segment<'_> {
+    /// The entry that the walk back is at, if it is of that instruction.
+    fn entry(&self, end: usize, idx: InsnIdx) -> Option<&HistoryEntry> {
+        let last = self.history.get(end.checked_sub(1)?)?;
+        (last.idx() == idx).then_some(last)
+    }
+
+    /// The instruction before `idx`, or `None` where the segment begins (`get_prev_insn_idx`). One may
+    /// pass the first instruction several times while there are entries left.
+    fn previous(&self, end: &mut usize, idx: InsnIdx) -> Option<Option<InsnIdx>> {
+        if idx == self.first_insn_idx {
+            let alone = *end == 1 && self.history.first().is_some_and(|e| e.idx() == idx);
+            if *end == 0 || alone {
+                return None;
+            }
+        }
+        match self.entry(*end, idx) {
+            Some(entry) => {
+                let prev = entry.prev();
+                *end -= 1;
+                Some(prev)
+            }
+            None => Some(idx.checked_sub(1)),
+        }
+    }
+}
+
+enum Trail {
+    /// Nothing is wanted any more.
+    Ended,
+    /// The segment's beginning was reached.
+    Begins,
+    /// The kernel does not follow further.
+    Lost,
+}
+
+impl Explored {
+    /// Marks what `wanted` names at `start`, and all it was made of, in the remembered states before;
+    /// `true` if a mark is new.
+    pub(super) fn mark_chain(
+        &mut self,
+        ctx: &Ctx<'_>,
+        start: &ChainStart,
+        mut wanted: Wanted,
+    ) -> Check<bool> {
+        if !ctx.facts.lane().bpf || wanted.is_empty() {
+            return Ok(false);
+        }
+        let mut changed = false;
+        let mut history = start.history.clone();
+        let mut first_insn_idx = start.first_insn_idx;
+        let mut last_idx = start.insn_idx;
+        let mut next = None;
+        let mut skip = true;
+        let mut parent = start.parent;
+        loop {
+            self.note(PruneEvent::BacktrackSegment {
+                frame: wanted.frame,
+                last_idx: Some(last_idx),
+                first_idx: first_insn_idx,
+                subseq_idx: next,
+            });
+            let segment = Segment { history: history.entries(), first_insn_idx };
+            match self.follow(ctx, &segment, last_idx, &mut next, skip, &mut wanted)? {
+                Trail::Ended => return Ok(changed),
+                Trail::Lost => {
+                    self.mark_all_precise(start);
+                    return Ok(changed);
+                }
+                Trail::Begins => {}
+            }
+            skip = false;
+            let Some(id) = parent else { break };
+            changed |= self.mark_state(id, &mut wanted)?;
+            if wanted.is_empty() {
+                return Ok(changed);
+            }
+            let Some(state) = self.state(id) else {
+                return Err(Stop::undecided("walking back past a forgotten state"));
+            };
+            next = Some(first_insn_idx);
+            first_insn_idx = state.first_insn_idx;
+            history = state.history.clone();
+            parent = state.parent;
+            match state.last_insn_idx {
+                Some(idx) => last_idx = idx,
+                None => return self.mark_entry(ctx, id, first_insn_idx, next, &wanted, changed),
+            }
+        }
+        self.mark_all_precise(start);
+        Ok(changed)
+    }
+
+    /// Goes back within one state.
+    fn follow(
+        &mut self,
+        ctx: &Ctx<'_>,
+        segment: &Segment<'_>,
+        last_idx: InsnIdx,
+        next: &mut Option<InsnIdx>,
+        mut skip: bool,
+        wanted: &mut Wanted,
+    ) -> Check<Trail> {
+        let mut end = segment.history.len();
+        let mut idx = last_idx;
+        loop {
+            if !skip {
+                self.note(PruneEvent::BacktrackInsn {
+                    frame: wanted.frame,
+                    regs: wanted.regs(wanted.frame),
+                    slots: wanted.slots(wanted.frame),
+                    idx,
+                });
+                match step_back(ctx, idx, *next, segment.entry(end, idx), wanted) {
+                    Ok(()) => {}
+                    Err(Obstacle::Unsupported) => return Ok(Trail::Lost),
+                    Err(Obstacle::Inconsistent(what)) => return Err(inconsistent(what)),
+                }
+            }
+            skip = false;
+            if wanted.is_empty() {
+                return Ok(Trail::Ended);
+            }
+            *next = Some(idx);
+            match segment.previous(&mut end, idx) {
+                None => return Ok(Trail::Begins),
+                Some(Some(previous)) if previous < ctx.insns.len() => idx = previous,
+                Some(_) => return Err(inconsistent("backtracking past the first instruction")),
+            }
+        }
+    }
+
+    /// Marks wanted numbers in a remembered state. What is no number, or is marked already, is wanted
+    /// no longer.
+    fn mark_state(&mut self, id: StateId, wanted: &mut Wanted) -> Check<bool> {
+        let Some(state) = self.state_mut(id) else {
+            return Err(Stop::undecided("marking a forgotten state"));
+        };
+        let mut changed = false;
+        for number in (0..=wanted.frame).rev() {
+            if number > state.curframe() {
+                return Err(inconsistent("more frames than the state has"));
+            }
+            let (regs, slots) = numbers_among(state, number, wanted)?;
+            let precise = &mut state.precise[number];
+            let (new_regs, new_slots) = (regs & !precise.regs, slots & !precise.slots);
+            precise.regs |= new_regs;
+            precise.slots |= new_slots;
+            changed |= new_regs != 0 || new_slots != 0;
+            wanted.drop_regs(number, !new_regs);
+            wanted.drop_slots(number, !new_slots);
+        }
+        for frame in (0..=wanted.frame).rev() {
+            let (regs, slots) = (wanted.regs(frame), wanted.slots(frame));
+            self.note(PruneEvent::ParentMarks { id, frame, regs, slots });
+        }
+        Ok(changed)
+    }
+
+    /// Reached the entry of a global subprogram: its arguments may still be wanted, nothing else.
+    fn mark_entry(
+        &mut self,
+        ctx: &Ctx<'_>,
+        id: StateId,
+        first_idx: InsnIdx,
+        next: Option<InsnIdx>,
+        wanted: &Wanted,
+        changed: bool,
+    ) -> Check<bool> {
+        const ARGS: u16 = 0b11_1110;
+        self.note(PruneEvent::BacktrackSegment {
+            frame: wanted.frame,
+            last_idx: None,
+            first_idx,
+            subseq_idx: next,
+        });
+        let frame = wanted.frame;
+        let (regs, slots) = (wanted.regs(frame), wanted.slots(frame));
+        let Some(state) = self.state_mut(id) else { return Ok(changed) };
+        let entry = state.frame(0);
+        let is_global = state.curframe() == 0 && entry.subprog > 0 && entry.callsite.is_none();
+        if !is_global || slots != 0 || regs & !ARGS != 0 {
+            let _ = ctx;
+            return Err(inconsistent("backtracking func entry"));
+        }
+        let numbers = regs & scalar_regs(state, 0);
+        state.precise[0].regs |= numbers;
+        Ok(changed || numbers != 0)
+    }
+
+    /// Everything is to be exact in all states before `start` (`mark_all_scalars_precise`).
+    pub(super) fn mark_all_precise(&mut self, start: &ChainStart) {
+        self.note(PruneEvent::AllPrecise { frame: start.frame });
+        let mut next = start.parent;
+        while let Some(id) = next {
+            let Some(state) = self.state_mut(id) else { return };
+            for number in 0..=state.curframe() {
+                let (regs, slots) = (scalar_regs(state, number), scalar_slots(state, number));
+                let precise = &mut state.precise[number];
+                let (new_regs, new_slots) = (regs & !precise.regs, slots & !precise.slots);
+                precise.regs |= regs;
+                precise.slots |= slots;
+                let _ = (new_regs, new_slots);
+            }
+            next = state.parent;
+        }
+    }
+
+    /// What a remembered state needs exactly, the states before `start` need too: `start` is at the
+    /// same instruction and was found to be covered (`propagate_precision`).
+    pub(super) fn propagate_precision(
+        &mut self,
+        ctx: &Ctx<'_>,
+        from: StateId,
+        start: &ChainStart,
+    ) -> Check<bool> {
+        let Some(state) = self.state(from) else {
+            return Err(Stop::undecided("a forgotten state's marks"));
+        };
+        let mut wanted = Wanted::none(start.frame);
+        for (frame, precise) in state.precise.iter().enumerate().take(MAX_FRAMES) {
+            wanted.want_regs(frame, precise.regs);
+            wanted.want_slots(frame, precise.slots);
+        }
+        for frame in (0..=start.frame).rev() {
+            let (regs, slots) = (wanted.regs(frame), wanted.slots(frame));
+            if regs != 0 || slots != 0 {
+                self.note(PruneEvent::Propagating { frame, regs, slots });
+            }
+        }
+        self.mark_chain(ctx, start, wanted)
+    }
+}
+
+/// The wanted registers and slots of a frame that hold numbers.
+fn numbers_among(state: &State, number: usize, wanted: &Wanted) -> Check<(u16, u64)> {
+    let (regs, slots) = (wanted.regs(number), wanted.slots(number));
+    let frame = state.frame(number);
+    if slots != 0 && (63 - slots.leading_zeros()) as usize >= frame.stack.len() {
+        return Err(inconsistent("stack slot beyond the state's stack"));
+    }
+    let (mut found_regs, mut found_slots) = (0, 0);
+    for (reg, value) in frame.regs.iter().enumerate() {
+        if regs >> reg & 1 != 0 && matches!(value, Value::Scalar(_)) {
+            found_regs |= 1 << reg;
+        }
+    }
+    let mut left = slots;
+    while left != 0 {
+        let slot = left.trailing_zeros() as usize;
+        left &= left - 1;
+        if frame.stack.slot(slot).is_spilled_scalar() {
+            found_slots |= 1 << slot;
+        }
+    }
+    Ok((found_regs, found_slots))
+}
+
+/// Registers of a frame that hold numbers, the frame pointer apart.
+pub(super) fn scalar_regs(state: &State, number: usize) -> u16 {
+    let regs = state.frame(number).regs.iter().take(10).enumerate();
+    regs.fold(0, |found, (reg, value)| found | u16::from(value.number().is_some()) << reg)
+}
+
+/// Slots of a frame in which numbers are spilled.
+fn scalar_slots(state: &State, number: usize) -> u64 {
+    let slots = state.frame(number).stack.slots().iter().take(64).enumerate();
+    slots.fold(0, |found, (slot, value)| found | u64::from(value.is_spilled_scalar()) << slot)
+}
+
+/// Something that the kernel would report as its own bug: rather no verdict than a guess.
+fn inconsistent(what: &str) -> Stop {
+    Stop::undecided(format!("precision tracking: {what}"))
+}

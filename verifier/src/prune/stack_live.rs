@@ -1,0 +1,403 @@
+//! Which stack slots may still be read: collected while walking, spread to a fixed point.
+//!
+//! For each call chain, and each instruction of the subprogram at its end, the walk collects the slots
+//! of every frame that the instruction may read (a union over all visits) and those that it certainly
+//! writes (an intersection). From time to time these spread backwards over the control flow: a slot
+//! is alive before an instruction that reads it, and before one that leads there without writing it.
+//! What a callee reads and writes in its callers' frames is then handed to the call instruction.
+//!
+//! The result depends on when the spreading happens and in which order it sweeps, since a
+//! first visit adds writes to an instruction that the last spreading took for one without; so both
+//! are those of `kernel/bpf/liveness.c` in Linux 6.18. Querying is right only after spreading.
+
+use rustc_hash::FxHashMap;
+use skep_isa::{InsnIdx, RawInsn};
+use smallvec::SmallVec;
+
+use crate::prepare::{Ctx, successors};
+use crate::state::State;
+
+/// Instruction tables of all call chains together may take that many bytes; past it there is no
+/// verdict. A kernel would have run out of memory long before.
+const MEMORY_LIMIT: usize = 1 << 30;
+
+/// A subprogram at the end of one call chain.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct InstanceId(u32);
+
+/// A spreading or one change that it made, for the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LiveEvent {
+    /// Slots became alive before an instruction, or ceased to be.
+    Live { of: InstanceId, frame: usize, idx: InsnIdx, old: u64, new: u64 },
+    /// Slots became certainly written at or after an instruction, or ceased to be.
+    Written { of: InstanceId, frame: usize, idx: InsnIdx, old: u64, new: u64 },
+    /// A fixed point was reached after that many sweeps.
+    Done { of: InstanceId, sweeps: u32 },
+}
+
+/// What is known of the slots of one frame at one instruction; bit `n` is slot `n`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Masks {
+    may_read: u64,
+    must_write: u64,
+    /// Written here or on every way from here to the subprogram's end.
+    must_write_after: u64,
+    live_before: u64,
+}
+
+#[derive(Debug)]
+struct Instance {
+    outer: Option<InstanceId>,
+    /// The call in the outer instance.
+    callsite: InsnIdx,
+    subprog: usize,
+    start: InsnIdx,
+    insns: usize,
+    /// Spreading is due.
+    updated: bool,
+    /// Some certain write turned out not to be one.
+    write_dropped: bool,
+    /// By frame, then by instruction; empty until the frame is touched.
+    frames: SmallVec<[Vec<Masks>; 2]>,
+    /// Instructions whose writes were collected at least once.
+    visited: Vec<u64>,
+}
+
+impl Instance {
+    fn masks(&self, frame: usize, idx: InsnIdx) -> Option<&Masks> {
+        self.frames.get(frame)?.get(idx.checked_sub(self.start)?)
+    }
+
+    fn masks_mut(&mut self, frame: usize, idx: InsnIdx, memory: &mut usize) -> Option<&mut Masks> {
+        let table = self.frames.get_mut(frame)?;
+        if table.is_empty() {
+            *memory += self.insns * size_of::<Masks>();
+            table.resize(self.insns, Masks::default());
+        }
+        table.get_mut(idx.checked_sub(self.start)?)
+    }
+
+    fn is_alive(&self, frame: usize, idx: InsnIdx) -> u64 {
+        self.masks(frame, idx).map_or(0, |masks| masks.live_before)
+    }
+}
+
+/// The stack slots that are alive at a state, by frame.
+pub(crate) type AliveSlots = SmallVec<[u64; 4]>;
+
+/// Stack liveness of a whole load; not undone between paths or subprograms.
+#[derive(Debug, Default)]
+pub(crate) struct StackLiveness {
+    instances: Vec<Instance>,
+    by_chain: FxHashMap<(Option<InstanceId>, InsnIdx, usize), InstanceId>,
+    /// The instance that the walk is in, once it is known.
+    current: Option<InstanceId>,
+    /// Writes of the instruction under way, by frame.
+    writes: SmallVec<[u64; 8]>,
+    write_idx: InsnIdx,
+    memory: usize,
+    /// Changes since the log was last told, if it is to be told.
+    pub(super) events: Option<Vec<LiveEvent>>,
+}
+
+impl StackLiveness {
+    /// Nothing collected. `logged` says that changes are to be kept for the log.
+    pub(super) fn new(logged: bool) -> StackLiveness {
+        StackLiveness { events: logged.then(Vec::new), ..StackLiveness::default() }
+    }
+
+    /// Whether the tables have grown past all reason.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.memory > MEMORY_LIMIT
+    }
+
+    /// The call instructions of an instance's chain, outermost first, and its subprogram's entry.
+    pub(crate) fn chain(&self, of: InstanceId) -> SmallVec<[InsnIdx; 8]> {
+        let mut chain = SmallVec::new();
+        let mut next = self.instances.get(of.0 as usize);
+        chain.extend(next.map(|instance| instance.start));
+        while let Some((instance, outer)) = next.and_then(|i| Some((i, i.outer?))) {
+            chain.push(instance.callsite);
+            next = self.instances.get(outer.0 as usize);
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// The instance of frame `number` of a state, made if it is new.
+    fn instance(&mut self, ctx: &Ctx<'_>, state: &State, number: usize) -> InstanceId {
+        let mut id = None;
+        for (at, frame) in state.frames().iter().enumerate().take(number + 1) {
+            let callsite = if at == 0 { 0 } else { frame.callsite.unwrap_or(0) };
+            id = Some(self.enter(ctx, id, callsite, frame.subprog));
+        }
+        id.unwrap_or(InstanceId(0))
+    }
+
+    fn enter(
+        &mut self,
+        ctx: &Ctx<'_>,
+        outer: Option<InstanceId>,
+        callsite: InsnIdx,
+        subprog: usize,
+    ) -> InstanceId {
+        let key = (outer, callsite, subprog);
+        if let Some(&id) = self.by_chain.get(&key) {
+            return id;
+        }
+        let depth = outer.map_or(0, |outer| self.instances[outer.0 as usize].frames.len());
+        let (start, end) = ctx.subprogs.get(subprog).map_or((0, 0), |s| (s.start, s.end));
+        let insns = end.saturating_sub(start);
+        let visited = vec![0; insns.div_ceil(64)];
+        self.memory += visited.len() * size_of::<u64>() + size_of::<Instance>();
+        let id = InstanceId(self.instances.len() as u32);
+        self.instances.push(Instance {
+            outer,
+            callsite,
+            subprog,
+            start,
+            insns,
+            updated: false,
+            write_dropped: false,
+            frames: SmallVec::from_elem(Vec::new(), depth + 1),
+            visited,
+        });
+        self.by_chain.insert(key, id);
+        id
+    }
+
+    /// The walk went to another call chain.
+    pub(super) fn forget_current(&mut self) {
+        self.current = None;
+    }
+
+    fn current(&mut self, ctx: &Ctx<'_>, state: &State) -> InstanceId {
+        match self.current {
+            Some(id) => id,
+            None => {
+                let id = self.instance(ctx, state, state.curframe());
+                self.current = Some(id);
+                id
+            }
+        }
+    }
+
+    /// The instruction may read these slots of a frame.
+    pub(super) fn mark_read(
+        &mut self,
+        ctx: &Ctx<'_>,
+        state: &State,
+        frame: usize,
+        idx: InsnIdx,
+        slots: u64,
+    ) {
+        let id = self.current(ctx, state);
+        self.add_read(id, frame, idx, slots);
+    }
+
+    fn add_read(&mut self, id: InstanceId, frame: usize, idx: InsnIdx, slots: u64) {
+        let instance = &mut self.instances[id.0 as usize];
+        let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else { return };
+        let reads = masks.may_read | slots;
+        let news = reads != masks.may_read && reads & !masks.live_before != 0;
+        masks.may_read = reads;
+        instance.updated |= news;
+    }
+
+    /// Begins collecting what an instruction writes.
+    pub(super) fn reset_writes(&mut self, ctx: &Ctx<'_>, state: &State, idx: InsnIdx) {
+        let id = self.current(ctx, state);
+        self.begin_writes(id, idx);
+    }
+
+    fn begin_writes(&mut self, id: InstanceId, idx: InsnIdx) {
+        self.write_idx = idx;
+        self.writes.clear();
+        self.writes.resize(self.instances[id.0 as usize].frames.len(), 0);
+    }
+
+    /// The instruction certainly writes these slots of a frame.
+    #[inline]
+    pub(super) fn mark_write(&mut self, frame: usize, slots: u64) {
+        if let Some(writes) = self.writes.get_mut(frame) {
+            *writes |= slots;
+        }
+    }
+
+    /// Merges the collected writes with those of earlier visits of the instruction.
+    pub(super) fn commit_writes(&mut self) {
+        // None after a call or a return: the call's writes are its callee's, handed over later.
+        if let Some(id) = self.current {
+            self.merge_writes(id);
+        }
+    }
+
+    fn merge_writes(&mut self, id: InstanceId) {
+        let instance = &mut self.instances[id.0 as usize];
+        let idx = self.write_idx;
+        let Some(at) = idx.checked_sub(instance.start) else { return };
+        let visited = instance.visited.get(at / 64).is_some_and(|w| w >> (at % 64) & 1 != 0);
+        for frame in 0..instance.frames.len() {
+            let mut writes = self.writes.get(frame).copied().unwrap_or(0);
+            if writes == 0 && !visited {
+                continue;
+            }
+            let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else { continue };
+            let old = masks.must_write;
+            if visited {
+                writes &= old;
+            }
+            if old != writes {
+                masks.must_write = writes;
+                instance.updated = true;
+            }
+            if old & !writes != 0 {
+                instance.write_dropped = true;
+            }
+        }
+        if let Some(word) = instance.visited.get_mut(at / 64) {
+            *word |= 1 << (at % 64);
+        }
+    }
+
+    /// Spreads what was collected in the call chain of a state, innermost frame first.
+    pub(super) fn update(&mut self, ctx: &Ctx<'_>, state: &State) {
+        self.forget_current();
+        for number in (0..=state.curframe()).rev() {
+            let id = self.instance(ctx, state, number);
+            if self.instances[id.0 as usize].updated {
+                self.spread(ctx, id);
+                let instance = &mut self.instances[id.0 as usize];
+                instance.updated = false;
+                instance.write_dropped = false;
+            }
+        }
+    }
+
+    fn spread(&mut self, ctx: &Ctx<'_>, id: InstanceId) {
+        let instance = &mut self.instances[id.0 as usize];
+        if instance.write_dropped {
+            // What was certain because of the dropped write must be found out anew.
+            for masks in instance.frames.iter_mut().flatten() {
+                masks.must_write_after = 0;
+            }
+        }
+        let start = instance.start;
+        let order = ctx.subprogs.get(instance.subprog).map(|s| s.postorder.clone());
+        let order = order.and_then(|range| ctx.postorder.get(range)).unwrap_or(&[]);
+        let mut sweeps = 0;
+        loop {
+            sweeps += 1;
+            let mut changed = false;
+            for frame in 0..instance.frames.len() {
+                let table = &mut instance.frames[frame];
+                if table.is_empty() {
+                    continue;
+                }
+                for &idx in order {
+                    let idx = idx as InsnIdx;
+                    let Some((old, new)) = flow_back(ctx.insns, table, start, idx) else { continue };
+                    changed |= old != new;
+                    if let Some(events) = &mut self.events {
+                        let telling = idx == start || ctx.flow[idx].prune_point;
+                        tell(events, id, frame, idx, telling, &old, &new);
+                    }
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        if let Some(events) = &mut self.events {
+            events.push(LiveEvent::Done { of: id, sweeps });
+        }
+        self.hand_to_caller(id);
+    }
+
+    /// Gives a callee's reads and certain writes in its callers' frames to the call instruction.
+    fn hand_to_caller(&mut self, id: InstanceId) {
+        let instance = &self.instances[id.0 as usize];
+        let Some(outer) = instance.outer else { return };
+        let callsite = instance.callsite;
+        let entry: SmallVec<[Option<Masks>; 8]> = (0..instance.frames.len() - 1)
+            .map(|frame| instance.masks(frame, instance.start).copied())
+            .collect();
+        self.begin_writes(outer, callsite);
+        for (frame, masks) in entry.into_iter().enumerate() {
+            if let Some(masks) = masks {
+                self.mark_write(frame, masks.must_write_after);
+                self.add_read(outer, frame, callsite, masks.live_before);
+            }
+        }
+        self.merge_writes(outer);
+    }
+
+    /// The slots that are alive at a state: read at or after its instruction in its own subprogram,
+    /// or after the calls that it is in, or before a call whose callback may run again.
+    pub(super) fn alive_slots(&mut self, ctx: &Ctx<'_>, state: &State) -> AliveSlots {
+        let last = state.curframe();
+        let ids: SmallVec<[InstanceId; 8]> =
+            (0..=last).map(|number| self.instance(ctx, state, number)).collect();
+        let mut alive = AliveSlots::from_elem(0, last + 1);
+        for (frame, slots) in alive.iter_mut().enumerate() {
+            *slots = self.instances[ids[last].0 as usize].is_alive(frame, state.insn_idx);
+            for outer in frame..last {
+                let callsite = state.frame_insn_idx(outer);
+                let again = ctx.flow.get(callsite).is_some_and(|flow| flow.calls_callback);
+                let from = if again { callsite } else { callsite + 1 };
+                *slots |= self.instances[ids[outer].0 as usize].is_alive(frame, from);
+            }
+        }
+        alive
+    }
+}
+
+/// Carries liveness and certain writes of one frame from an instruction's successors over it; `None`
+/// at an instruction that has none.
+fn flow_back(
+    insns: &[RawInsn],
+    table: &mut [Masks],
+    start: InsnIdx,
+    idx: InsnIdx,
+) -> Option<(Masks, Masks)> {
+    let next = successors(insns, idx);
+    if next.is_empty() {
+        return None;
+    }
+    let (mut live_after, mut written) = (0, u64::MAX);
+    for next in next {
+        let after = next.checked_sub(start).and_then(|at| table.get(at)).copied();
+        let after = after.unwrap_or_default();
+        live_after |= after.live_before;
+        written &= after.must_write_after;
+    }
+    let masks = table.get_mut(idx.checked_sub(start)?)?;
+    let old = *masks;
+    masks.must_write_after = written | masks.must_write;
+    masks.live_before = (live_after & !masks.must_write) | masks.may_read;
+    Some((old, *masks))
+}
+
+/// Keeps a change for the log, where the kernel's log has it.
+fn tell(
+    events: &mut Vec<LiveEvent>,
+    of: InstanceId,
+    frame: usize,
+    idx: InsnIdx,
+    telling: bool,
+    old: &Masks,
+    new: &Masks,
+) {
+    if !telling && new.may_read == 0 && new.must_write == 0 {
+        return;
+    }
+    if old.live_before != new.live_before {
+        let (old, new) = (old.live_before, new.live_before);
+        events.push(LiveEvent::Live { of, frame, idx, old, new });
+    }
+    if old.must_write_after != new.must_write_after {
+        let (old, new) = (old.must_write_after, new.must_write_after);
+        events.push(LiveEvent::Written { of, frame, idx, old, new });
+    }
+}

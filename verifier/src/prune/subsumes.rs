@@ -1,0 +1,288 @@
+//! Whether everything that may follow from the current state may follow from a remembered one.
+//!
+//! The three levels are the kernel's: by precision (what the verdict did not depend on may differ),
+//! exact (is this a loop that changes nothing?), by range (may a loop body be taken as walked before
+//! all of its paths are finished?). The ids of both states are matched in one order: references,
+//! then frames outermost first, registers, then slots.
+
+use super::id_map::IdMap;
+use crate::number::Scalar;
+use crate::prepare::Ctx;
+use crate::state::{
+    ByteKind, Frame, Number, Pointer, Precise, Ref, RefKind, Refs, Region, SLOT_BYTES, Slot, State,
+    Value,
+};
+
+/// How much two states must have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Exactness {
+    /// What the verdict depended on, once all paths from the remembered state are finished.
+    Precision,
+    /// Everything.
+    Exact,
+    /// Ranges, whether or not the verdict depended on them.
+    Range,
+}
+
+/// The flag that tells a number with a distance from its family apart, as in the kernel's ids.
+const DELTA: u32 = 1 << 31;
+
+/// What comparisons share.
+pub(super) struct Comparison<'a> {
+    /// The program.
+    pub(super) ctx: &'a Ctx<'a>,
+    /// Matched ids.
+    pub(super) ids: &'a mut IdMap,
+    /// The last id given out.
+    pub(super) last_id: u32,
+    /// How much must agree.
+    pub(super) exactness: Exactness,
+}
+
+impl Comparison<'_> {
+    /// Whether `old` covers `cur` (`states_equal`). Both are at the same instruction.
+    pub(super) fn covers(&mut self, old: &State, cur: &State) -> bool {
+        if old.curframe() != cur.curframe()
+            || old.speculative && !cur.speculative
+            || old.in_sleepable != cur.in_sleepable
+        {
+            return false;
+        }
+        self.ids.reset(self.last_id);
+        if !self.refs_agree(&old.refs, &cur.refs) {
+            return false;
+        }
+        (0..=old.curframe()).all(|number| {
+            let (old_frame, cur_frame) = (old.frame(number), cur.frame(number));
+            let live = match self.ctx.flow.get(old.frame_insn_idx(number)) {
+                Some(flow) => flow.live_regs,
+                None => u16::MAX,
+            };
+            old_frame.callsite == cur_frame.callsite
+                && self.frame_covers(old_frame, &old.precise[number], cur_frame, live)
+        })
+    }
+
+    fn refs_agree(&mut self, old: &Refs, cur: &Refs) -> bool {
+        old.list.len() == cur.list.len()
+            && old.active_locks == cur.active_locks
+            && old.active_preempt_locks == cur.active_preempt_locks
+            && old.active_rcu == cur.active_rcu
+            && self.ids.agree(old.active_irq_id, cur.active_irq_id)
+            && self.active_locks_agree(old, cur)
+            && old.list.iter().zip(&cur.list).all(|(old, cur)| self.ref_agrees(old, cur))
+    }
+
+    fn active_locks_agree(&mut self, old: &Refs, cur: &Refs) -> bool {
+        let (old_id, old_owner) = old.active_lock.map_or((0, None), |(id, o)| (id, Some(o)));
+        let (cur_id, cur_owner) = cur.active_lock.map_or((0, None), |(id, o)| (id, Some(o)));
+        self.ids.agree(old_id, cur_id) && old_owner == cur_owner
+    }
+
+    fn ref_agrees(&mut self, old: &Ref, cur: &Ref) -> bool {
+        self.ids.agree(old.id, cur.id)
+            && match (old.kind, cur.kind) {
+                (RefKind::Object, RefKind::Object) | (RefKind::Irq, RefKind::Irq) => true,
+                (RefKind::Lock { .. }, RefKind::Lock { .. })
+                | (RefKind::ResLock { .. }, RefKind::ResLock { .. }) => old.kind == cur.kind,
+                (
+                    RefKind::Object | RefKind::Irq | RefKind::Lock { .. } | RefKind::ResLock { .. },
+                    _,
+                ) => false,
+            }
+    }
+
+    fn frame_covers(&mut self, old: &Frame, precise: &Precise, cur: &Frame, live: u16) -> bool {
+        if old.callback_depth > cur.callback_depth {
+            return false;
+        }
+        let mut live = live & 0x7ff;
+        while live != 0 {
+            let reg = live.trailing_zeros() as usize;
+            live &= live - 1;
+            let precise = precise.regs >> reg & 1 != 0;
+            if !self.value_covers(&old.regs[reg], precise, &cur.regs[reg]) {
+                return false;
+            }
+        }
+        self.stack_covers(old, precise.slots, cur)
+    }
+
+    /// Whether a remembered value covers a current one (`regsafe`).
+    pub(super) fn value_covers(&mut self, old: &Value, precise: bool, cur: &Value) -> bool {
+        if self.exactness == Exactness::Exact {
+            return self.values_equal(old, cur);
+        }
+        match (old, cur) {
+            (Value::Uninit, Value::Uninit) => true,
+            (Value::Uninit, Value::Scalar(_) | Value::Pointer(_)) => {
+                self.exactness == Exactness::Precision
+            }
+            (Value::Scalar(old), Value::Scalar(cur)) => self.number_covers(old, precise, cur),
+            (Value::Pointer(old), Value::Pointer(cur)) => {
+                old.same_type(cur) && self.pointer_covers(old, cur)
+            }
+            (Value::Scalar(_), Value::Uninit | Value::Pointer(_))
+            | (Value::Pointer(_), Value::Uninit | Value::Scalar(_)) => false,
+        }
+    }
+
+    fn number_covers(&mut self, old: &Number, precise: bool, cur: &Number) -> bool {
+        let precise = precise || !self.ctx.facts.lane().bpf;
+        if !precise && self.exactness == Exactness::Precision {
+            return true;
+        }
+        let (old_delta, cur_delta) = (delta(old), delta(cur));
+        old_delta == cur_delta
+            && old.scalar.contains(&cur.scalar)
+            && self.ids.numbers_agree(link_id(old), link_id(cur))
+    }
+
+    fn pointer_covers(&mut self, old: &Pointer, cur: &Pointer) -> bool {
+        match old.region {
+            Region::MapKey { .. }
+            | Region::MapValue { .. }
+            | Region::Mem { .. }
+            | Region::Buf
+            | Region::TpBuffer => {
+                old.off == cur.off
+                    && old.region == cur.region
+                    && old.var.contains(&cur.var)
+                    && self.ids.agree(old.id, cur.id)
+                    && self.ids.agree(old.ref_id, cur.ref_id)
+            }
+            Region::PacketMeta { range: old_range } | Region::Packet { range: old_range } => {
+                let (Region::PacketMeta { range: cur_range } | Region::Packet { range: cur_range }) =
+                    cur.region
+                else {
+                    return false;
+                };
+                self.range_covers(old_range, cur_range)
+                    && old.off == cur.off
+                    && self.ids.agree(old.id, cur.id)
+                    && old.var.contains(&cur.var)
+            }
+            Region::Stack { .. } => self.pointers_equal(old, cur) && old.region == cur.region,
+            Region::Arena => true,
+            Region::Ctx
+            | Region::ConstMap { .. }
+            | Region::PacketEnd
+            | Region::FlowKeys
+            | Region::Sock(_)
+            | Region::Btf { .. }
+            | Region::Func { .. }
+            | Region::ConstDynptr { .. } => self.pointers_equal(old, cur),
+        }
+    }
+
+    /// Whether what was proved of a packet's length suffices for what was relied upon. "At" and
+    /// "beyond the end" are negative; where the kernel knows that they are no lengths, nothing but the
+    /// same covers them.
+    fn range_covers(&self, old: i32, cur: i32) -> bool {
+        let exact = skep_spec::Capability::ExactNegativePacketRange;
+        if (old < 0 || cur < 0) && self.ctx.facts.has(exact) {
+            return old == cur;
+        }
+        old <= cur
+    }
+
+    /// `regs_exact`: the frame of a stack pointer does not count, which only matters to the exact
+    /// level.
+    fn pointers_equal(&mut self, old: &Pointer, cur: &Pointer) -> bool {
+        let same_region = match (old.region, cur.region) {
+            (Region::Stack { .. }, Region::Stack { .. }) => true,
+            (old, cur) => old == cur,
+        };
+        same_region
+            && old.flags == cur.flags
+            && old.off == cur.off
+            && old.var == cur.var
+            && self.ids.agree(old.id, cur.id)
+            && self.ids.agree(old.ref_id, cur.ref_id)
+    }
+
+    pub(super) fn numbers_equal(&mut self, old: &Number, cur: &Number) -> bool {
+        old.scalar == cur.scalar
+            && delta(old) == delta(cur)
+            && self.ids.agree(link_id(old), link_id(cur))
+    }
+
+    fn values_equal(&mut self, old: &Value, cur: &Value) -> bool {
+        match (old, cur) {
+            (Value::Uninit, Value::Uninit) => true,
+            (Value::Scalar(old), Value::Scalar(cur)) => self.numbers_equal(old, cur),
+            (Value::Pointer(old), Value::Pointer(cur)) => self.pointers_equal(old, cur),
+            (Value::Uninit | Value::Scalar(_) | Value::Pointer(_), _) => false,
+        }
+    }
+
+    /// Whether the remembered stack covers the current one (`stacksafe`).
+    fn stack_covers(&mut self, old: &Frame, precise: u64, cur: &Frame) -> bool {
+        old.stack.slots().iter().enumerate().all(|(index, slot)| {
+            let present = cur.stack.slots().get(index);
+            self.slot_covers(slot, precise >> (index & 63) & 1 != 0, present)
+        })
+    }
+
+    fn slot_covers(&mut self, old: &Slot, precise: bool, cur: Option<&Slot>) -> bool {
+        let by_precision = self.exactness == Exactness::Precision;
+        let uninit = self.ctx.facts.lane().uninit_stack;
+        for (at, &kind) in old.bytes.iter().enumerate() {
+            if !by_precision && cur.is_none_or(|cur| cur.bytes[at] != kind) {
+                return false;
+            }
+            if kind == ByteKind::Invalid || uninit && kind == ByteKind::Misc {
+                continue;
+            }
+            let Some(cur) = cur else { return false };
+            // A number spilled whole and eight bytes of unknown content fill alike.
+            if let (Some((old, known)), Some((cur, _))) =
+                (filled_number(old, uninit), filled_number(cur, uninit))
+            {
+                return self.value_covers(&old, precise && known, &cur);
+            }
+            if kind == ByteKind::Misc && cur.bytes[at] == ByteKind::Zero {
+                continue;
+            }
+            if kind != cur.bytes[at] {
+                return false;
+            }
+            if at == SLOT_BYTES - 1 {
+                return self.objects_cover(kind, old, precise, cur);
+            }
+        }
+        true
+    }
+
+    /// Compares what lies in two slots whose bytes are of one kind.
+    fn objects_cover(&mut self, kind: ByteKind, old: &Slot, precise: bool, cur: &Slot) -> bool {
+        match kind {
+            ByteKind::Spill => self.value_covers(&old.value, precise, &cur.value),
+            ByteKind::Misc | ByteKind::Zero | ByteKind::Invalid => true,
+            ByteKind::Dynptr | ByteKind::Iter | ByteKind::IrqFlag => {
+                self.values_equal(&old.value, &cur.value)
+            }
+        }
+    }
+}
+
+/// What a fill of eight bytes would read, if that is a number: the spilled one (`true`), or an unknown
+/// one from bytes of unknown content.
+fn filled_number(slot: &Slot, uninit: bool) -> Option<(Value, bool)> {
+    if slot.is_spilled_scalar64() {
+        return Some((slot.value, true));
+    }
+    let unknown = slot.bytes.iter().all(|&kind| {
+        kind == ByteKind::Misc || kind == ByteKind::Invalid && uninit
+    });
+    unknown.then(|| (Value::scalar(Scalar::unknown()), false))
+}
+
+/// Id of a number's family as the kernel has it: with a flag where there is a distance; 0 without.
+fn link_id(number: &Number) -> u32 {
+    number.link.map_or(0, |link| if link.delta.is_some() { link.id | DELTA } else { link.id })
+}
+
+fn delta(number: &Number) -> Option<i32> {
+    number.link.and_then(|link| link.delta)
+}

@@ -1,0 +1,292 @@
+//! The decision at a prune point: go on, remember the state and go on, or end the path.
+//!
+//! Every number and every order here is the kernel's (`is_state_visited`): which states a later path
+//! finds decides how much it has to walk.
+
+use skep_isa::{Insn, InsnIdx};
+use skep_spec::ProgFlags;
+
+use super::converge::same_callsites;
+use super::events::PruneEvent;
+use super::explored::{Explored, StateId};
+use super::history::{HistoryFlags, LinkedRegs};
+use super::precision::ChainStart;
+use super::subsumes::{Comparison, Exactness};
+use crate::env::Env;
+use crate::prepare::InsnFlow;
+use crate::state::{Entry, Region, State, Value};
+use crate::violation::{Check, LimitViolation};
+
+/// Entries of history that force a state to be remembered: more make walking back slow.
+const MAX_HISTORY: usize = 40;
+/// Jumps and instructions between remembered states: fewer are not worth a state.
+const MIN_JUMPS: u64 = 2;
+const MIN_INSNS: u64 = 8;
+/// The same within a loop: iterations differ, and their states help little.
+const MIN_LOOP_JUMPS: u64 = 20;
+const MIN_LOOP_INSNS: u64 = 100;
+/// Misses that a state may have per hit, and one more time: ordinary, and open at a checkpoint.
+const MISSES_PER_HIT: u32 = 3;
+const MISSES_PER_HIT_OPEN: u32 = 64;
+/// States of one list beyond which unprivileged programs get no more.
+const MAX_STATES_UNPRIVILEGED: u32 = 64;
+
+/// Whether a path goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Visited {
+    /// It does.
+    Go,
+    /// A remembered state covers it.
+    Pruned,
+}
+
+/// What a remembered state means for the current path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// It covers the path.
+    Hit,
+    /// It does not.
+    Miss,
+    /// It does not, and its paths are open: the path is in a loop or a branch of it.
+    OpenMiss,
+}
+
+impl Env<'_> {
+    /// To be called at every prune point before the instruction is checked (`is_state_visited`).
+    /// After `Pruned`, the path ends as at an exit: `close_path`.
+    pub(crate) fn visit_prune_point(&mut self) -> Check<Visited> {
+        let idx = self.state.insn_idx;
+        let flow = self.ctx.flow.get(idx).copied().unwrap_or_default();
+        let insns = self.learned.insns_processed - self.learned.insns_at_last_state;
+        let jumps = self.learned.jumps_processed - self.learned.jumps_at_last_state;
+        let forced = self.tests_state_frequency()
+            || flow.force_checkpoint
+            || self.state.history.len() > MAX_HISTORY;
+        let mut add = forced || jumps >= MIN_JUMPS && insns >= MIN_INSNS;
+        self.clean_finished_states(idx);
+
+        let mut states = 0;
+        let mut newer = None;
+        let mut in_loop = false;
+        let mut next = self.explored.first_of_list(idx, &self.state);
+        while let Some(id) = next {
+            next = self.explored.next_of_list(id);
+            states += 1;
+            let of_insn = self.explored.node(id).is_some_and(|n| n.insn_idx as usize == idx);
+            if !of_insn {
+                newer = Some(id);
+                continue;
+            }
+            match self.judge(id, idx, &flow, &mut in_loop)? {
+                Verdict::Hit => return self.prune(id, idx, &flow, in_loop),
+                Verdict::Miss => {}
+                Verdict::OpenMiss => {
+                    if !forced && jumps < MIN_LOOP_JUMPS && insns < MIN_LOOP_INSNS {
+                        add = false;
+                    }
+                }
+            }
+            if self.miss(id, idx, add, flow.force_checkpoint) {
+                self.explored.evict(id, newer, &self.state);
+            } else {
+                newer = Some(id);
+            }
+        }
+        self.explored.looked_at(states);
+        let too_many = !self.ctx.facts.lane().bpf && states > MAX_STATES_UNPRIVILEGED;
+        if add && !too_many {
+            self.learned.jumps_at_last_state = self.learned.jumps_processed;
+            self.learned.insns_at_last_state = self.learned.insns_processed;
+            self.explored.store(self.ctx, &mut self.state);
+        } else {
+            self.explored.note(PruneEvent::NotStored { insn_idx: idx, insns, jumps });
+        }
+        self.flush_prune_events();
+        Ok(Visited::Go)
+    }
+
+    fn tests_state_frequency(&self) -> bool {
+        self.ctx.facts.lane().bpf && self.ctx.spec.flags.contains(ProgFlags::TEST_STATE_FREQ)
+    }
+
+    /// Erases from finished states of this instruction what is not read any more
+    /// (`clean_live_states`).
+    fn clean_finished_states(&mut self, idx: InsnIdx) {
+        let mut next = self.explored.first_of_list(idx, &self.state);
+        while let Some(id) = next {
+            next = self.explored.next_of_list(id);
+            let of_insn = self.explored.node(id).is_some_and(|n| n.insn_idx as usize == idx);
+            if of_insn
+                && self.explored.is_cleanable(id)
+                && self.explored.state(id).is_some_and(|s| same_callsites(s, &self.state))
+            {
+                self.explored.clean(self.ctx, id);
+            }
+        }
+    }
+
+    /// What a state of the list means; `in_loop` is set if its own paths may still add marks. It keeps
+    /// its value from the last closed state where the kernel does not set it.
+    fn judge(
+        &mut self,
+        id: StateId,
+        idx: InsnIdx,
+        flow: &InsnFlow,
+        in_loop: &mut bool,
+    ) -> Check<Verdict> {
+        if self.explored.is_open(id) {
+            return self.judge_open(id, idx, flow, in_loop);
+        }
+        if !self.ctx.config.prune {
+            return Ok(Verdict::Miss);
+        }
+        *in_loop = self.explored.is_incomplete(id);
+        let exactness = if *in_loop { Exactness::Range } else { Exactness::Precision };
+        Ok(if self.covers(id, exactness) { Verdict::Hit } else { Verdict::Miss })
+    }
+
+    /// A state whose paths are not finished proves nothing yet, but tells a loop.
+    fn judge_open(
+        &mut self,
+        id: StateId,
+        idx: InsnIdx,
+        flow: &InsnFlow,
+        in_loop: &mut bool,
+    ) -> Check<Verdict> {
+        let Some(old) = self.explored.state(id) else { return Ok(Verdict::OpenMiss) };
+        let (old_frame, cur_frame) = (old.cur(), self.state.cur());
+        if old_frame.entry == Entry::AsyncCallback
+            && old_frame.async_entry_count != cur_frame.async_entry_count
+        {
+            // Another start of the callback, not a loop in it.
+            return Ok(Verdict::OpenMiss);
+        }
+        let is_may_goto = matches!(self.ctx.decoded.get(idx), Some(Ok(Insn::MayGoto { .. })));
+        if is_may_goto
+            && old.may_goto_depth != self.state.may_goto_depth
+            && self.covers(id, Exactness::Range)
+        {
+            *in_loop = true;
+            return Ok(Verdict::Hit);
+        }
+        if flow.calls_callback {
+            let converged = self.covers(id, Exactness::Range);
+            return Ok(if converged { Verdict::Hit } else { Verdict::OpenMiss });
+        }
+        if self.is_infinite_loop(id) {
+            self.flush_prune_events();
+            return Err(LimitViolation::InfiniteLoop { idx }.into());
+        }
+        Ok(Verdict::OpenMiss)
+    }
+
+    fn covers(&mut self, id: StateId, exactness: Exactness) -> bool {
+        let last_id = self.learned.last_id();
+        let (old, ids) = self.explored.state_and_ids(id);
+        let mut comparison = Comparison { ctx: self.ctx, ids, last_id, exactness };
+        old.is_some_and(|old| comparison.covers(old, &self.state))
+    }
+
+    /// Whether nothing has changed since an ancestor, and nothing that ends loops has moved either.
+    fn is_infinite_loop(&mut self, id: StateId) -> bool {
+        let Some(old) = self.explored.state(id) else { return false };
+        let suspected = registers_look_alike(old, &self.state)
+            && old.may_goto_depth == self.state.may_goto_depth
+            && old.callback_unroll_depth == self.state.callback_unroll_depth;
+        suspected && self.covers(id, Exactness::Exact)
+    }
+
+    /// The path ends here. What the covering state needs exactly, this one's ancestors do too.
+    fn prune(
+        &mut self,
+        id: StateId,
+        idx: InsnIdx,
+        flow: &InsnFlow,
+        in_loop: bool,
+    ) -> Check<Visited> {
+        if let Some(node) = self.explored.node_mut(id) {
+            node.hits += 1;
+        }
+        self.explored.note(PruneEvent::Hit { id, insn_idx: idx, in_loop });
+        if flow.jump_point {
+            self.push_history(HistoryFlags::NONE, LinkedRegs::NONE)?;
+        }
+        let start = ChainStart::at(&self.state);
+        let marked = self.explored.propagate_precision(self.ctx, id, &start);
+        let kept = match (&marked, in_loop) {
+            (Ok(_), true) => self.explored.add_backedge(id, start),
+            (Ok(_) | Err(_), _) => Ok(()),
+        };
+        self.flush_prune_events();
+        marked.and(kept)?;
+        Ok(Visited::Pruned)
+    }
+
+    /// Counts a miss; whether comparing with the state has become idle.
+    fn miss(&mut self, id: StateId, idx: InsnIdx, add: bool, checkpoint: bool) -> bool {
+        let Some(node) = self.explored.node_mut(id) else { return false };
+        // Where nothing is remembered, a loop would drive out what it remembered before.
+        if add {
+            node.misses += 1;
+        }
+        let open = node.branches > 0;
+        let (misses, hits) = (node.misses, node.hits);
+        self.explored.note(PruneEvent::Miss { id, insn_idx: idx, misses, hits, open });
+        let allowed = if checkpoint && open { MISSES_PER_HIT_OPEN } else { MISSES_PER_HIT };
+        u64::from(misses) > u64::from(hits) * u64::from(allowed) + u64::from(allowed)
+    }
+
+    /// Records the current instruction in the path's history (`push_jmp_history`); what one
+    /// instruction records goes into one entry. `self.state.insn_idx` and `last_insn_idx` must be set.
+    pub(crate) fn push_history(&mut self, flags: HistoryFlags, linked: LinkedRegs) -> Check<()> {
+        let stamp = self.learned.insns_processed;
+        if self.explored.history_stamp == stamp && self.state.history.len() > 0 {
+            self.state.history.merge_into_last(flags, linked);
+            return Ok(());
+        }
+        self.explored.history_stamp = stamp;
+        self.state.history.push(self.state.insn_idx, self.state.last_insn_idx, flags, linked);
+        Ok(())
+    }
+
+    /// The current path ended, by exit or by pruning: to be called before the next pending branch is
+    /// taken up, and before `update_live_stack`.
+    pub(crate) fn close_path(&mut self) -> Check<()> {
+        let closed = self.explored.close_path(self.ctx, self.state.parent);
+        self.flush_prune_events();
+        closed
+    }
+
+    /// Tells the log what pruning did.
+    pub(super) fn flush_prune_events(&mut self) {
+        if self.explored.keeps_events() {
+            self.explored.collect_live_events();
+            for event in self.explored.take_events() {
+                self.trace_prune(event);
+            }
+        }
+    }
+
+    /// Forwards an event to the log.
+    pub(crate) fn trace_prune(&mut self, event: PruneEvent) {
+        let _ = event;
+    }
+}
+
+/// Whether the registers of the current frame are the same, ids included (`states_maybe_looping`).
+fn registers_look_alike(old: &State, cur: &State) -> bool {
+    old.curframe() == cur.curframe()
+        && old.cur().regs.iter().zip(&cur.cur().regs).all(|(old, cur)| match (old, cur) {
+            (Value::Pointer(old), Value::Pointer(cur)) => {
+                let mut old = *old;
+                if let (Region::Stack { frame }, Region::Stack { .. }) = (&mut old.region, cur.region)
+                    && let Region::Stack { frame: cur } = cur.region
+                {
+                    // Which frame a stack pointer points to is not among what is compared here.
+                    *frame = cur;
+                }
+                old == *cur
+            }
+            (Value::Uninit | Value::Scalar(_) | Value::Pointer(_), _) => old == cur,
+        })
+}
