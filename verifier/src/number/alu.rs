@@ -135,16 +135,18 @@ impl Scalar {
     }
 
     /// `self + delta` as a register gets it that is linked to `self`, which a condition has just
-    /// refined; `zero_extend` if either of the two went through a 32-bit addition
-    /// (`sync_linked_regs`).
+    /// refined (`sync_linked_regs`).
     #[inline]
-    pub fn linked(mut self, delta: i64, zero_extend: bool) -> Scalar {
+    pub fn linked(mut self, delta: i64) -> Scalar {
         self.add(&Scalar::constant(delta as u64));
-        if zero_extend {
-            self.zero_high_half();
-        }
-        self.sync();
-        self
+        self.finish(Width::W64)
+    }
+
+    /// The same where either of the two registers came by its delta in 32 bits.
+    #[inline]
+    pub fn linked32(mut self, delta: i64) -> Scalar {
+        self.add(&Scalar::constant(delta as u64));
+        self.finish(Width::W32)
     }
 
     /// The variable part of a pointer after a varying `off` is added to it.

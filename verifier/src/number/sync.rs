@@ -74,7 +74,7 @@ impl Scalar {
     /// Narrows the range of the low half by the range of the whole, where the high half is fixed or
     /// takes two neighbouring values between which the low half passes from negative to positive.
     #[inline]
-    fn narrow_from_wide(&mut self) {
+    pub(super) fn narrow_from_wide(&mut self) {
         let Range64 {
             umin,
             umax,

@@ -1,8 +1,8 @@
 //! Theorems about arithmetic: a result allows what the machine computes from any members.
 
 use super::{Sample, WIDTHS, assert_has, compute, samples};
-use crate::number::{Scalar, Tnum};
-use skep_isa::{AluOp, Width};
+use crate::number::{Scalar, Tnum, refine};
+use skep_isa::{AluOp, JmpOp, Width};
 
 fn check_all_pairs(op: AluOp) {
     let samples = samples();
@@ -241,9 +241,9 @@ fn linked_contains_every_member_plus_delta() {
         for delta in [-3i64, 0, 5, i64::from(i32::MAX), i64::from(i32::MIN)] {
             for &x in &a.members {
                 let sum = x.wrapping_add(delta as u64);
-                assert_has(&a.scalar.linked(delta, false), sum, || "linked".into());
+                assert_has(&a.scalar.linked(delta), sum, || "linked".into());
                 let low = u64::from(sum as u32);
-                assert_has(&a.scalar.linked(delta, true), low, || "linked32".into());
+                assert_has(&a.scalar.linked32(delta), low, || "linked32".into());
             }
         }
     }
@@ -258,4 +258,53 @@ fn mul_of_masks_follows_the_newer_long_multiplication() {
     );
     assert_eq!(result.known(), Tnum::new(0, 0x1e));
     assert_eq!(result.umax(), 30);
+}
+
+#[test]
+fn unsigned_bounds_survive_when_both_ends_wrap_and_not_when_one_does() {
+    // The operands cross the sign change, so that the signed bounds cannot help.
+    const SIGN: u64 = 1 << 63;
+    let a = Scalar::from_range(SIGN + 5, u64::MAX);
+    let b = Scalar::from_range(SIGN + 1, SIGN + 10);
+    let sum = a.alu(AluOp::Add, Width::W64, &b);
+    assert_eq!((sum.umin(), sum.umax()), (6, SIGN + 9));
+    let sum = a.alu(AluOp::Add, Width::W64, &Scalar::from_range(1, SIGN));
+    assert_eq!((sum.umin(), sum.umax()), (0, u64::MAX));
+
+    let a = Scalar::from_range(0, 10);
+    let difference = a.alu(
+        AluOp::Sub,
+        Width::W64,
+        &Scalar::from_range(SIGN / 2, SIGN + 100),
+    );
+    assert_eq!(
+        (difference.umin(), difference.umax()),
+        (SIGN - 100, 11 + !(SIGN / 2))
+    );
+    let difference = a.alu(AluOp::Sub, Width::W64, &Scalar::from_range(5, SIGN + 100));
+    assert_eq!((difference.umin(), difference.umax()), (0, u64::MAX));
+}
+
+#[test]
+fn sign_extension_by_shifts_keeps_the_low_halfs_bounds() {
+    let mut value = Scalar::unknown();
+    refine(
+        JmpOp::SLt,
+        Width::W32,
+        true,
+        &mut value,
+        &mut Scalar::constant(100),
+    );
+    refine(
+        JmpOp::SGt,
+        Width::W32,
+        true,
+        &mut value,
+        &mut Scalar::immediate(-100),
+    );
+    let by_32 = Scalar::constant(32);
+    let high = value.alu(AluOp::Lsh, Width::W64, &by_32);
+    assert_eq!((high.smin(), high.smax()), (-99 << 32, 99 << 32));
+    let extended = high.alu(AluOp::Arsh, Width::W64, &by_32);
+    assert_eq!((extended.smin(), extended.smax()), (-99, 99));
 }

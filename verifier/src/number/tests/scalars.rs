@@ -57,6 +57,48 @@ fn sync_finds_the_one_value_where_range_and_bits_meet() {
 }
 
 #[test]
+fn sync_finds_the_largest_member_where_it_alone_is_in_range() {
+    let mut scalar = Scalar::from_known(Tnum::new(0, 0x30));
+    (scalar.wide.umin, scalar.wide.umax) = (0x21, u64::MAX);
+    scalar.sync();
+    assert_eq!(scalar, Scalar::constant(0x30));
+}
+
+#[test]
+fn sync_takes_only_ordered_low_halves_of_a_signed_range() {
+    let mut scalar = Scalar::unknown();
+    // Both ends have the high half 1, but as unsigned low halves they are out of order.
+    (scalar.wide.smin, scalar.wide.smax) = (0x1_0000_0009, 0x1_0000_0003);
+    (scalar.wide.umin, scalar.wide.umax) = (0, u64::MAX);
+    scalar.narrow_from_wide();
+    assert_eq!(scalar.narrow(), Range32::UNBOUNDED);
+}
+
+#[test]
+fn sync_carries_a_fact_round_in_a_second_round() {
+    // The low half is below its sign change, so a signed value of at least S32_MIN is not negative;
+    // that moves the unsigned maximum, one round later.
+    let mut scalar = Scalar::unknown();
+    scalar.wide.smin = i64::from(i32::MIN);
+    scalar.narrow.umax = 0x7fff_fffd;
+    scalar.sync();
+    let most = 0x7fff_ffff_7fff_fffd;
+    assert_eq!((scalar.umin(), scalar.umax()), (0, most));
+    assert_eq!((scalar.smin(), scalar.smax()), (0, most as i64));
+}
+
+#[test]
+fn sync_carries_a_fact_back_in_a_third_round() {
+    let mut scalar = Scalar::unknown();
+    scalar.wide.umax = (1 << 63) + 3;
+    scalar.wide.smax = 0xffff_fffd;
+    scalar.narrow.umin = 4;
+    scalar.sync();
+    assert_eq!((scalar.umin(), scalar.umax()), (4, 0xffff_fffd));
+    assert_eq!((scalar.u32_min(), scalar.u32_max()), (4, 0xffff_fffd));
+}
+
+#[test]
 fn sync_moves_a_wrapping_signed_range_to_the_side_that_the_unsigned_one_reaches() {
     let mut low = Scalar::unknown();
     (low.narrow.smin, low.narrow.smax) = (-5, 100);
@@ -154,6 +196,20 @@ fn truncate_contains_every_truncated_member() {
             }
         }
     }
+}
+
+#[test]
+fn truncation_to_four_bytes_keeps_the_low_halfs_ranges_and_shorter_ones_do_not() {
+    let mut value = Scalar::unknown();
+    value.narrow = Range32 {
+        umin: 5,
+        umax: 0xffff_fff0,
+        smin: -3,
+        smax: 9,
+    };
+    let word = value.truncate(Size::W);
+    assert_eq!((word.umin(), word.umax(), word.s32_min()), (5, 9, 5));
+    assert_eq!(value.truncate(Size::H), Scalar::from_range(0, 0xffff));
 }
 
 #[test]
