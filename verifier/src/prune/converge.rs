@@ -50,6 +50,14 @@ pub(super) struct Visits {
     pub(super) backedges: u32,
 }
 
+impl Visits {
+    /// Forgets all visits; backedges keep counting, as in the kernel.
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.by_chain.clear();
+    }
+}
+
 /// The loop that a state is in: that of the outermost frame that is in one.
 fn loop_chain(ctx: &Ctx<'_>, state: &State) -> Option<LoopChain> {
     let mut calls = SmallVec::new();
@@ -149,6 +157,17 @@ impl Explored {
         Ok(())
     }
 
+    fn widen(&mut self, ctx: &Ctx<'_>, prev: StateId, queued: &mut State, last_id: u32) {
+        let (prev, ids) = self.state_and_ids(prev);
+        let Some(prev) = prev else { return };
+        ids.reset(last_id);
+        let exactness = Exactness::Exact;
+        let mut comparison = Comparison { ctx, ids, last_id, exactness };
+        for number in (0..=prev.curframe().min(queued.curframe())).rev() {
+            widen_frame(&mut comparison, prev, queued, number);
+        }
+    }
+
     /// Whether a remembered state may still get marks by backedges of the loop that it is in
     /// (`incomplete_read_marks`).
     pub(super) fn is_incomplete(&self, id: StateId) -> bool {
@@ -187,15 +206,12 @@ impl Env<'_> {
     /// Forgets in `queued` every number that differs from the one in a remembered state and on which
     /// nothing depends yet (`widen_imprecise_scalars`).
     pub(crate) fn widen_imprecise_scalars(&mut self, prev: StateId, queued: &mut State) {
-        let last_id = self.learned.last_id();
-        let (prev, ids) = self.explored.state_and_ids(prev);
-        let Some(prev) = prev else { return };
-        ids.reset(last_id);
-        let exactness = Exactness::Exact;
-        let mut comparison = Comparison { ctx: self.ctx, ids, last_id, exactness };
-        for number in (0..=prev.curframe().min(queued.curframe())).rev() {
-            widen_frame(&mut comparison, prev, queued, number);
-        }
+        self.explored.widen(self.ctx, prev, queued, self.learned.last_id());
+    }
+
+    /// The same for the current state.
+    pub(crate) fn widen_current_scalars(&mut self, prev: StateId) {
+        self.explored.widen(self.ctx, prev, &mut self.state, self.learned.last_id());
     }
 }
 

@@ -125,8 +125,7 @@ impl Explored {
         self.nodes.clear();
         self.heads.clear();
         self.waiting.clear();
-        let backedges = self.visits.backedges;
-        self.visits = Visits { backedges, ..Visits::default() };
+        self.visits.clear();
     }
 
     /// Counters.

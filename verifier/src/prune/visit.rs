@@ -8,7 +8,7 @@ use skep_spec::ProgFlags;
 
 use super::converge::same_callsites;
 use super::events::PruneEvent;
-use super::explored::{Explored, StateId};
+use super::explored::StateId;
 use super::history::{HistoryFlags, LinkedRegs};
 use super::precision::ChainStart;
 use super::subsumes::{Comparison, Exactness};
