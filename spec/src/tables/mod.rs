@@ -8,6 +8,7 @@ pub mod ctx;
 pub mod helper;
 pub mod helpers;
 pub mod hook;
+pub mod maps;
 pub mod prog_types;
 pub mod sets;
 
@@ -15,4 +16,5 @@ pub use args::{Arg, ArgType, Mods, Ret, RetType};
 pub use ctx::{Access, CtxAccess, CtxTable, CtxValue, Field, Sizes};
 pub use helper::{Condition, HelperFlags, HelperProto};
 pub use hook::{Hook, When};
+pub use maps::{Lookup, MapForHelper, MapTypeFacts};
 pub use prog_types::{AttachRule, PacketAccess, PrivateStack, ProgTypeFacts, Returns, Sleep};

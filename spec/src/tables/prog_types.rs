@@ -203,7 +203,7 @@ const ONE: &[(When, Returns)] = &[
 ];
 const EGRESS: &[(When, Returns)] = &[
     (Attach(&[CgroupInetEgress]), Returns::Range(0, 3)),
-    (Always, Returns::Any),
+    (Always, Returns::Range(0, 1)),
 ];
 const SESSION: &[(When, Returns)] = &[
     (

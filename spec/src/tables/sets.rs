@@ -176,7 +176,7 @@ const fn variant_of(id: u32, variant: &str) -> &'static HelperProto {
     panic!("the helper has no such variant")
 }
 
-const fn equal(a: &[u8], b: &[u8]) -> bool {
+pub(super) const fn equal(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
@@ -223,6 +223,8 @@ static SOCKOPT_ADDR: &[AttachType] = &[
     CgroupUnixConnect,
     CgroupUnixSendmsg,
     CgroupUnixRecvmsg,
+    CgroupUnixGetpeername,
+    CgroupUnixGetsockname,
 ];
 
 static CONNECT: &[AttachType] = &[CgroupInet4Connect, CgroupInet6Connect];
@@ -664,7 +666,6 @@ pub static LWT_XMIT: HelperSet = set(
 /// Lightweight tunnels, segment routing.
 pub static LWT_SEG6LOCAL: HelperSet = set(
     &[
-        deny("skb_pull_data"),
         allow("lwt_seg6_store_bytes"),
         allow("lwt_seg6_adjust_srh"),
         allow("lwt_seg6_action"),

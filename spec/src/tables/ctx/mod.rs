@@ -70,8 +70,8 @@ pub enum Sizes {
     ExactOrEight,
     /// Any that ends inside the field.
     Within,
-    /// Any, unaligned as well, that begins inside the field.
-    Any,
+    /// Any that begins inside the field.
+    Begins,
 }
 
 /// One field, or an array of equal ones.
@@ -198,7 +198,7 @@ impl Field {
         let eight = size == 8 && inside;
         match sizes {
             Sizes::No => false,
-            Sizes::Any => true,
+            Sizes::Begins => aligned,
             Sizes::Exact => aligned && size == width,
             Sizes::Narrow => aligned && size <= width,
             Sizes::NarrowAtStart => aligned && size <= width && off == self.off,

@@ -3,7 +3,7 @@
 //! `field(offset, width, elements, name, value of a read, sizes of reads)`, then who may write.
 
 use super::CtxValue::{Scalar, TpBuffer};
-use super::Sizes::{Any, Exact, Narrow, Within};
+use super::Sizes::{Begins, Exact, Narrow, Within};
 use super::{CtxTable, field};
 use crate::tables::hook::When::Always;
 
@@ -49,5 +49,5 @@ pub static LIRC: CtxTable = CtxTable { name: "", size: 4, fields: &[
 /// What user space gave to the program: any bytes.
 #[rustfmt::skip]
 pub static SYSCALL: CtxTable = CtxTable { name: "", size: 65535, fields: &[
-    field(  0, 1, 65535, "",           Scalar,   Any).writes(Any, Always),
+    field(  0, 1, 65535, "",           Scalar,   Begins).writes(Begins, Always),
 ]};
