@@ -1,0 +1,252 @@
+//! Opening an object: the steps in their order.
+
+use crate::code::Code;
+use crate::core_relo::{self, Needs};
+use crate::elf::Elf;
+use crate::error::{Error, ErrorKind};
+use crate::externs::{Externs, KCONFIG};
+use crate::fixup::fix_btf;
+use crate::info::Info;
+use crate::kernel::{self, Resolution};
+use crate::maps::{self, MapDef, Place};
+use crate::program;
+use crate::refs::{Refs, arena_data};
+use crate::struct_ops::StructOps;
+use skep_btf::{Btf, BtfExt};
+use skep_spec::{KernelVersion, MapFlags, MapSpec, MapType, ObjectSpec, Skipped};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is known of the kernel that the object is meant for. All of it may be absent.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The kernel's types, for CO-RE relocations, kernel functions and variables, attach targets.
+    pub kernel_btf: Option<Arc<Btf>>,
+    /// The kernel's version, for `LINUX_KERNEL_VERSION`.
+    pub kernel_version: Option<KernelVersion>,
+    /// The kernel's configuration, as the text of its `.config`.
+    pub kconfig: Option<String>,
+    /// Addresses of kernel symbols (kallsyms); empty if not known.
+    pub symbols: BTreeMap<String, u64>,
+    /// Number of CPUs: the size of perf event arrays that declare none.
+    pub cpus: u32,
+}
+
+impl Default for Options {
+    /// No kernel; one CPU.
+    fn default() -> Self {
+        Options {
+            kernel_btf: None,
+            kernel_version: None,
+            kconfig: None,
+            symbols: BTreeMap::new(),
+            cpus: 1,
+        }
+    }
+}
+
+/// The name of an object: the file's, without its folder and its `.bpf.o` or `.o`.
+pub fn object_name(path: &str) -> &str {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let stem = file.strip_suffix(".o").unwrap_or(file);
+    stem.strip_suffix(".bpf").unwrap_or(stem)
+}
+
+/// Everything that is known of an object before its programs are linked.
+pub(crate) struct Parts<'a> {
+    pub(crate) elf: &'a Elf<'a>,
+    pub(crate) code: Code,
+    pub(crate) btf: Option<Arc<Btf>>,
+    pub(crate) info: Info,
+    pub(crate) externs: Externs,
+    pub(crate) resolutions: Vec<Resolution>,
+    pub(crate) refs: Refs,
+    pub(crate) needs: Needs,
+    pub(crate) maps: Vec<Arc<MapSpec>>,
+    /// Index of the map of configuration values.
+    pub(crate) kconfig: Option<usize>,
+    pub(crate) struct_ops: StructOps,
+    pub(crate) license: String,
+    /// Whether the object is from before BTF, when section names were matched loosely.
+    pub(crate) is_old: bool,
+}
+
+/// Opens the object in `bytes`; `path` gives it its name.
+///
+/// # Errors
+/// A file that is no BPF object, is damaged or contradicts itself, or holds no program: with
+/// section and offset where they are known.
+pub fn open(path: &str, bytes: &[u8], options: &Options) -> Result<ObjectSpec, Error> {
+    let elf = Elf::parse(bytes)?;
+    let mut code = Code::find(&elf)?;
+    if !code.functions.iter().any(|f| f.entry) {
+        return Err(Error::new(ErrorKind::NoPrograms));
+    }
+    let raw_btf = read_btf(&elf)?;
+    let externs = Externs::find(&elf, raw_btf.as_ref())?;
+    let btf = match &raw_btf {
+        Some(raw) => Some(Arc::new(fix_btf(raw, &elf, &code, &externs)?)),
+        None => None,
+    };
+    let mut skipped = Vec::new();
+    let ext = read_ext(&elf, btf.is_some(), &mut skipped);
+
+    // libbpf cuts the name at its first dot before it names maps after it.
+    let name = object_name(path);
+    let prefix = name.split('.').next().unwrap_or(name);
+    let mut maps = maps::find_legacy_maps(&elf)?;
+    maps.extend(maps::find_btf_maps(&elf, btf.as_deref())?);
+    maps.extend(maps::find_data_maps(&elf, prefix, btf.as_deref())?);
+    let (config_map, unknown) = config_map(prefix, raw_btf.as_ref(), &btf, &externs, options);
+    let kconfig = config_map.is_some().then_some(maps.len());
+    maps.extend(config_map);
+    maps::fill_slots(&elf, btf.as_deref(), &code, &mut maps)?;
+    let mut struct_ops =
+        StructOps::find(&elf, &code, btf.as_deref(), options.kernel_btf.as_deref())?;
+    maps.append(&mut struct_ops.maps);
+    if let Some(arena) = maps.iter_mut().find(|m| m.spec.ty == MapType::Arena) {
+        arena.spec.init = arena_data(&elf).map(<[u8]>::to_vec);
+    }
+
+    let resolutions = kernel::resolve(&externs, raw_btf.as_ref(), options, &unknown);
+    let refs = Refs::find(&elf, &mut code, &externs, &maps)?;
+    let (mut info, mut needs) = (Info::default(), Needs::new());
+    if let (Some(btf), Some(ext)) = (&btf, &ext) {
+        let kernel = options.kernel_btf.as_deref();
+        needs = core_relo::apply(&elf, &mut code, btf, ext, kernel);
+        info = Info::new(&elf, btf, ext);
+    }
+    let parts = Parts {
+        code,
+        info,
+        externs,
+        resolutions,
+        refs,
+        needs,
+        maps: finish_maps(maps, &btf, options),
+        kconfig,
+        struct_ops,
+        license: license(&elf),
+        is_old: btf.is_none(),
+        btf,
+        elf: &elf,
+    };
+    let programs = program::assemble(&parts, options)?;
+    Ok(ObjectSpec {
+        name: name.to_string(),
+        license: parts.license,
+        kernel_version: kernel_version(&elf),
+        programs,
+        maps: parts.maps,
+        btf: parts.btf,
+        skipped,
+    })
+}
+
+fn read_btf(elf: &Elf<'_>) -> Result<Option<Btf>, Error> {
+    match elf.section(".BTF") {
+        Some((_, section)) if section.has_bits() => {
+            let btf = Btf::parse(section.data).map_err(|e| {
+                let offset = e.offset.unwrap_or(0) as u64;
+                Error::from(e).in_section(section.name).at(offset)
+            })?;
+            Ok(Some(btf))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// BTF.ext that cannot be read is passed over, as libbpf does: programs then have no line
+/// information and no relocations, which the kernel tolerates.
+fn read_ext(elf: &Elf<'_>, has_btf: bool, skipped: &mut Vec<Skipped>) -> Option<BtfExt> {
+    let (_, section) = elf
+        .section(".BTF.ext")
+        .filter(|(_, s)| has_btf && s.has_bits())?;
+    match BtfExt::parse(section.data) {
+        Ok(ext) => Some(ext),
+        Err(error) => {
+            skipped.push(Skipped {
+                name: section.name.to_string(),
+                why: error.to_string(),
+            });
+            None
+        }
+    }
+}
+
+/// The map of configuration values, and which values are not known.
+fn config_map(
+    prefix: &str,
+    raw: Option<&Btf>,
+    btf: &Option<Arc<Btf>>,
+    externs: &Externs,
+    options: &Options,
+) -> (Option<MapDef>, rustc_hash::FxHashMap<usize, String>) {
+    let (Some(raw), size @ 1..) = (raw, externs.config_size()) else {
+        return Default::default();
+    };
+    let (data, unknown) = crate::kconfig::values(externs, raw, options);
+    let mut spec = maps::data_map(prefix, KCONFIG, size, btf.as_deref());
+    spec.flags |= MapFlags::RDONLY_PROG;
+    spec.frozen = true;
+    spec.init = Some(data);
+    (
+        Some(MapDef {
+            spec,
+            place: Place::Kconfig,
+        }),
+        unknown,
+    )
+}
+
+fn finish_maps(maps: Vec<MapDef>, btf: &Option<Arc<Btf>>, options: &Options) -> Vec<Arc<MapSpec>> {
+    let finish = |mut def: MapDef| {
+        maps::normalise(&mut def.spec, options.cpus);
+        set_btf(&mut def.spec, btf);
+        Arc::new(def.spec)
+    };
+    maps.into_iter().map(finish).collect()
+}
+
+fn set_btf(spec: &mut MapSpec, btf: &Option<Arc<Btf>>) {
+    if spec.btf_key_id != 0 || spec.btf_value_id != 0 {
+        spec.btf.clone_from(btf);
+    }
+    if let Some(inner) = &mut spec.inner {
+        set_btf(inner, btf);
+    }
+}
+
+/// libbpf keeps 63 bytes of a licence.
+const LICENSE_LEN: usize = 63;
+
+fn license(elf: &Elf<'_>) -> String {
+    let data = elf.section("license").map_or(&[][..], |(_, s)| s.data);
+    let text = data.split(|b| *b == 0).next().unwrap_or(&[]);
+    String::from_utf8_lossy(text.get(..text.len().min(LICENSE_LEN)).unwrap_or(&[])).into_owned()
+}
+
+fn kernel_version(elf: &Elf<'_>) -> u32 {
+    let data = elf.section("version").map(|(_, s)| s.data);
+    data.and_then(|d| d.try_into().ok())
+        .map_or(0, u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_named_after_their_files() {
+        let cases = [
+            ("a/b/prog.bpf.o", "prog"),
+            ("prog.o", "prog"),
+            ("xdp-bench.1.bpf.o", "xdp-bench.1"),
+            ("plain", "plain"),
+            ("", ""),
+        ];
+        for (path, name) in cases {
+            assert_eq!(object_name(path), name);
+        }
+    }
+}
