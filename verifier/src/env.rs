@@ -33,4 +33,8 @@ pub(crate) struct Env<'a> {
     pub(crate) pending: Vec<Pending>,
     /// Where events go.
     pub(crate) trace: &'a mut dyn Trace,
+    /// What the trace asks for.
+    pub(crate) log_level: u32,
+    /// Whether an instruction is being looked at, to which a violation belongs.
+    pub(crate) at_insn: bool,
 }

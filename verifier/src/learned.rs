@@ -44,6 +44,8 @@ pub(crate) struct InsnLearned {
 pub(crate) struct SubprogLearned {
     /// Deepest stack access, in bytes.
     pub(crate) stack_depth: u32,
+    /// The stack of fast calls is used otherwise too: it stays.
+    pub(crate) fastcall_void: bool,
     /// A global subprogram that some path calls.
     pub(crate) called: bool,
     /// A global subprogram that was verified on its own.

@@ -1,11 +1,24 @@
 //! Everything that is computed once, before the first path is walked: instruction form, pseudo
 //! immediates, subprograms, control flow, live registers. The result, [`Ctx`], never changes.
 
-use skep_isa::{FormError, Insn, InsnIdx, RawInsn};
-use skep_spec::{Facts, MapSpec, ProgramSpec};
+mod fastcall;
+mod flow;
+mod form;
+mod graph;
+mod live_regs;
+mod subprog;
+
+use skep_isa::{FormError, Insn, InsnIdx, RawInsn, opcode, pseudo};
+use skep_spec::tables::Hook;
+use skep_spec::{Facts, MapSpec, MapType, ProgFlags, ProgType, ProgramSpec};
+
+pub(crate) use fastcall::Fastcalls;
+pub(crate) use graph::successors;
 
 use crate::Config;
-use crate::state::MapId;
+use crate::report::Trace;
+use crate::state::{MapId, Pointer, PtrFlags, Region, Value};
+use crate::violation::{Check, Stop, Violation};
 
 /// What control flow says about one instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,7 +71,7 @@ pub(crate) enum GlobalArg {
 }
 
 /// One subprogram; number 0 is the main program.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Subprog {
     /// First slot.
     pub(crate) start: InsnIdx,
@@ -68,8 +81,8 @@ pub(crate) struct Subprog {
     pub(crate) name: String,
     /// Verified on its own, by its prototype.
     pub(crate) is_global: bool,
-    /// Prototype of a global subprogram, or `None` where BTF says nothing usable.
-    pub(crate) args: Option<Vec<GlobalArg>>,
+    /// Arguments as the prototype declares them, or why it cannot be verified on its own.
+    pub(crate) args: Result<Vec<GlobalArg>, Violation>,
     /// It contains a tail call.
     pub(crate) has_tail_call: bool,
     /// It, or something that it calls, contains a tail call.
@@ -88,6 +101,34 @@ pub(crate) struct Subprog {
     pub(crate) is_exception_callback: bool,
     /// Lowest stack offset that belongs to spills around fast calls, in bytes (negative), or 0.
     pub(crate) fastcall_stack_off: i32,
+    /// Some of these spills belong to calls that are not fast here: the stack stays.
+    pub(crate) keeps_fastcall_stack: bool,
+    /// Its slots in postorder: a range of [`Ctx::postorder`].
+    pub(crate) postorder: std::ops::Range<usize>,
+}
+
+impl Subprog {
+    /// A static subprogram of which nothing is known but its place.
+    pub(crate) fn new(start: InsnIdx, end: InsnIdx) -> Subprog {
+        Subprog {
+            start,
+            end,
+            name: String::new(),
+            is_global: false,
+            args: Ok(Vec::new()),
+            has_tail_call: false,
+            tail_call_reachable: false,
+            has_ld_abs: false,
+            changes_pkt_data: false,
+            might_sleep: false,
+            is_callback: false,
+            is_async_callback: false,
+            is_exception_callback: false,
+            fastcall_stack_off: 0,
+            keeps_fastcall_stack: false,
+            postorder: 0..0,
+        }
+    }
 }
 
 /// A map that the program can reach.
@@ -97,6 +138,97 @@ pub(crate) struct MapInfo<'a> {
     pub(crate) spec: &'a MapSpec,
     /// Shape of its inner maps.
     pub(crate) inner: Option<MapId>,
+    /// Its values hold a spin lock.
+    pub(crate) has_spin_lock: bool,
+    /// Its values hold a timer, work queue or task work: they belong to one map, not to its shape.
+    pub(crate) has_async_field: bool,
+    /// Special fields of its values, ascending by offset.
+    pub(crate) fields: Vec<MapField>,
+}
+
+/// A field of a map's value that is no plain data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct MapField {
+    /// Offset in bytes.
+    pub(crate) off: u32,
+    /// Size in bytes.
+    pub(crate) size: u32,
+    /// What it is.
+    pub(crate) kind: FieldKind,
+}
+
+/// What a special field is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FieldKind {
+    /// `struct bpf_spin_lock`.
+    SpinLock,
+    /// `struct bpf_res_spin_lock`.
+    ResSpinLock,
+    /// `struct bpf_timer`.
+    Timer,
+    /// `struct bpf_wq`.
+    Workqueue,
+    /// `struct bpf_task_work`.
+    TaskWork,
+    /// `struct bpf_list_head`.
+    ListHead,
+    /// `struct bpf_list_node`.
+    ListNode,
+    /// `struct bpf_rb_root`.
+    RbRoot,
+    /// `struct bpf_rb_node`.
+    RbNode,
+    /// `struct bpf_refcount`.
+    Refcount,
+    /// A kernel pointer that is not owned.
+    KptrUnref,
+    /// A kernel pointer that is owned.
+    KptrRef,
+    /// A per-CPU object that is owned.
+    KptrPercpu,
+    /// A pinned user page.
+    Uptr,
+}
+
+impl FieldKind {
+    /// Whether loads and stores of the whole field may be allowed.
+    pub(crate) fn is_kptr(self) -> bool {
+        match self {
+            FieldKind::KptrUnref
+            | FieldKind::KptrRef
+            | FieldKind::KptrPercpu
+            | FieldKind::Uptr => true,
+            FieldKind::SpinLock
+            | FieldKind::ResSpinLock
+            | FieldKind::Timer
+            | FieldKind::Workqueue
+            | FieldKind::TaskWork
+            | FieldKind::ListHead
+            | FieldKind::ListNode
+            | FieldKind::RbRoot
+            | FieldKind::RbNode
+            | FieldKind::Refcount => false,
+        }
+    }
+
+    /// The kernel's name for it in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            FieldKind::SpinLock => "bpf_spin_lock",
+            FieldKind::ResSpinLock => "bpf_res_spin_lock",
+            FieldKind::Timer => "bpf_timer",
+            FieldKind::Workqueue => "bpf_wq",
+            FieldKind::TaskWork => "bpf_task_work",
+            FieldKind::ListHead => "bpf_list_head",
+            FieldKind::ListNode => "bpf_list_node",
+            FieldKind::RbRoot => "bpf_rb_root",
+            FieldKind::RbNode => "bpf_rb_node",
+            FieldKind::Refcount => "bpf_refcount",
+            FieldKind::KptrUnref | FieldKind::KptrRef => "kptr",
+            FieldKind::KptrPercpu => "percpu_kptr",
+            FieldKind::Uptr => "uptr",
+        }
+    }
 }
 
 /// The prepared program.
@@ -112,8 +244,16 @@ pub(crate) struct Ctx<'a> {
     pub(crate) insns: &'a [RawInsn],
     /// Their meaning; an error is raised when a path reaches it.
     pub(crate) decoded: Vec<Result<Insn, FormError>>,
+    /// Where the program runs, as the tables ask it.
+    pub(crate) hook: Hook<'a>,
     /// Control flow, by slot.
     pub(crate) flow: Vec<InsnFlow>,
+    /// One more than the highest number of a strongly connected component.
+    pub(crate) scc_count: u32,
+    /// Reachable slots, subprogram by subprogram, each in postorder.
+    pub(crate) postorder: Vec<u32>,
+    /// Spills and fills around fast calls.
+    pub(crate) fastcalls: Fastcalls,
     /// Subprograms, ascending by start.
     pub(crate) subprogs: Vec<Subprog>,
     /// The request's maps in order, then the shapes of their inner maps.
@@ -126,6 +266,50 @@ impl<'a> Ctx<'a> {
         &self.maps[id.0 as usize]
     }
 
+    /// Whether the program has an arena.
+    pub(crate) fn has_arena(&self) -> bool {
+        self.maps.iter().any(|m| m.spec.ty == MapType::Arena)
+    }
+
+    /// Whether the program was loaded as one that may sleep.
+    pub(crate) fn is_sleepable(&self) -> bool {
+        self.spec.flags.contains(ProgFlags::SLEEPABLE)
+    }
+
+    /// Whether the kernel does not translate accesses to the context: its bytes are checked as they
+    /// are touched.
+    pub(crate) fn has_plain_context(&self) -> bool {
+        matches!(
+            self.hook.ty,
+            ProgType::Syscall
+                | ProgType::Kprobe
+                | ProgType::Tracepoint
+                | ProgType::RawTracepoint
+                | ProgType::RawTracepointWritable
+                | ProgType::Tracing
+                | ProgType::StructOps
+                | ProgType::Lsm
+                | ProgType::CgroupDevice
+                | ProgType::LircMode2
+                | ProgType::Netfilter
+        )
+    }
+
+    /// Whether a lock may lie behind a pointer: such pointers keep their id
+    /// (`reg_may_point_to_spin_lock`).
+    pub(crate) fn may_hold_lock(&self, pointer: &Pointer) -> bool {
+        match pointer.region {
+            Region::MapValue { map, .. } => self.map(map).has_spin_lock,
+            Region::Btf { .. } => pointer.flags.contains(PtrFlags::ALLOC),
+            _ => false,
+        }
+    }
+
+    /// What the address of a kernel variable is.
+    pub(crate) fn btf_var(&self, _id: i32) -> Check<Value> {
+        Err(Stop::undecided("addresses of kernel variables"))
+    }
+
     /// The subprogram that a slot belongs to.
     pub(crate) fn subprog_of(&self, idx: InsnIdx) -> usize {
         self.subprogs.partition_point(|s| s.start <= idx).saturating_sub(1)
@@ -136,3 +320,106 @@ impl<'a> Ctx<'a> {
         self.subprogs.binary_search_by_key(&idx, |s| s.start).ok()
     }
 }
+
+/// Runs all passes in the kernel's order, which decides the first error (`bpf_check`). The error comes
+/// with the slot that it belongs to.
+pub(crate) fn prepare<'a>(
+    spec: &'a ProgramSpec,
+    facts: &'a Facts,
+    config: &'a Config,
+    _trace: &mut dyn Trace,
+) -> Result<Ctx<'a>, (Stop, Option<InsnIdx>)> {
+    let rejected = |(violation, at): subprog::Fault| (Stop::Rejected(violation), at);
+    let lane = facts.lane();
+    let limit = if lane.bpf { facts.limits().insns } else { facts.limits().insns_unprivileged };
+    form::check_length(spec.insns.len(), limit).map_err(rejected)?;
+    if let Some(unresolved) = spec.unresolved.first() {
+        return Err((Stop::undecided(unresolved.what.clone()), Some(unresolved.insn_idx)));
+    }
+    let insns = &spec.insns;
+    let hook = hook_of(spec);
+    let mut subprogs =
+        subprog::find_subprogs(insns, facts.limits().subprogs, None).map_err(rejected)?;
+    form::check_slots(spec)?;
+    let mut flow = flow::find_flow(insns, &hook, facts, &mut subprogs)
+        .map_err(|(violation, at)| (violation.into(), Some(at)))?;
+    let (postorder, starts) = graph::postorder(insns, &subprogs);
+    for (subprog, bounds) in subprogs.iter_mut().zip(starts.windows(2)) {
+        subprog.postorder = bounds[0]..bounds[1];
+    }
+    let (scc, scc_count) = graph::components(insns);
+    let live = live_regs::find_live_regs(insns, &hook, facts, &postorder);
+    for (flow, (scc, live)) in flow.iter_mut().zip(scc.into_iter().zip(live)) {
+        flow.scc = scc;
+        flow.live_regs = live;
+    }
+    let fastcalls = fastcall::find_fastcalls(insns, &hook, facts, &mut subprogs);
+    Ok(Ctx {
+        spec,
+        facts,
+        config,
+        insns,
+        decoded: form::decode_slots(insns),
+        hook,
+        flow,
+        scc_count,
+        postorder,
+        fastcalls,
+        subprogs,
+        maps: map_infos(spec),
+    })
+}
+
+fn hook_of(spec: &ProgramSpec) -> Hook<'_> {
+    let (ty, attach) = match &spec.target {
+        Some(target) if spec.ty == ProgType::Ext => (target.ty, target.attach),
+        Some(_) | None => (spec.ty, spec.attach),
+    };
+    Hook {
+        ty,
+        attach,
+        sleepable: spec.flags.contains(ProgFlags::SLEEPABLE),
+        target: "",
+        on_prog: spec.target.is_some(),
+    }
+}
+
+/// The request's maps, then the shapes of inner maps.
+fn map_infos(spec: &ProgramSpec) -> Vec<MapInfo<'_>> {
+    let info = |spec, inner| MapInfo {
+        spec,
+        inner,
+        has_spin_lock: false,
+        has_async_field: false,
+        fields: Vec::new(),
+    };
+    let mut inner_id = spec.maps.len() as u32;
+    let mut infos = Vec::new();
+    let mut inners = Vec::new();
+    for map in &spec.maps {
+        let inner = map.inner.as_deref().map(|shape| {
+            inners.push(info(shape, None));
+            inner_id += 1;
+            MapId(inner_id - 1)
+        });
+        infos.push(info(map, inner));
+    }
+    infos.extend(inners);
+    infos
+}
+
+/// Whether a slot calls the function that throws an exception.
+fn is_throw(insn: RawInsn) -> bool {
+    // Which kernel function is called is known only with the kernel's BTF.
+    insn.code == opcode::CALL && insn.src() == pseudo::KFUNC_CALL
+}
+
+fn kfunc_params(_id: i32, _facts: &Facts) -> Option<usize> {
+    None
+}
+
+fn kfunc_summary(_insn: RawInsn, _facts: &Facts) -> Option<(usize, bool, bool)> {
+    None
+}
+
+fn mark_kfunc_call(_flow: &mut InsnFlow, _subprog: &mut Subprog, _insn: RawInsn, _facts: &Facts) {}

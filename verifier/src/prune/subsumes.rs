@@ -9,7 +9,7 @@ use super::id_map::IdMap;
 use crate::number::Scalar;
 use crate::prepare::Ctx;
 use crate::state::{
-    ByteKind, Frame, Number, Pointer, Precise, Ref, RefKind, Refs, Region, SLOT_BYTES, Slot, State,
+    Delta, ByteKind, Frame, Number, Pointer, Precise, Ref, RefKind, Refs, Region, SLOT_BYTES, Slot, State,
     Value,
 };
 
@@ -283,6 +283,6 @@ fn link_id(number: &Number) -> u32 {
     number.link.map_or(0, |link| if link.delta.is_some() { link.id | DELTA } else { link.id })
 }
 
-fn delta(number: &Number) -> Option<i32> {
+fn delta(number: &Number) -> Option<Delta> {
     number.link.and_then(|link| link.delta)
 }

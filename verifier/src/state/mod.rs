@@ -17,7 +17,7 @@ pub(crate) use frame::{Entry, Frame, ReturnRange};
 pub(crate) use refs::{LockOwner, Ref, RefKind, Refs};
 pub(crate) use stack::{ByteKind, SLOT_BYTES, Slot, Stack};
 pub(crate) use value::{
-    BtfSource, CallSite, Link, MapId, Number, Pointer, PtrFlags, Region, SockKind, Value,
+    BtfSource, CallSite, Delta, Link, MapId, Number, Pointer, PtrFlags, Region, SockKind, Value,
 };
 
 use crate::prune::{History, StateId};
@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) in_sleepable: bool,
     /// The path runs only speculatively.
     pub(crate) speculative: bool,
+    /// Values of the current frame that changed since the log last printed them.
+    pub(crate) scratched: Precise,
 }
 
 impl State {
@@ -81,6 +83,7 @@ impl State {
             may_goto_depth: 0,
             in_sleepable: false,
             speculative: false,
+            scratched: Precise { regs: u16::MAX, slots: u64::MAX },
         }
     }
 
@@ -146,7 +149,13 @@ impl State {
     pub(crate) fn set_reg(&mut self, reg: Reg, value: Value) {
         let last = self.frames.len() - 1;
         self.precise[last].regs &= !(1 << reg.index());
+        self.scratched.regs |= 1 << reg.index();
         Rc::make_mut(&mut self.frames[last]).regs[reg.index()] = value;
+    }
+
+    /// Whether a register of the current frame is marked precise.
+    pub(crate) fn is_precise(&self, reg: Reg) -> bool {
+        self.precise[self.curframe()].regs & (1 << reg.index()) != 0
     }
 
     /// Copies a register of the current frame, its precision included.
@@ -158,9 +167,38 @@ impl State {
         self.precise[last].regs |= bit << dst.index();
     }
 
-    /// The registers of a reference's holder, to be changed.
+    /// What is held, to be changed.
     pub(crate) fn refs_mut(&mut self) -> &mut Refs {
         Rc::make_mut(&mut self.refs)
+    }
+
+    /// Forgets a held object without touching the values that depend on it
+    /// (`release_reference_nomark`); false if it is not held.
+    pub(crate) fn forget_ref(&mut self, id: u32) -> bool {
+        let Some(index) =
+            self.refs.list.iter().position(|r| r.kind == RefKind::Object && r.id == id)
+        else {
+            return false;
+        };
+        self.refs_mut().list.remove(index);
+        true
+    }
+
+    /// Notes that a register of the current frame is to be printed.
+    #[inline]
+    pub(crate) fn scratch_reg(&mut self, reg: Reg) {
+        self.scratched.regs |= 1 << reg.index();
+    }
+
+    /// Notes that a slot is to be printed.
+    #[inline]
+    pub(crate) fn scratch_slot(&mut self, index: usize) {
+        self.scratched.slots |= 1 << (index & 63);
+    }
+
+    /// Notes that everything is to be printed.
+    pub(crate) fn scratch_all(&mut self) {
+        self.scratched = Precise { regs: u16::MAX, slots: u64::MAX };
     }
 
     /// Changes every register and every spilled value of every frame, outermost first, registers

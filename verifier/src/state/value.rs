@@ -1,7 +1,7 @@
 //! What a register or a spilled stack slot holds: nothing, a number, or a pointer.
 
 use bitflags::bitflags;
-use skep_isa::InsnIdx;
+use skep_isa::{InsnIdx, Width};
 
 use crate::number::Scalar;
 
@@ -156,8 +156,17 @@ impl Pointer {
 pub(crate) struct Link {
     /// Shared by all of the family; never 0.
     pub(crate) id: u32,
-    /// Set once a constant was added: this number is the family's plus `delta`.
-    pub(crate) delta: Option<i32>,
+    /// Set once a constant was added: this number is the family's plus that.
+    pub(crate) delta: Option<Delta>,
+}
+
+/// A constant that was added to a linked number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Delta {
+    /// The constant.
+    pub(crate) by: i32,
+    /// The width of the addition: a 32-bit sum is not linked to a 64-bit one.
+    pub(crate) width: Width,
 }
 
 /// A number with its link.

@@ -14,7 +14,7 @@ pub use call::CallViolation;
 pub use form::FormViolation;
 pub use limit::LimitViolation;
 pub use request::RequestViolation;
-pub use walk::WalkViolation;
+pub use walk::{ReservedIn, ReturnPlace, WalkViolation};
 
 /// The rule that a program breaks.
 #[derive(Clone, PartialEq, Debug)]

@@ -1,0 +1,71 @@
+//! The program's context: which bytes may be read and written, and what a read gives.
+
+use skep_isa::Size;
+use skep_spec::tables::ctx::{self, Access, CtxAccess, CtxValue};
+use skep_spec::tables::Hook;
+
+use crate::env::Env;
+use crate::state::{Pointer, PtrFlags, Region, SockKind, Value};
+use crate::violation::{AccessViolation, Check};
+
+impl Env<'_> {
+    /// A read; what it gives, before it is cut to size (`check_ctx_access`). Without a register that
+    /// receives it no id is given out.
+    pub(super) fn read_ctx(
+        &mut self,
+        off: i32,
+        size: Size,
+        sign: bool,
+        to_reg: bool,
+    ) -> Check<Value> {
+        let value = self.ctx_value(off, size, false, sign)?;
+        let null = PtrFlags::MAYBE_NULL;
+        let (region, flags) = match value {
+            CtxValue::Scalar => return Ok(Value::unknown()),
+            CtxValue::Packet => (Region::Packet { range: 0 }, PtrFlags::empty()),
+            CtxValue::PacketEnd => (Region::PacketEnd, PtrFlags::empty()),
+            CtxValue::PacketMeta => (Region::PacketMeta { range: 0 }, PtrFlags::empty()),
+            CtxValue::Socket => (Region::Sock(SockKind::Socket), PtrFlags::empty()),
+            CtxValue::SocketOrNull => (Region::Sock(SockKind::Socket), null),
+            CtxValue::SockCommonOrNull => (Region::Sock(SockKind::Common), null),
+            CtxValue::FlowKeys => (Region::FlowKeys, PtrFlags::empty()),
+            CtxValue::TpBuffer => (Region::TpBuffer, PtrFlags::empty()),
+            CtxValue::BtfId(_) => {
+                return self.unmodelled_access("pointers to kernel structures");
+            }
+        };
+        let mut pointer = Pointer::new(region, flags);
+        if to_reg && pointer.maybe_null() {
+            pointer.id = self.learned.next_id();
+        }
+        Ok(Value::Pointer(pointer))
+    }
+
+    /// A write.
+    pub(super) fn write_ctx(&mut self, off: i32, size: Size) -> Check<()> {
+        self.ctx_value(off, size, true, false).map(|_| ())
+    }
+
+    fn ctx_value(&self, off: i32, size: Size, write: bool, sign: bool) -> Check<CtxValue> {
+        let access = Access { off, size: size.bytes(), write, sign_extend: sign };
+        match self.ctx.facts.ctx_access(&self.ctx.hook, &access) {
+            CtxAccess::Allowed { value, .. } => Ok(value),
+            CtxAccess::Refused => {
+                Err(AccessViolation::Ctx { off, size: size.bytes() as i32 }.into())
+            }
+            CtxAccess::ByBtf => self.unmodelled_access("contexts described by kernel types"),
+        }
+    }
+}
+
+/// Whether a program may read these bytes of a socket.
+pub(super) fn sock_read_allowed(kind: SockKind, hook: &Hook<'_>, off: i32, size: Size) -> bool {
+    let table = match kind {
+        SockKind::Socket => &ctx::SOCK,
+        SockKind::Common => &ctx::SOCK_COMMON,
+        SockKind::Tcp => &ctx::TCP_SOCK,
+        SockKind::Xdp => &ctx::XDP_SOCK,
+    };
+    let access = Access { off, size: size.bytes(), write: false, sign_extend: false };
+    matches!(table.access(hook, &access), CtxAccess::Allowed { .. })
+}

@@ -1,0 +1,573 @@
+//! The stack: spills that come back as they were, bytes that are only known to be there, and
+//! accesses whose offset varies.
+
+use skep_isa::Reg;
+
+use super::Stored;
+use crate::env::Env;
+use crate::number::Scalar;
+use crate::prune::{HistoryFlags, LinkedRegs};
+use crate::state::{ByteKind, Number, Pointer, Region, SLOT_BYTES, Slot, Value};
+use crate::violation::{AccessViolation, Check};
+
+/// Bytes of stack that a frame may use.
+const MAX_STACK: i64 = 512;
+/// Offsets of this size and more, either way, are refused.
+const MAX_VAR_OFF: i64 = 1 << 29;
+
+/// What a read leaves in a register, and whether it was marked precise where it was spilled.
+pub(super) struct Filled {
+    pub(super) value: Value,
+    pub(super) precise: bool,
+}
+
+impl Filled {
+    fn plain(value: Value) -> Filled {
+        Filled { value, precise: false }
+    }
+}
+
+/// A stack access within bounds: the frame and the offsets between which it begins.
+#[derive(Clone, Copy)]
+pub(crate) struct StackRange {
+    pub(crate) frame: usize,
+    pub(crate) min: i32,
+    pub(crate) max: i32,
+}
+
+fn slot_of(off: i32) -> usize {
+    ((-off - 1) as usize) / SLOT_BYTES
+}
+
+fn byte_of(off: i32) -> usize {
+    ((-off - 1) as usize) % SLOT_BYTES
+}
+
+impl Env<'_> {
+    /// The access must lie in the stack; the stack grows to it
+    /// (`check_stack_access_within_bounds`). `off` includes the fixed offset of `pointer`.
+    pub(crate) fn check_stack_bounds(
+        &mut self,
+        reg: Reg,
+        pointer: &Pointer,
+        off: i32,
+        size: i32,
+        write: bool,
+    ) -> Check<StackRange> {
+        let Region::Stack { frame } = pointer.region else {
+            return Err(AccessViolation::InvalidPointer { reg, value: (*pointer).into() }.into());
+        };
+        let var = pointer.var;
+        let (min, max) = match var.const_value() {
+            Some(value) => (value as i64 + i64::from(off), value as i64 + i64::from(off)),
+            None => {
+                if var.smax() >= MAX_VAR_OFF || var.smin() <= -MAX_VAR_OFF {
+                    return Err(AccessViolation::StackUnbounded { reg, write }.into());
+                }
+                (var.smin() + i64::from(off), var.smax() + i64::from(off))
+            }
+        };
+        let frame = frame as usize;
+        let lowest = if write || self.ctx.facts.lane().uninit_stack {
+            -MAX_STACK
+        } else {
+            -(self.state.frame(frame).stack.allocated() as i64)
+        };
+        if min < lowest || min > -1 || max + i64::from(size) > 0 || size < 0 {
+            return Err(AccessViolation::StackBounds { reg, write, var, off, size }.into());
+        }
+        self.grow_stack(frame, -min as usize);
+        Ok(StackRange { frame, min: min as i32, max: max as i32 })
+    }
+
+    fn grow_stack(&mut self, frame: usize, bytes: usize) {
+        let slots = bytes.div_ceil(SLOT_BYTES);
+        if self.state.frame(frame).stack.len() >= slots {
+            return;
+        }
+        self.state.frame_mut(frame).stack.grow(slots);
+        let subprog = self.state.frame(frame).subprog;
+        let depth = &mut self.learned.subprogs[subprog].stack_depth;
+        *depth = (*depth).max((slots * SLOT_BYTES) as u32);
+    }
+
+    /// An access to the place of spills around fast calls, other than by these, means that the
+    /// spills stay (`check_fastcall_stack_contract`).
+    fn note_fastcall_access(&mut self, frame: usize, off: i32) {
+        let subprog = self.state.frame(frame).subprog;
+        let idx = self.state.insn_idx;
+        if off < self.ctx.subprogs[subprog].fastcall_stack_off
+            && !self.ctx.fastcalls.member[idx]
+        {
+            self.learned.subprogs[subprog].fastcall_void = true;
+        }
+    }
+
+    /// Reads the stack (`check_stack_read`). `dst`: whether a register receives the value.
+    pub(super) fn read_stack(
+        &mut self,
+        pointer: &Pointer,
+        reg: Reg,
+        off: i32,
+        size: i32,
+        range: StackRange,
+        dst: Option<Reg>,
+    ) -> Check<Option<Filled>> {
+        let is_const = pointer.var.is_const();
+        if is_const {
+            return self.read_fixed(range.frame, range.min, size, dst);
+        }
+        if dst.is_none() {
+            return Err(AccessViolation::StackVariableRead { var: pointer.var, off, size }.into());
+        }
+        self.check_stack_initialized(reg, pointer, off, size, false, false, None)?;
+        let value = self.stack_bytes_value(range.frame, range.min, range.max + size);
+        self.note_fastcall_access(range.frame, range.min);
+        Ok(Some(Filled::plain(value)))
+    }
+
+    /// What bytes that are no spill are as a number: zero if all are (`mark_reg_stack_read`).
+    fn stack_bytes_value(&mut self, frame: usize, min: i32, end: i32) -> Value {
+        let stack = &self.state.frame(frame).stack;
+        let zero =
+            (min..end).all(|off| stack.slot(slot_of(off)).bytes[byte_of(off)] == ByteKind::Zero);
+        for off in min..end {
+            self.state.scratch_slot(slot_of(off));
+        }
+        if zero { Value::constant(0) } else { Value::unknown() }
+    }
+
+    fn read_fixed(
+        &mut self,
+        frame: usize,
+        off: i32,
+        size: i32,
+        dst: Option<Reg>,
+    ) -> Check<Option<Filled>> {
+        let index = slot_of(off);
+        self.state.scratch_slot(index);
+        self.note_fastcall_access(self.state.curframe(), off);
+        self.mark_stack_read(frame, self.state.insn_idx, 1 << index);
+        let slot = *self.state.frame(frame).stack.slot(index);
+        let precise = self.state.precise[frame].slots & (1 << index) != 0;
+        if !slot.is_spilled() {
+            self.check_bytes_readable(&slot, off, size)?;
+            if dst.is_none() {
+                return Ok(None);
+            }
+            let value = self.stack_bytes_value(frame, off, off + size);
+            return Ok(Some(Filled::plain(value)));
+        }
+        let spilled = spilled_bytes(&slot);
+        let filled = if size as usize == SLOT_BYTES && spilled == SLOT_BYTES {
+            if dst.is_none() {
+                if !self.ctx.facts.lane().ptr_leaks && slot.value.number().is_none() {
+                    return Err(AccessViolation::StackPointerLeak { off }.into());
+                }
+                self.push_history(HistoryFlags::stack_access(frame, index), LinkedRegs::NONE)?;
+                return Ok(None);
+            }
+            Some(Filled { value: slot.value, precise })
+        } else {
+            let Value::Scalar(number) = slot.value else {
+                return Err(AccessViolation::FillSize.into());
+            };
+            if dst.is_none() {
+                return Ok(None);
+            }
+            self.fill_part(&slot, number, spilled, off, size, precise)?
+        };
+        let Some(filled) = filled else {
+            let value = if self.bytes_are_zero(&slot, off, size) {
+                Value::constant(0)
+            } else {
+                Value::unknown()
+            };
+            return Ok(Some(Filled::plain(value)));
+        };
+        self.push_history(HistoryFlags::stack_access(frame, index), LinkedRegs::NONE)?;
+        Ok(Some(filled))
+    }
+
+    fn bytes_are_zero(&self, slot: &Slot, off: i32, size: i32) -> bool {
+        (off..off + size).all(|off| slot.bytes[byte_of(off)] == ByteKind::Zero)
+    }
+
+    /// Part of a spilled number; `None` where the result is not that number's.
+    fn fill_part(
+        &self,
+        slot: &Slot,
+        number: Number,
+        spilled: usize,
+        off: i32,
+        size: i32,
+        precise: bool,
+    ) -> Check<Option<Filled>> {
+        if size as usize <= spilled && off % SLOT_BYTES as i32 == 0 {
+            let mut number = number;
+            if number.scalar.width() > size as u32 * 8 {
+                number.link = None;
+            }
+            return Ok(Some(Filled { value: Value::Scalar(number), precise }));
+        }
+        let mut of_spill = 0;
+        for at in 0..size {
+            match slot.bytes[byte_of(off + at)] {
+                ByteKind::Spill => of_spill += 1,
+                ByteKind::Misc | ByteKind::Zero => {}
+                ByteKind::Invalid if self.ctx.facts.lane().uninit_stack => {}
+                ByteKind::Invalid | ByteKind::Dynptr | ByteKind::Iter | ByteKind::IrqFlag => {
+                    return Err(AccessViolation::StackRead { off, at, size }.into());
+                }
+            }
+        }
+        let zero = of_spill == size && number.scalar.const_value() == Some(0);
+        Ok(zero.then(|| Filled::plain(Value::constant(0))))
+    }
+
+    fn check_bytes_readable(&self, slot: &Slot, off: i32, size: i32) -> Check<()> {
+        for at in 0..size {
+            match slot.bytes[byte_of(off + at)] {
+                ByteKind::Misc | ByteKind::Zero => {}
+                ByteKind::Invalid if self.ctx.facts.lane().uninit_stack => {}
+                ByteKind::Invalid
+                | ByteKind::Spill
+                | ByteKind::Dynptr
+                | ByteKind::Iter
+                | ByteKind::IrqFlag => {
+                    return Err(AccessViolation::StackRead { off, at, size }.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the stack (`check_stack_write`).
+    pub(super) fn write_stack(
+        &mut self,
+        pointer: &Pointer,
+        range: StackRange,
+        size: i32,
+        stored: Stored,
+    ) -> Check<()> {
+        if pointer.var.is_const() {
+            self.write_fixed(range.frame, range.min, size, stored)
+        } else {
+            self.write_variable(range, size, stored)
+        }
+    }
+
+    fn write_fixed(&mut self, frame: usize, off: i32, size: i32, stored: Stored) -> Check<()> {
+        let index = slot_of(off);
+        let slot = *self.state.frame(frame).stack.slot(index);
+        let whole = off % SLOT_BYTES as i32 == 0;
+        let lane = self.ctx.facts.lane();
+        if !lane.ptr_leaks
+            && slot.is_spilled()
+            && !slot.is_spilled_scalar()
+            && size as usize != SLOT_BYTES
+        {
+            return Err(AccessViolation::CorruptSpilledPointer.into());
+        }
+        self.destroy_dynptr(frame, index)?;
+        if whole && size as usize == SLOT_BYTES {
+            self.mark_stack_write(frame, 1 << index);
+        }
+        self.note_fastcall_access(frame, off);
+        self.state.scratch_slot(index);
+        let value = match stored {
+            Stored::Reg(reg) => Some(*self.state.reg(reg)),
+            Stored::Imm(_) | Stored::Unknown => None,
+        };
+        match (stored, value) {
+            (Stored::Reg(reg), Some(Value::Scalar(number))) if whole && lane.bpf => {
+                let fits = number.scalar.width() <= 8 * size as u32;
+                if fits {
+                    self.link_before_copy(reg);
+                }
+                let precise = self.state.is_precise(reg);
+                let mut value = *self.state.reg(reg);
+                if let Value::Scalar(number) = &mut value
+                    && !fits
+                {
+                    number.link = None;
+                }
+                self.spill(frame, index, value, size, precise);
+            }
+            (Stored::Imm(imm), _) if whole && lane.bpf => {
+                let value = Value::scalar(Scalar::immediate(imm));
+                self.spill(frame, index, value, size, false);
+            }
+            (Stored::Reg(_), Some(Value::Pointer(pointer))) if is_spillable(&pointer) => {
+                if size as usize != SLOT_BYTES {
+                    return Err(AccessViolation::SpillSize.into());
+                }
+                let is_stack = matches!(pointer.region, Region::Stack { .. })
+                    && pointer.flags.is_empty();
+                if frame != self.state.curframe() && is_stack {
+                    return Err(AccessViolation::StackPointerToCaller.into());
+                }
+                self.spill(frame, index, Value::Pointer(pointer), size, false);
+            }
+            (Stored::Reg(_) | Stored::Imm(_) | Stored::Unknown, _) => {
+                return self.write_bytes(frame, index, off, size, stored);
+            }
+        }
+        self.push_history(HistoryFlags::stack_access(frame, index), LinkedRegs::NONE)
+    }
+
+    /// Puts a value into a slot (`save_register_state`).
+    fn spill(&mut self, frame: usize, index: usize, value: Value, size: i32, precise: bool) {
+        let ptr_leaks = self.ctx.facts.lane().ptr_leaks;
+        let slot = self.state.frame_mut(frame).stack.slot_mut(index);
+        slot.value = value;
+        let first = SLOT_BYTES - size as usize;
+        for (at, byte) in slot.bytes.iter_mut().enumerate() {
+            let stays = *byte == ByteKind::Zero || (ptr_leaks && *byte == ByteKind::Invalid);
+            if at >= first {
+                *byte = ByteKind::Spill;
+            } else if !stays {
+                *byte = ByteKind::Misc;
+            }
+        }
+        self.set_slot_precise(frame, index, precise);
+    }
+
+    fn set_slot_precise(&mut self, frame: usize, index: usize, precise: bool) {
+        let marks = &mut self.state.precise[frame].slots;
+        *marks = (*marks & !(1 << index)) | (u64::from(precise) << index);
+    }
+
+    /// A write that is no spill: zero or anything.
+    fn write_bytes(
+        &mut self,
+        frame: usize,
+        index: usize,
+        off: i32,
+        size: i32,
+        stored: Stored,
+    ) -> Check<()> {
+        self.scrub_slot(frame, index);
+        let kind = if self.stores_zero(stored) {
+            // The bytes are zero only if the register is.
+            if let Stored::Reg(reg) = stored {
+                self.mark_precise(reg)?;
+            }
+            ByteKind::Zero
+        } else {
+            ByteKind::Misc
+        };
+        let slot = self.state.frame_mut(frame).stack.slot_mut(index);
+        for at in 0..size {
+            slot.bytes[byte_of(off + at)] = kind;
+        }
+        Ok(())
+    }
+
+    fn stores_zero(&self, stored: Stored) -> bool {
+        match stored {
+            Stored::Reg(reg) => self.state.reg(reg).is_null(),
+            Stored::Imm(imm) => imm == 0,
+            Stored::Unknown => false,
+        }
+    }
+
+    /// Forgets what was spilled in a slot; its bytes are only known to be there.
+    fn scrub_slot(&mut self, frame: usize, index: usize) {
+        let slot = self.state.frame_mut(frame).stack.slot_mut(index);
+        let special = match slot.bytes[SLOT_BYTES - 1] {
+            ByteKind::Spill | ByteKind::Dynptr | ByteKind::Iter | ByteKind::IrqFlag => true,
+            ByteKind::Invalid | ByteKind::Misc | ByteKind::Zero => false,
+        };
+        slot.value = Value::Uninit;
+        if special {
+            scrub_bytes(slot);
+        }
+        self.set_slot_precise(frame, index, false);
+    }
+
+    /// A write somewhere in a range: each byte of it may have changed
+    /// (`check_stack_write_var_off`).
+    fn write_variable(&mut self, range: StackRange, size: i32, stored: Stored) -> Check<()> {
+        let end = range.max + size;
+        for off in range.min..end {
+            self.destroy_dynptr(range.frame, slot_of(off))?;
+        }
+        self.note_fastcall_access(range.frame, range.min);
+        let zero = self.stores_zero(stored);
+        let mut zero_used = false;
+        for off in range.min..end {
+            let index = slot_of(off);
+            self.state.scratch_slot(index);
+            let slot = *self.state.frame(range.frame).stack.slot(index);
+            let byte = slot.bytes[byte_of(off)];
+            if !self.ctx.facts.lane().ptr_leaks
+                && !matches!(byte, ByteKind::Misc | ByteKind::Zero)
+            {
+                return Err(AccessViolation::VariableWriteOverSpill { off }.into());
+            }
+            let keeps_zero = zero
+                && byte == ByteKind::Spill
+                && slot.is_spilled_scalar()
+                && slot.value.is_null();
+            if keeps_zero {
+                zero_used = true;
+                continue;
+            }
+            self.scrub_slot(range.frame, index);
+            // Scrubbing may have changed the byte: what counts is what it was turned into.
+            let slot = self.state.frame_mut(range.frame).stack.slot_mut(index);
+            let byte = &mut slot.bytes[byte_of(off)];
+            if *byte == ByteKind::Invalid && !self.ctx.facts.lane().uninit_stack {
+                return Err(AccessViolation::VariableWriteUninit { off }.into());
+            }
+            if zero && *byte == ByteKind::Zero {
+                zero_used = true;
+            } else {
+                *byte = ByteKind::Misc;
+            }
+        }
+        if zero_used && let Stored::Reg(reg) = stored {
+            self.mark_precise(reg)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes that a read with varying offset, or a helper, may see must all be there
+    /// (`check_stack_range_initialized`). With `raw` a helper that fills memory may find it
+    /// uninitialised; it is then told which bytes. `write`: the helper may write what it likes.
+    #[expect(clippy::too_many_arguments, reason = "each is a question of its own at every caller")]
+    pub(crate) fn check_stack_initialized(
+        &mut self,
+        reg: Reg,
+        pointer: &Pointer,
+        off: i32,
+        size: i32,
+        zero_size_allowed: bool,
+        write: bool,
+        raw: Option<&mut super::RawAccess>,
+    ) -> Check<()> {
+        if size == 0 && !zero_size_allowed {
+            return Err(AccessViolation::ZeroSizedRead.into());
+        }
+        let range = self.check_stack_bounds(reg, pointer, off, size, write)?;
+        let is_const = pointer.var.is_const();
+        if !is_const && !self.ctx.facts.lane().bypass_spec_v1 {
+            let var = pointer.var;
+            return Err(AccessViolation::StackVariableUnprivileged { reg, var }.into());
+        }
+        let end = range.max + size;
+        if let Some(raw) = raw.filter(|_| is_const) {
+            let stack = &self.state.frame(range.frame).stack;
+            for at in range.min..end {
+                if stack.slot(slot_of(at)).bytes[byte_of(at)] == ByteKind::Dynptr {
+                    return Err(AccessViolation::StackOverDynptr { off: at }.into());
+                }
+            }
+            raw.range = Some((reg, size));
+            return Ok(());
+        }
+        for at in range.min..end {
+            if !self.check_stack_byte(range.frame, at, write) {
+                let at = at - range.min;
+                return Err(if is_const {
+                    AccessViolation::StackHelperRead { reg, off: range.min, at, size }
+                } else {
+                    AccessViolation::StackHelperVariableRead { reg, var: pointer.var, at, size }
+                }
+                .into());
+            }
+            self.mark_stack_read(range.frame, self.state.insn_idx, 1 << slot_of(at));
+        }
+        Ok(())
+    }
+
+    /// Whether a helper may see one byte; what it may write it is assumed to have written.
+    fn check_stack_byte(&mut self, frame: usize, off: i32, write: bool) -> bool {
+        let index = slot_of(off);
+        let lane = self.ctx.facts.lane();
+        let slot = *self.state.frame(frame).stack.slot(index);
+        let byte = slot.bytes[byte_of(off)];
+        match byte {
+            ByteKind::Misc => return true,
+            ByteKind::Zero | ByteKind::Invalid if byte == ByteKind::Zero || lane.uninit_stack => {
+                if write {
+                    let slot = self.state.frame_mut(frame).stack.slot_mut(index);
+                    slot.bytes[byte_of(off)] = ByteKind::Misc;
+                }
+                return true;
+            }
+            ByteKind::Zero
+            | ByteKind::Invalid
+            | ByteKind::Spill
+            | ByteKind::Dynptr
+            | ByteKind::Iter
+            | ByteKind::IrqFlag => {}
+        }
+        let visible = slot.is_spilled() && (slot.is_spilled_scalar() || lane.ptr_leaks);
+        if visible && write {
+            let slot = self.state.frame_mut(frame).stack.slot_mut(index);
+            slot.value = Value::unknown();
+            scrub_bytes(slot);
+            self.set_slot_precise(frame, index, false);
+        }
+        visible
+    }
+
+    /// Writing over a dynptr ends it.
+    fn destroy_dynptr(&self, frame: usize, index: usize) -> Check<()> {
+        let slot = self.state.frame(frame).stack.slot(index);
+        if slot.bytes[0] == ByteKind::Dynptr {
+            return Err(crate::violation::Stop::undecided("dynptrs"));
+        }
+        Ok(())
+    }
+}
+
+fn scrub_bytes(slot: &mut Slot) {
+    for byte in &mut slot.bytes {
+        if *byte != ByteKind::Invalid {
+            *byte = ByteKind::Misc;
+        }
+    }
+}
+
+/// Bytes of the spill, counted from the lowest address.
+fn spilled_bytes(slot: &Slot) -> usize {
+    slot.bytes.iter().rev().take_while(|&&byte| byte == ByteKind::Spill).count()
+}
+
+/// Whether a pointer may be kept on the stack (`is_spillable_regtype`).
+fn is_spillable(pointer: &Pointer) -> bool {
+    match pointer.region {
+        Region::Ctx
+        | Region::ConstMap { .. }
+        | Region::MapValue { .. }
+        | Region::MapKey { .. }
+        | Region::Stack { .. }
+        | Region::PacketMeta { .. }
+        | Region::Packet { .. }
+        | Region::PacketEnd
+        | Region::FlowKeys
+        | Region::Sock(_)
+        | Region::Btf { .. }
+        | Region::Mem { .. }
+        | Region::Arena
+        | Region::Buf
+        | Region::Func { .. } => true,
+        Region::TpBuffer | Region::ConstDynptr { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_name_slots_and_bytes_as_the_kernel_counts_them() {
+        assert_eq!((slot_of(-1), byte_of(-1)), (0, 0));
+        assert_eq!((slot_of(-8), byte_of(-8)), (0, 7));
+        assert_eq!((slot_of(-9), byte_of(-9)), (1, 0));
+        assert_eq!((slot_of(-512), byte_of(-512)), (63, 7));
+    }
+}

@@ -1,0 +1,280 @@
+//! Control flow: every slot must be reachable, no jump may leave the program, and some slots are
+//! marked as places where states are compared or paths recorded.
+//!
+//! The search follows calls and loaded function addresses into subprograms, in the kernel's order,
+//! which decides which error comes first.
+
+use skep_isa::{InsnIdx, RawInsn, class, opcode, pseudo};
+use skep_spec::Facts;
+use skep_spec::tables::{HelperFlags, Hook, helpers};
+
+use super::{InsnFlow, Subprog, graph};
+use crate::violation::FormViolation;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Visit {
+    New,
+    /// On the search stack; so many of its edges were followed.
+    Discovered(u8),
+    Explored,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edge {
+    Fallthrough = 1,
+    Branch = 2,
+}
+
+struct Search<'a> {
+    hook: &'a Hook<'a>,
+    facts: &'a Facts,
+    insns: &'a [RawInsn],
+    visits: Vec<Visit>,
+    stack: Vec<InsnIdx>,
+    flow: Vec<InsnFlow>,
+    subprogs: &'a mut [Subprog],
+}
+
+/// Marks by slot (liveness and components are filled in later), or the first fault and the slot that
+/// it belongs to (`check_cfg`). Notes in `subprogs` which change packet data or may sleep, callees
+/// included.
+pub(super) fn find_flow(
+    insns: &[RawInsn],
+    hook: &Hook<'_>,
+    facts: &Facts,
+    subprogs: &mut [Subprog],
+) -> Result<Vec<InsnFlow>, (FormViolation, InsnIdx)> {
+    let exception = subprogs.iter().position(|s| s.is_exception_callback);
+    let exception = exception.map(|index| subprogs[index].start);
+    let mut search = Search {
+        hook,
+        facts,
+        insns,
+        visits: vec![Visit::New; insns.len()],
+        stack: Vec::new(),
+        flow: vec![InsnFlow::default(); insns.len()],
+        subprogs,
+    };
+    search.run(0)?;
+    if let Some(start) = exception
+        && search.visits[start] != Visit::Explored
+    {
+        search.run(start)?;
+    }
+    let mut idx = 0;
+    while idx < insns.len() {
+        if search.visits[idx] != Visit::Explored {
+            return Err((FormViolation::Unreachable { idx }, idx));
+        }
+        if insns[idx].is_ld_imm64() {
+            if search.visits.get(idx + 1) != Some(&Visit::New) {
+                return Err((FormViolation::JumpIntoImm64 { idx }, idx));
+            }
+            idx += 1;
+        }
+        idx += 1;
+    }
+    Ok(search.flow)
+}
+
+impl Search<'_> {
+    fn run(&mut self, root: InsnIdx) -> Result<(), (FormViolation, InsnIdx)> {
+        self.visits[root] = Visit::Discovered(0);
+        self.stack.push(root);
+        while let Some(&at) = self.stack.last() {
+            if !self.visit(at)? {
+                self.visits[at] = Visit::Explored;
+                self.stack.pop();
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the next edge out of a slot; true if that led to a new one (`visit_insn`).
+    fn visit(&mut self, at: InsnIdx) -> Result<bool, (FormViolation, InsnIdx)> {
+        let insn = self.insns[at];
+        if insn.is_ld_imm64() && insn.src() == pseudo::FUNC {
+            return self.visit_call(at, true);
+        }
+        if !matches!(insn.class(), class::JMP | class::JMP32) {
+            let size = if insn.is_ld_imm64() { 2 } else { 1 };
+            return self.follow(at, (at + size) as i64, Edge::Fallthrough);
+        }
+        match insn.code & 0xf0 {
+            0x90 => Ok(false),
+            0x80 => {
+                self.mark_call(at, insn);
+                self.visit_call(at, insn.src() == pseudo::CALL)
+            }
+            0x00 => {
+                let off =
+                    if insn.class() == class::JMP { i64::from(insn.off) } else { insn.imm.into() };
+                let target = at as i64 + off + 1;
+                if self.follow(at, target, Edge::Fallthrough)? {
+                    return Ok(true);
+                }
+                self.mark_target(target as usize);
+                Ok(false)
+            }
+            _ => {
+                self.flow[at].prune_point = true;
+                if insn.code == opcode::JCOND {
+                    self.flow[at].force_checkpoint = true;
+                }
+                if self.follow(at, at as i64 + 1, Edge::Fallthrough)? {
+                    return Ok(true);
+                }
+                self.follow(at, at as i64 + i64::from(insn.off) + 1, Edge::Branch)
+            }
+        }
+    }
+
+    /// Prune point and jump point: arriving here is recorded, and states are compared.
+    fn mark_target(&mut self, idx: InsnIdx) {
+        self.flow[idx].prune_point = true;
+        self.flow[idx].jump_point = true;
+    }
+
+    fn mark_call(&mut self, at: InsnIdx, insn: RawInsn) {
+        let subprog = self.subprog_of(at);
+        if insn.src() == pseudo::KFUNC_CALL {
+            super::mark_kfunc_call(&mut self.flow[at], &mut self.subprogs[subprog], insn, self.facts);
+            return;
+        }
+        if insn.src() != 0 {
+            return;
+        }
+        let id = insn.imm as u32;
+        let known = |flags| helpers::first(id).is_some_and(|proto| proto.has(flags));
+        if known(HelperFlags::ASYNC_CALLBACK) {
+            // Else each pass would push the callback again.
+            self.flow[at].prune_point = true;
+        }
+        if known(HelperFlags::SYNC_CALLBACK) {
+            self.flow[at].calls_callback = true;
+            self.flow[at].force_checkpoint = true;
+            self.mark_target(at);
+        }
+        let proto = self.facts.helper(self.hook, id);
+        if proto.is_some_and(|proto| proto.has(HelperFlags::MIGHT_SLEEP)) {
+            self.subprogs[subprog].might_sleep = true;
+        }
+        if known(HelperFlags::CHANGES_PKT_DATA) {
+            self.subprogs[subprog].changes_pkt_data = true;
+        }
+    }
+
+    fn visit_call(
+        &mut self,
+        at: InsnIdx,
+        into_callee: bool,
+    ) -> Result<bool, (FormViolation, InsnIdx)> {
+        let insn = self.insns[at];
+        let after = at + if insn.is_ld_imm64() { 2 } else { 1 };
+        if self.follow(at, after as i64, Edge::Fallthrough)? {
+            return Ok(true);
+        }
+        // Returning records where the path came from.
+        self.mark_target(after);
+        if !into_callee {
+            return Ok(false);
+        }
+        let callee = at as i64 + i64::from(insn.imm) + 1;
+        self.flow[at].prune_point = true;
+        self.merge_effects(at, callee);
+        self.follow(at, callee, Edge::Branch)
+    }
+
+    /// What the callee may do, its caller may do.
+    fn merge_effects(&mut self, at: InsnIdx, callee: i64) {
+        let Ok(callee) = usize::try_from(callee) else { return };
+        let (caller, callee) = (self.subprog_of(at), self.subprog_of(callee));
+        self.subprogs[caller].changes_pkt_data |= self.subprogs[callee].changes_pkt_data;
+        self.subprogs[caller].might_sleep |= self.subprogs[callee].might_sleep;
+    }
+
+    fn subprog_of(&self, idx: InsnIdx) -> usize {
+        self.subprogs.partition_point(|s| s.start <= idx).saturating_sub(1)
+    }
+
+    /// Follows one edge once; true if it led to a slot not seen before (`push_insn`).
+    fn follow(
+        &mut self,
+        at: InsnIdx,
+        to: i64,
+        edge: Edge,
+    ) -> Result<bool, (FormViolation, InsnIdx)> {
+        if self.visits[at] >= Visit::Discovered(edge as u8) {
+            return Ok(false);
+        }
+        let target = usize::try_from(to).ok().filter(|&to| to < self.insns.len());
+        let Some(target) = target else {
+            return Err((FormViolation::JumpOutOfRange { from: at, to }, at));
+        };
+        if edge == Edge::Branch {
+            self.mark_target(target);
+        }
+        match self.visits[target] {
+            Visit::New => {
+                self.visits[at] = Visit::Discovered(edge as u8);
+                self.visits[target] = Visit::Discovered(0);
+                self.stack.push(target);
+                Ok(true)
+            }
+            Visit::Discovered(_) if self.facts.lane().bpf => Ok(false),
+            Visit::Discovered(_) => {
+                Err((FormViolation::BackEdge { from: at, to: target }, at))
+            }
+            Visit::Explored => {
+                self.visits[at] = Visit::Discovered(edge as u8);
+                Ok(false)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skep_spec::{AttachType, ProgType, Profile};
+
+    fn flow_of(insns: Vec<RawInsn>) -> Result<Vec<InsnFlow>, (FormViolation, InsnIdx)> {
+        let hook = Hook::new(ProgType::SocketFilter, AttachType::CgroupInetIngress);
+        let facts = Facts::new(Profile::linux_6_18());
+        let mut subprogs = vec![Subprog::new(0, insns.len())];
+        find_flow(&insns, &hook, &facts, &mut subprogs)
+    }
+
+    const EXIT: RawInsn = RawInsn::new(opcode::EXIT, 0, 0, 0, 0);
+    const ZERO: RawInsn = RawInsn::new(0xb7, 0, 0, 0, 0);
+
+    #[test]
+    fn code_behind_an_exit_is_unreachable() {
+        let error = flow_of(vec![ZERO, EXIT, ZERO, EXIT]).unwrap_err();
+        assert_eq!(error, (FormViolation::Unreachable { idx: 2 }, 2));
+    }
+
+    #[test]
+    fn conditional_jumps_and_their_targets_are_prune_points() {
+        let jump = RawInsn::new(0x15, 1, 0, 1, 0);
+        let flow = flow_of(vec![jump, ZERO, ZERO, EXIT]).unwrap();
+        let prune: Vec<bool> = flow.iter().map(|f| f.prune_point).collect();
+        assert_eq!(prune, [true, false, true, false]);
+        assert!(flow[2].jump_point && !flow[0].jump_point);
+    }
+
+    #[test]
+    fn a_jump_behind_the_end_is_out_of_range() {
+        let jump = RawInsn::new(0x15, 1, 0, 7, 0);
+        let error = flow_of(vec![jump, ZERO, EXIT]).unwrap_err();
+        assert_eq!(error, (FormViolation::JumpOutOfRange { from: 0, to: 8 }, 0));
+    }
+
+    #[test]
+    fn loops_are_components_and_straight_code_is_none() {
+        let back = RawInsn::new(0x15, 1, 0, -2, 0);
+        let (scc, next) = graph::components(&[ZERO, ZERO, back, EXIT]);
+        assert_eq!(scc, [0, 1, 1, 0]);
+        assert_eq!(next, 2);
+    }
+}

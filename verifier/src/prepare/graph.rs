@@ -1,0 +1,149 @@
+//! The control-flow graph inside subprograms: successors, postorder, strongly connected components.
+//!
+//! Calls go on behind the call: the callee is another graph. Numbers and orders are the kernel's,
+//! since its log shows them and its liveness depends on them.
+
+use skep_isa::{InsnIdx, RawInsn, class, opcode};
+use smallvec::SmallVec;
+
+use super::Subprog;
+
+/// At most two: fall-through first.
+pub(crate) type Successors = SmallVec<[InsnIdx; 2]>;
+
+/// Where control may go after a slot, within its subprogram (`bpf_insn_successors`).
+pub(crate) fn successors(insns: &[RawInsn], idx: InsnIdx) -> Successors {
+    let mut next = Successors::new();
+    let insn = insns[idx];
+    let is_jump = matches!(insn.class(), class::JMP | class::JMP32);
+    let op = insn.code & 0xf0;
+    let falls_through = !is_jump || (op != (opcode::EXIT & 0xf0) && op != (opcode::JA & 0xf0));
+    if falls_through && idx + 1 < insns.len() {
+        next.push(idx + if insn.is_ld_imm64() { 2 } else { 1 });
+    }
+    if is_jump && op != (opcode::EXIT & 0xf0) && op != (opcode::CALL & 0xf0) {
+        let target = jump_target(insn, idx);
+        if target < insns.len() && next.first() != Some(&target) {
+            next.push(target);
+        }
+    }
+    next
+}
+
+/// Where a jump at `idx` lands; out of the program where it points before its start.
+pub(crate) fn jump_target(insn: RawInsn, idx: InsnIdx) -> InsnIdx {
+    let off = if insn.code == opcode::JA32 { i64::from(insn.imm) } else { i64::from(insn.off) };
+    usize::try_from(idx as i64 + 1 + off).unwrap_or(usize::MAX)
+}
+
+/// All reachable slots of each subprogram in postorder, and where each subprogram's part begins
+/// (one more entry than there are subprograms) (`compute_postorder`).
+pub(crate) fn postorder(insns: &[RawInsn], subprogs: &[Subprog]) -> (Vec<u32>, Vec<usize>) {
+    let mut order = Vec::with_capacity(insns.len());
+    let mut starts = Vec::with_capacity(subprogs.len() + 1);
+    let mut discovered = vec![false; insns.len()];
+    let mut explored = vec![false; insns.len()];
+    let mut stack = Vec::new();
+    for subprog in subprogs {
+        starts.push(order.len());
+        stack.push(subprog.start);
+        while let Some(&top) = stack.last() {
+            discovered[top] = true;
+            if explored[top] {
+                order.push(top as u32);
+                stack.pop();
+                continue;
+            }
+            for next in successors(insns, top) {
+                if !discovered[next] {
+                    discovered[next] = true;
+                    stack.push(next);
+                }
+            }
+            explored[top] = true;
+        }
+    }
+    starts.push(order.len());
+    (order, starts)
+}
+
+/// The number of each slot's strongly connected component, from 1; 0 for a slot that is in no loop.
+/// Second, one more than the highest number (`compute_scc`).
+pub(crate) fn components(insns: &[RawInsn]) -> (Vec<u32>, u32) {
+    let mut search = Search {
+        insns,
+        low: vec![0; insns.len()],
+        pre: vec![0; insns.len()],
+        stack: Vec::new(),
+        scc: vec![0; insns.len()],
+        next_preorder: 1,
+        next_scc: 1,
+    };
+    for root in 0..insns.len() {
+        if search.pre[root] == 0 {
+            search.run(root);
+        }
+    }
+    (search.scc, search.next_scc)
+}
+
+/// Tarjan's algorithm without recursion.
+struct Search<'a> {
+    insns: &'a [RawInsn],
+    /// Lowest preorder number reachable; `u32::MAX` once the component is known.
+    low: Vec<u32>,
+    /// Preorder number; 0 = not visited.
+    pre: Vec<u32>,
+    stack: Vec<InsnIdx>,
+    scc: Vec<u32>,
+    next_preorder: u32,
+    next_scc: u32,
+}
+
+impl Search<'_> {
+    fn run(&mut self, root: InsnIdx) {
+        let mut path = vec![root];
+        while let Some(&at) = path.last() {
+            if self.pre[at] == 0 {
+                self.pre[at] = self.next_preorder;
+                self.low[at] = self.next_preorder;
+                self.next_preorder += 1;
+                self.stack.push(at);
+            }
+            // A fall-through behind the last slot is no edge; such programs are refused elsewhere.
+            let next = successors(self.insns, at);
+            let mut unvisited = None;
+            for &to in next.iter().filter(|&&to| to < self.insns.len()) {
+                if self.pre[to] == 0 {
+                    unvisited = Some(to);
+                    break;
+                }
+                self.low[at] = self.low[at].min(self.low[to]);
+            }
+            if let Some(to) = unvisited {
+                path.push(to);
+                continue;
+            }
+            if self.low[at] == self.pre[at] {
+                self.close(at, next.contains(&at));
+            }
+            path.pop();
+        }
+    }
+
+    fn close(&mut self, root: InsnIdx, self_edge: bool) {
+        let is_loop = self_edge || self.stack.last() != Some(&root);
+        while let Some(member) = self.stack.pop() {
+            self.low[member] = u32::MAX;
+            if is_loop {
+                self.scc[member] = self.next_scc;
+            }
+            if member == root {
+                break;
+            }
+        }
+        if is_loop {
+            self.next_scc += 1;
+        }
+    }
+}

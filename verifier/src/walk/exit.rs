@@ -1,0 +1,139 @@
+//! The end of a path: what must have been released, and what may be returned.
+
+use skep_isa::Reg;
+use skep_spec::ProgType;
+use skep_spec::tables::prog_types::Returns;
+
+use super::Next;
+use crate::env::Env;
+use crate::state::{Entry, RefKind, ReturnRange, Value};
+use crate::violation::{Check, RequestViolation, ReturnPlace, Stop, WalkViolation};
+
+impl Env<'_> {
+    /// `exit`: back to the caller, or the end of the path (`process_bpf_exit_full`).
+    pub(super) fn check_exit(&mut self) -> Check<Next> {
+        let outermost = self.state.curframe() == 0;
+        self.check_no_leak("BPF_EXIT instruction in main prog", false, outermost)?;
+        if !outermost {
+            self.update_live_stack();
+            return self.leave_subprog();
+        }
+        self.check_return_code(Reg::R0)?;
+        Ok(Next::PathEnd)
+    }
+
+    /// Refuses to end, throw or load from the packet while something is held that would never be
+    /// released; `place` is the kernel's name for what is attempted (`check_resource_leak`).
+    pub(crate) fn check_no_leak(
+        &mut self,
+        place: &'static str,
+        throws: bool,
+        sections: bool,
+    ) -> Check<()> {
+        let refs = &self.state.refs;
+        let section = |section| Err(WalkViolation::SectionLeak { section, place }.into());
+        if sections && refs.active_locks > 0 {
+            return section("bpf_spin_lock");
+        }
+        // A synchronous callback may not release its caller's references, nor must it.
+        let in_callback = self.state.cur().in_callback();
+        if throws || self.state.curframe() == 0 || in_callback {
+            if let Some(leak) = self.leaked_reference(throws) {
+                return Err(WalkViolation::ReferenceLeak {
+                    id: leak.id,
+                    insn_idx: leak.insn_idx,
+                    place,
+                }
+                .into());
+            }
+        }
+        let refs = &self.state.refs;
+        if sections && refs.active_irq_id != 0 {
+            return section("bpf_local_irq_save");
+        }
+        if sections && refs.active_rcu {
+            return section("bpf_rcu_read_lock");
+        }
+        if sections && refs.active_preempt_locks > 0 {
+            return section("bpf_preempt_disable");
+        }
+        Ok(())
+    }
+
+    /// The kernel reports every leaked reference and then refuses; the first names the violation.
+    fn leaked_reference(&self, throws: bool) -> Option<crate::state::Ref> {
+        if !throws && self.state.curframe() != 0 {
+            // Leaving a callback: its caller's references are compared when it returns.
+            return None;
+        }
+        self.state.refs.list.iter().find(|r| r.kind == RefKind::Object).copied()
+    }
+
+    /// The value that a program returns must lie in the range of its type (`check_return_code`).
+    pub(crate) fn check_return_code(&mut self, reg: Reg) -> Check<()> {
+        let frame = self.state.frame(0);
+        let (subprog, entry, callback_ret) = (frame.subprog, frame.entry, frame.callback_ret);
+        let is_exception = entry == Entry::ExceptionCallback;
+        self.check_return_modelled(subprog, is_exception)?;
+        self.check_reg_readable(reg)?;
+        if self.leaks(reg) {
+            return Err(WalkViolation::ReturnLeaksAddress { reg }.into());
+        }
+        if entry == Entry::AsyncCallback {
+            return self.check_return_range(reg, ReturnPlace::AsyncCallback, callback_ret);
+        }
+        if subprog != 0 && !is_exception {
+            let value = *self.state.reg(reg);
+            if matches!(value, Value::Scalar(_)) {
+                return Ok(());
+            }
+            let value = value.into();
+            return Err(WalkViolation::SubprogReturnNoScalar { reg, value }.into());
+        }
+        let Some(facts) = self.ctx.facts.prog_type(self.ctx.spec.ty) else { return Ok(()) };
+        match facts.returns_for(&self.ctx.hook) {
+            Returns::Any => Ok(()),
+            Returns::Range(min, max) => {
+                let range = ReturnRange { min, max };
+                self.check_return_range(reg, ReturnPlace::ProgramExit, range)
+            }
+            Returns::LsmHook | Returns::LsmCgroupHook => {
+                Err(Stop::undecided("return values of LSM hooks"))
+            }
+            Returns::Member => Err(Stop::undecided("struct_ops programs")),
+            Returns::Refused => Err(RequestViolation::AttachType.into()),
+        }
+    }
+
+    /// Hooks whose return rules come from the kernel's BTF.
+    fn check_return_modelled(&self, subprog: usize, is_exception: bool) -> Check<()> {
+        if subprog != 0 && !is_exception {
+            return Ok(());
+        }
+        match self.ctx.spec.ty {
+            ProgType::Lsm => Err(Stop::undecided("return values of LSM hooks")),
+            ProgType::StructOps => Err(Stop::undecided("struct_ops programs")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_return_range(
+        &mut self,
+        reg: Reg,
+        place: ReturnPlace,
+        range: ReturnRange,
+    ) -> Check<()> {
+        let Value::Scalar(_) = *self.state.reg(reg) else {
+            let value = (*self.state.reg(reg)).into();
+            return Err(WalkViolation::ReturnNoScalar { place, reg, value }.into());
+        };
+        self.mark_precise(reg)?;
+        let scalar = self.state.reg(reg).var();
+        let (min, max) = (range.min, range.max);
+        if scalar.smin() < i64::from(min) || scalar.smax() > i64::from(max) {
+            return Err(WalkViolation::ReturnRange { place, reg, scalar, min, max }.into());
+        }
+        Ok(())
+    }
+}
+
