@@ -46,6 +46,10 @@ pub(crate) struct SubprogLearned {
     pub(crate) stack_depth: u32,
     /// The stack of fast calls is used otherwise too: it stays.
     pub(crate) fastcall_void: bool,
+    /// Some path hands it to a helper that calls it.
+    pub(crate) is_callback: bool,
+    /// Some path hands it to a helper that has it called later.
+    pub(crate) is_async_callback: bool,
     /// A global subprogram that some path calls.
     pub(crate) called: bool,
     /// A global subprogram that was verified on its own.

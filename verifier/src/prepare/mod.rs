@@ -10,7 +10,7 @@ mod subprog;
 
 use skep_isa::{FormError, Insn, InsnIdx, RawInsn, opcode, pseudo};
 use skep_spec::tables::Hook;
-use skep_spec::{Facts, MapSpec, MapType, ProgFlags, ProgType, ProgramSpec};
+use skep_spec::{AttachType, Facts, MapSpec, MapType, ProgFlags, ProgType, ProgramSpec};
 
 pub(crate) use fastcall::Fastcalls;
 pub(crate) use graph::successors;
@@ -93,10 +93,6 @@ pub(crate) struct Subprog {
     pub(crate) changes_pkt_data: bool,
     /// It, or something that it calls, may sleep.
     pub(crate) might_sleep: bool,
-    /// Its address is taken for a synchronous or asynchronous callback.
-    pub(crate) is_callback: bool,
-    /// It is called later, by a timer or work queue.
-    pub(crate) is_async_callback: bool,
     /// It handles exceptions.
     pub(crate) is_exception_callback: bool,
     /// Lowest stack offset that belongs to spills around fast calls, in bytes (negative), or 0.
@@ -121,8 +117,6 @@ impl Subprog {
             has_ld_abs: false,
             changes_pkt_data: false,
             might_sleep: false,
-            is_callback: false,
-            is_async_callback: false,
             is_exception_callback: false,
             fastcall_stack_off: 0,
             keeps_fastcall_stack: false,
@@ -274,6 +268,17 @@ impl<'a> Ctx<'a> {
     /// Whether the program was loaded as one that may sleep.
     pub(crate) fn is_sleepable(&self) -> bool {
         self.spec.flags.contains(ProgFlags::SLEEPABLE)
+    }
+
+    /// Whether the trampoline that calls the program keeps it from running inside itself
+    /// (`bpf_prog_check_recur`).
+    pub(crate) fn checks_recursion(&self) -> bool {
+        match self.spec.ty {
+            ProgType::Tracing => self.spec.attach != AttachType::TraceIter,
+            ProgType::StructOps => false,
+            ProgType::Lsm => self.spec.attach != AttachType::LsmCgroup,
+            _ => true,
+        }
     }
 
     /// Whether the kernel does not translate accesses to the context: its bytes are checked as they

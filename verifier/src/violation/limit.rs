@@ -1,5 +1,7 @@
 //! Limits of complexity and size.
 
+use skep_isa::InsnIdx;
+
 /// Limits of complexity and size.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LimitViolation {
@@ -15,9 +17,38 @@ pub enum LimitViolation {
         /// Branches pending.
         pending: usize,
     },
-    /// A loop came round without any change.
+    /// The path came back to where it was, in the same state.
     InfiniteLoop {
-        /// The instruction that was reached again.
-        idx: skep_isa::InsnIdx,
+        /// The instruction.
+        idx: InsnIdx,
+    },
+    /// More frames than a call chain may have.
+    CallChain {
+        /// Frames.
+        frames: usize,
+    },
+    /// The stacks of a call chain are too large together.
+    CombinedStack {
+        /// Frames.
+        calls: usize,
+        /// Bytes.
+        size: u32,
+    },
+    /// A subprogram on a private stack uses too much of it.
+    SubprogStack {
+        /// The subprogram.
+        subprog: usize,
+        /// Bytes.
+        size: u32,
+    },
+    /// A subprogram tail-calls while its callers hold too much stack.
+    TailCallStack {
+        /// Bytes that the callers hold.
+        depth: u32,
+    },
+    /// The handler of exceptions is called like any subprogram.
+    ExceptionCallbackCalled {
+        /// The call.
+        idx: InsnIdx,
     },
 }

@@ -1,0 +1,29 @@
+//! What is checked after all paths were walked: the stack that calls add up to.
+//!
+//! The depth of each subprogram is known only now, and spills around fast calls may be taken out
+//! first, so a program whose paths are all fine can still be refused here.
+
+mod stack_depth;
+
+use crate::env::Env;
+use crate::violation::Check;
+
+impl Env<'_> {
+    /// The refusals that come after the walk.
+    pub(crate) fn check_after_walk(&mut self) -> Check<()> {
+        self.remove_fastcall_spills();
+        self.check_max_stack_depth()
+    }
+
+    /// Takes the stack of fast calls off subprograms that use it for nothing else
+    /// (`remove_fastcall_spills_fills`).
+    fn remove_fastcall_spills(&mut self) {
+        for (subprog, learned) in self.ctx.subprogs.iter().zip(&mut self.learned.subprogs) {
+            let pairs = &self.ctx.fastcalls.pairs[subprog.start..subprog.end];
+            let removes = !learned.fastcall_void && pairs.iter().any(|&pairs| pairs > 0);
+            if removes && !subprog.keeps_fastcall_stack {
+                learned.stack_depth = subprog.fastcall_stack_off.unsigned_abs();
+            }
+        }
+    }
+}
