@@ -71,10 +71,11 @@ impl fmt::Display for NotJudged {
 }
 
 /// Beginnings of messages that speak of the kernel, not of the program.
-const ENVIRONMENT: [&str; 6] = [
+const ENVIRONMENT: [&str; 7] = [
     "JIT does",
     "failed to find the address for kernel symbol",
     "kernel is missing BTF",
+    "ldimm64 failed to find the address for kernel symbol",
     "in-kernel BTF is malformed",
     "calling kernel function is not supported without CONFIG",
     "Module BTFs are not supported",

@@ -84,10 +84,11 @@ fn processed(line: &str) -> Option<Stats> {
 
 /// The last line that says something about the program: what a rejection is compared by.
 pub fn last_message(log: &str) -> &str {
-    log.lines()
-        .rev()
-        .find(|line| !is_trace(line))
-        .map_or("", str::trim)
+    let line = log.lines().rev().find(|line| !is_trace(line));
+    let line = line.unwrap_or("");
+    // A few messages lack their line feed, and the time comes right behind them.
+    let message = line.split_once("verification time ").map(|(m, _)| m);
+    message.unwrap_or(line).trim()
 }
 
 /// Whether a line shows the path, the figures or nothing.
@@ -100,6 +101,8 @@ fn is_trace(line: &str) -> bool {
         || text.starts_with("verification time ")
         || text.starts_with("from ")
         || text.starts_with("mark_precise: ")
+        || text.starts_with("Validating ")
+        || text.ends_with(" is safe for any args that match its prototype")
         || starts_with_insn(text)
 }
 
@@ -107,4 +110,79 @@ fn is_trace(line: &str) -> bool {
 fn starts_with_insn(text: &str) -> bool {
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
     rest.len() < text.len() && rest.starts_with(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Linux 6.18 writes it at level 1 with statistics.
+    const REJECTED: &str = "\
+Validating global_fn() func#1...
+0: R1=scalar() R10=fp0
+; int global_fn(int x) @ file.c:3
+0: (b7) r0 = 1                        ; R0=1
+from 3 to 5: R0=1 R10=fp0
+5: (95) exit
+Func#1 ('global_fn') is safe for any args that match its prototype
+0: (61) r0 = *(u32 *)(r1 +80)
+invalid bpf_context access off=80 size=4
+verification time 212 usec
+stack depth 8+16
+processed 4 insns (limit 1000000) max_states_per_insn 2 total_states 3 peak_states 3 mark_read 1
+";
+
+    #[test]
+    fn the_message_is_what_is_neither_path_nor_figure() {
+        assert_eq!(
+            last_message(REJECTED),
+            "invalid bpf_context access off=80 size=4"
+        );
+        let path = &REJECTED[..REJECTED.find("0: (61)").unwrap()];
+        assert_eq!(last_message(path), "");
+        assert_eq!(last_message(""), "");
+    }
+
+    #[test]
+    fn a_message_without_a_line_feed_ends_before_the_time() {
+        let log =
+            "insn 3 cannot call exception cb directlyverification time 70 usec\nstack depth 0\n";
+        assert_eq!(
+            last_message(log),
+            "insn 3 cannot call exception cb directly"
+        );
+    }
+
+    #[test]
+    fn figures_are_read_whole() {
+        let stats = Stats {
+            total_insns: 4,
+            limit: 1_000_000,
+            max_states_per_insn: 2,
+            total_states: 3,
+            peak_states: 3,
+            mark_read: 1,
+            stack_depth: Some(vec![8, 16]),
+            time_us: Some(212),
+        };
+        assert_eq!(super::stats(REJECTED), Some(stats));
+        assert_eq!(super::stats("R1 !read_ok\n"), None);
+        assert_eq!(super::stats("processed a lot\nprocessed 3 bees\n"), None);
+    }
+
+    #[test]
+    fn any_text_is_a_log() {
+        for text in [
+            "\n\n",
+            ":",
+            "7",
+            "7:",
+            "processed ",
+            "stack depth +",
+            "\u{fffd}: ",
+        ] {
+            assert_eq!(super::stats(text), None, "{text:?}");
+            assert!(last_message(text).len() <= text.len());
+        }
+    }
 }

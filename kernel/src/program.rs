@@ -232,7 +232,7 @@ impl Kernel {
         let Insns {
             bytes: insns,
             fd_array,
-        } = resolve(&spec.insns, &maps);
+        } = resolve(&spec.insns, &maps, self.no_map());
         let parts = ProgParts {
             insns: &insns,
             license: &license,
@@ -335,12 +335,12 @@ struct Insns {
     fd_array: Vec<i32>,
 }
 
-/// Puts descriptors where the request holds indices. An index without a map becomes a descriptor that
-/// nobody has, lest it name a map of this process by accident.
-fn resolve(slots: &[RawInsn], maps: &[Arc<LiveMap>]) -> Insns {
+/// Puts descriptors where the request holds indices. An index without a map becomes `no_map`, lest it
+/// name a map of this process by accident.
+fn resolve(slots: &[RawInsn], maps: &[Arc<LiveMap>], no_map: i32) -> Insns {
     let fd_of = |index: i32| {
         let map = usize::try_from(index).ok().and_then(|i| maps.get(i));
-        map.map_or(-1, |map| map.fd().number().cast_signed())
+        map.map_or(no_map, |map| map.fd().number().cast_signed())
     };
     let mut bytes = Vec::with_capacity(slots.len() * RawInsn::BYTES);
     let mut by_index = false;
@@ -364,7 +364,7 @@ fn resolve(slots: &[RawInsn], maps: &[Arc<LiveMap>]) -> Insns {
     if by_index {
         // The kernel reads the array wherever an index or a kfunc's offset points: none may lie behind it.
         fd_array = maps.iter().map(|m| m.fd().number().cast_signed()).collect();
-        fd_array.resize(FD_ARRAY_LAST as usize + 1, -1);
+        fd_array.resize(FD_ARRAY_LAST as usize + 1, no_map);
     }
     Insns { bytes, fd_array }
 }
@@ -412,16 +412,16 @@ mod tests {
             load(pseudo::MAP_VALUE, -1),
             zero,
         ];
-        let insns = resolve(&slots, &[]);
+        let insns = resolve(&slots, &[], 99);
         let imms: Vec<_> = RawInsn::slots_from_le_bytes(&insns.bytes)
             .unwrap()
             .iter()
             .step_by(2)
             .map(|s| s.imm)
             .collect();
-        assert_eq!(imms, [-1, 5, -1]);
+        assert_eq!(imms, [99, 5, 99]);
         assert!(insns.fd_array.is_empty());
-        let insns = resolve(&[load(pseudo::MAP_IDX, 5), zero], &[]);
+        let insns = resolve(&[load(pseudo::MAP_IDX, 5), zero], &[], 99);
         assert_eq!(insns.fd_array.len(), 32768);
         assert_eq!(
             RawInsn::slots_from_le_bytes(&insns.bytes).unwrap()[0].imm,
@@ -433,7 +433,7 @@ mod tests {
     fn the_second_slot_of_a_load_is_data() {
         let first = RawInsn::new(0x18, 1, 0, 0, 1);
         let second = RawInsn::new(0x18, 1, pseudo::MAP_FD, 0, 0);
-        let insns = resolve(&[first, second], &[]);
+        let insns = resolve(&[first, second], &[], 99);
         assert_eq!(
             RawInsn::slots_from_le_bytes(&insns.bytes).unwrap(),
             [first, second]

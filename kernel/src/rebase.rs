@@ -79,9 +79,9 @@ fn move_id(id: u32, from: &Btf, to: &Btf) -> Result<u32, MissingType> {
         (Some(kind), Ok(ty)) => (kind, ty.name()),
         (Some(_), Err(_)) | (None, _) => return Err(missing(String::new())),
     };
-    let what = || format!("{} {name}", Kind::name(kind));
+    let what = || format!("{} {name}", kind_name(kind));
     if name.is_empty() {
-        return Err(missing(format!("{} without a name", Kind::name(kind))));
+        return Err(missing(format!("{} without a name", kind_name(kind))));
     }
     let rank = from
         .find_all(kind, name)
@@ -92,6 +92,10 @@ fn move_id(id: u32, from: &Btf, to: &Btf) -> Result<u32, MissingType> {
         .or(all.last())
         .map(|id| id.0)
         .ok_or_else(|| missing(what()))
+}
+
+fn kind_name(kind: Kind) -> String {
+    kind.name().to_ascii_lowercase()
 }
 
 #[cfg(test)]

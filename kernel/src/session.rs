@@ -21,6 +21,8 @@ pub struct Kernel {
     pub(crate) cpus: usize,
     pub(crate) page: usize,
     btfs: Mutex<VecDeque<LoadedBtf>>,
+    /// Stands where a request names no map.
+    no_map: Option<Fd>,
 }
 
 /// BTF in the kernel. Holding the `Arc` keeps its address from being used again.
@@ -55,6 +57,7 @@ impl Kernel {
             cpus: host::possible_cpus().unwrap_or(1),
             page: sys::page_size(),
             btfs: Mutex::default(),
+            no_map: Fd::useless(),
         }
     }
 
@@ -71,6 +74,14 @@ impl Kernel {
     /// Number of possible CPUs: values of a per-CPU map.
     pub fn cpus(&self) -> usize {
         self.cpus
+    }
+
+    /// A descriptor of no map, or a number that is none. Requests that name no map by mistake usually
+    /// hold 0, which is open in most processes, so the kernel finds something that is no map.
+    pub(crate) fn no_map(&self) -> i32 {
+        self.no_map
+            .as_ref()
+            .map_or(-1, |fd| fd.number().cast_signed())
     }
 
     /// The descriptor of this BTF, loading it if the kernel does not have it from us.

@@ -19,6 +19,11 @@ impl Fd {
         Fd(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
+    /// A descriptor that is open and of no use to `bpf(2)`.
+    pub(crate) fn useless() -> Option<Fd> {
+        Some(Fd(std::fs::File::open("/dev/null").ok()?.into()))
+    }
+
     /// Its number, as attributes hold it.
     pub(crate) fn number(&self) -> u32 {
         self.0.as_raw_fd().cast_unsigned()

@@ -14,6 +14,10 @@ impl Fd {
         Fd(())
     }
 
+    pub(crate) fn useless() -> Option<Fd> {
+        None
+    }
+
     pub(crate) fn number(&self) -> u32 {
         u32::MAX
     }
