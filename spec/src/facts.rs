@@ -5,20 +5,33 @@ use std::sync::Arc;
 use skep_btf::Btf;
 
 use crate::tables::{
-    Access, CtxAccess, HelperProto, Hook, ProgTypeFacts, ctx, helpers, prog_types, sets,
+    Access, CtxAccess, HelperProto, Hook, MapForHelper, MapMachine, MapRefusal, MapTypeFacts,
+    ProgTypeFacts, Restrictions, ctx, helpers, map_create, maps, prog_types, sets,
 };
-use crate::{Capability, Environment, Lane, Limits, Profile, ProgType};
+use crate::{Capability, Environment, Lane, Limits, MapSpec, MapType, Profile, ProgType};
 
 /// The tables as they are for one kernel. Made once per profile and shared by all verifications.
 #[derive(Clone, Debug)]
 pub struct Facts {
     profile: Profile,
+    restrictions: Restrictions,
 }
 
 impl Facts {
     /// The facts of a profile.
     pub fn new(profile: Profile) -> Facts {
-        Facts { profile }
+        Facts {
+            profile,
+            restrictions: Restrictions::default(),
+        }
+    }
+
+    /// The same kernel with something taken away.
+    pub fn restricted(self, restrictions: Restrictions) -> Facts {
+        Facts {
+            restrictions,
+            ..self
+        }
     }
 
     /// The kernel that they are of.
@@ -53,7 +66,8 @@ impl Facts {
 
     /// The prototype of a helper for a program; `None` if programs like it cannot use the helper.
     pub fn helper(&self, hook: &Hook<'_>, id: u32) -> Option<&'static HelperProto> {
-        sets::of(hook.ty)?.get(hook, id)
+        let proto = sets::of(hook.ty)?.get(hook, id)?;
+        (!self.restrictions.helpers.contains(&id)).then_some(proto)
     }
 
     /// A helper's name as messages print it, `bpf_map_lookup_elem`; `None` for a number that is no helper.
@@ -68,6 +82,9 @@ impl Facts {
 
     /// What becomes of an access to a program's context.
     pub fn ctx_access(&self, hook: &Hook<'_>, access: &Access) -> CtxAccess {
+        if access.write && hook.ty == ProgType::Kprobe && self.restrictions.read_only_registers {
+            return CtxAccess::Refused;
+        }
         ctx::access(hook, access)
     }
 
@@ -75,4 +92,31 @@ impl Facts {
     pub fn prog_type(&self, ty: ProgType) -> Option<&'static ProgTypeFacts> {
         prog_types::of(ty)
     }
+
+    /// What holds for all maps of a type; `None` for a type that the kernel does not have.
+    pub fn map_type(&self, ty: MapType) -> Option<&'static MapTypeFacts> {
+        maps::of(ty)
+    }
+
+    /// Whether a program may pass a map of that type to a helper.
+    pub fn map_for_helper(
+        &self,
+        hook: &Hook<'_>,
+        ty: MapType,
+        helper: &HelperProto,
+    ) -> MapForHelper {
+        maps::for_helper(hook, ty, helper)
+    }
+
+    /// Whether `BPF_MAP_CREATE` takes a map's sizes, entries and flags.
+    pub fn check_map(&self, spec: &MapSpec) -> Result<(), MapRefusal> {
+        let machine = MapMachine {
+            page_size: self.profile.environment.page_size,
+            max_cpus: MAX_CPUS,
+        };
+        map_create::check(spec, machine)
+    }
 }
+
+/// CPUs that the reference kernel is built for (`CONFIG_NR_CPUS`).
+const MAX_CPUS: u32 = 256;

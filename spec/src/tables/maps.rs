@@ -51,8 +51,8 @@ pub enum SizeRule {
     OneOf(&'static [u32]),
     /// From the first to the second.
     Between(u32, u32),
-    /// A multiple of eight, not zero.
-    Words,
+    /// Stack frames of eight bytes, or of 32 with [`MapFlags::STACK_BUILD_ID`], at most so many.
+    Frames(u32),
     /// Given by BTF.
     ByBtf,
 }
@@ -83,6 +83,8 @@ pub enum TooBig {
     Key(u32),
     /// Entries, beyond that.
     Entries(u32),
+    /// Entries, beyond the CPUs that the kernel is built for.
+    Cpus,
     /// Pages, beyond 4 GiB in all.
     Pages,
 }
@@ -261,7 +263,7 @@ use EntriesRule::{One, Pages, Zero};
 use Lookup::{InnerMap, Socket, XdpSocket};
 use MapBtf::{IntKeyOrSection, IntKeyRequired, NoKey, Refused, StorageKey, StructKey};
 use MapType as M;
-use SizeRule::{Between, ByBtf, NonZero, OneOf, Words};
+use SizeRule::{Between, ByBtf, Frames, NonZero, OneOf};
 
 const ALL: Option<&[u32]> = None;
 const fn only(helpers: &'static [u32]) -> Option<&'static [u32]> {
@@ -273,7 +275,7 @@ const KMALLOC_MAX: u32 = 4 << 20;
 const PERCPU_MAX: u32 = 32 << 10;
 // What the kernel keeps beside the program's bytes in one element.
 const HTAB_ELEM: u32 = 48;
-const LPM_NODE: u32 = 40;
+const LPM_NODE: u32 = 24;
 const STORAGE_ELEM: u32 = 128;
 const STORAGE_MAX: u32 = 0xffff - STORAGE_ELEM;
 
@@ -382,7 +384,7 @@ pub static MAP_TYPES: &[MapTypeFacts] = &[
     map(M::PerfEventArray,      only(&[PERF_READ, PERF_OUTPUT, SKB_OUTPUT, PERF_VALUE, XDP_OUTPUT])).btf(Refused).sizes(F4, F4).flags(FD_ARRAY.union(MapFlags::PRESERVE_ELEMS)),
     map(M::PercpuHash,          ALL).walks().sleeps().holds(KPTRS).flags(HASH.difference(NUMA)).limits(PERCPU_HASH_LIMIT),
     map(M::PercpuArray,         ALL).elides().walks().sleeps().holds(KPTRS).btf(IntKeyOrSection).sizes(F4, NonZero).flags(ACCESS).limits(&[TooBig::Value(PERCPU_MAX)]),
-    map(M::StackTrace,          only(&[STACKID])).btf(Refused).sizes(F4, Words).flags(FD_ARRAY.union(MapFlags::STACK_BUILD_ID)).limits(&[TooBig::Entries(1 << 31)]),
+    map(M::StackTrace,          only(&[STACKID])).btf(Refused).sizes(F4, Frames(127)).flags(FD_ARRAY.union(MapFlags::STACK_BUILD_ID)).limits(&[TooBig::Entries(1 << 31)]),
     map(M::CgroupArray,         only(&[SKB_CGROUP, TASK_CGROUP])).btf(Refused).sizes(F4, F4).flags(FD_ARRAY),
     map(M::LruHash,             ALL).walks().sleeps().holds(UNLOCKED).flags(LRU).limits(HASH_LIMIT),
     map(M::LruPercpuHash,       ALL).walks().sleeps().holds(KPTRS).flags(LRU.difference(NUMA)).limits(PERCPU_HASH_LIMIT),
@@ -391,7 +393,7 @@ pub static MAP_TYPES: &[MapTypeFacts] = &[
     map(M::HashOfMaps,          only(&[LOOKUP])).lookup(InnerMap).sleeps().outer().btf(Refused).sizes(NonZero, F4).flags(HASH).limits(HASH_LIMIT),
     map(M::Devmap,              only(&[REDIRECT, LOOKUP])).read_only().btf(Refused).sizes(F4, F4_8).flags(FD_ARRAY),
     map(M::Sockmap,             only(&[SK_REDIRECT_MAP, SOCK_MAP_UPDATE, MSG_REDIRECT_MAP, REUSEPORT, LOOKUP])).lookup(Socket).sizes(F4, F4_8).flags(FD_ARRAY),
-    map(M::Cpumap,              only(&[REDIRECT])).btf(Refused).sizes(F4, F4_8).flags(NUMA),
+    map(M::Cpumap,              only(&[REDIRECT])).btf(Refused).sizes(F4, F4_8).flags(NUMA).limits(&[TooBig::Cpus]),
     map(M::Xskmap,              only(&[REDIRECT, LOOKUP])).lookup(XdpSocket).btf(Refused).sizes(F4, F4).flags(FD_ARRAY),
     map(M::Sockhash,            only(&[SK_REDIRECT_HASH, SOCK_HASH_UPDATE, MSG_REDIRECT_HASH, REUSEPORT, LOOKUP])).lookup(Socket).sizes(NonZero, F4_8).flags(FD_ARRAY).limits(&[TooBig::Key(512)]),
     map(M::CgroupStorage,       only(&[LOCAL_STORAGE])).outer().holds(LOCKS).btf(StorageKey).sizes(OneOf(&[8, 16]), NonZero).entries(Zero).flags(ARRAY).limits(&[TooBig::Value(STORAGE_MAX)]),
@@ -405,7 +407,7 @@ pub static MAP_TYPES: &[MapTypeFacts] = &[
     map(M::Ringbuf,             only(&[RB_OUTPUT, RB_RESERVE, RB_QUERY, RB_RESERVE_DYNPTR, RB_SUBMIT_DYNPTR, RB_DISCARD_DYNPTR])).sleeps().sizes(SizeRule::Zero, SizeRule::Zero).entries(Pages).flags(NUMA),
     map(M::InodeStorage,        only(&[INODE_GET, INODE_DELETE, XCHG])).sleeps().holds(STORAGE).btf(IntKeyRequired).sizes(F4, NonZero).entries(Zero).flags(STORAGE_FLAGS).needs(PREALLOC).limits(&[TooBig::Value(STORAGE_MAX)]),
     map(M::TaskStorage,         only(&[TASK_GET, TASK_DELETE, XCHG])).sleeps().holds(TASK).btf(IntKeyRequired).sizes(F4, NonZero).entries(Zero).flags(STORAGE_FLAGS).needs(PREALLOC).limits(&[TooBig::Value(STORAGE_MAX)]),
-    map(M::BloomFilter,         only(&[PEEK, PUSH])).btf(NoKey).sizes(SizeRule::Zero, NonZero).flags(ARRAY.union(MapFlags::ZERO_SEED)).extra(0xf),
+    map(M::BloomFilter,         only(&[PEEK, PUSH])).btf(NoKey).sizes(SizeRule::Zero, NonZero).flags(ARRAY.union(MapFlags::ZERO_SEED)).extra(0xf).limits(&[TooBig::Value(KMALLOC_MAX)]),
     map(M::UserRingbuf,         only(&[RB_DRAIN])).sleeps().sizes(SizeRule::Zero, SizeRule::Zero).entries(Pages).flags(NUMA),
     map(M::CgrpStorage,         only(&[CGRP_GET, CGRP_DELETE, XCHG])).sleeps().holds(STORAGE).btf(IntKeyRequired).sizes(F4, NonZero).entries(Zero).flags(STORAGE_FLAGS).needs(PREALLOC).limits(&[TooBig::Value(STORAGE_MAX)]),
     map(M::Arena,               ALL).direct().sleeps().sizes(SizeRule::Zero, SizeRule::Zero).flags(SEGV_ON_FAULT.union(NO_USER_CONV)).needs(MapFlags::MMAPABLE).extra(!0xfff).limits(&[TooBig::Pages]),

@@ -8,13 +8,17 @@ pub mod ctx;
 pub mod helper;
 pub mod helpers;
 pub mod hook;
+pub mod map_create;
 pub mod maps;
 pub mod prog_types;
+mod restrictions;
 pub mod sets;
 
 pub use args::{Arg, ArgType, Mods, Ret, RetType};
 pub use ctx::{Access, CtxAccess, CtxTable, CtxValue, Field, Sizes};
 pub use helper::{Condition, HelperFlags, HelperProto};
 pub use hook::{Hook, When};
+pub use map_create::{MapMachine, MapRefusal};
 pub use maps::{Lookup, MapForHelper, MapTypeFacts};
 pub use prog_types::{AttachRule, PacketAccess, PrivateStack, ProgTypeFacts, Returns, Sleep};
+pub use restrictions::Restrictions;
