@@ -4,8 +4,10 @@
 mod fastcall;
 mod flow;
 mod form;
+mod func_info;
 mod graph;
 mod live_regs;
+mod map_fields;
 mod subprog;
 
 use skep_isa::{FormError, Insn, InsnIdx, RawInsn, opcode, pseudo};
@@ -205,6 +207,24 @@ impl FieldKind {
         }
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn size(self) -> u32 {
+        match self {
+            FieldKind::SpinLock | FieldKind::ResSpinLock | FieldKind::Refcount => 4,
+            FieldKind::KptrUnref
+            | FieldKind::KptrRef
+            | FieldKind::KptrPercpu
+            | FieldKind::Uptr => 8,
+            FieldKind::Timer
+            | FieldKind::Workqueue
+            | FieldKind::TaskWork
+            | FieldKind::ListHead
+            | FieldKind::RbRoot => 16,
+            FieldKind::ListNode => 24,
+            FieldKind::RbNode => 32,
+        }
+    }
+
     /// The kernel's name for it in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -343,8 +363,11 @@ pub(crate) fn prepare<'a>(
     }
     let insns = &spec.insns;
     let hook = hook_of(spec);
+    func_info::check_early(spec).map_err(rejected)?;
     let mut subprogs =
         subprog::find_subprogs(insns, facts.limits().subprogs, None).map_err(rejected)?;
+    func_info::apply(spec, facts, &hook, &mut subprogs).map_err(rejected)?;
+    func_info::check_lines(spec, &subprogs).map_err(rejected)?;
     form::check_slots(spec)?;
     let mut flow = flow::find_flow(insns, &hook, facts, &mut subprogs)
         .map_err(|(violation, at)| (violation.into(), Some(at)))?;
@@ -391,12 +414,20 @@ fn hook_of(spec: &ProgramSpec) -> Hook<'_> {
 
 /// The request's maps, then the shapes of inner maps.
 fn map_infos(spec: &ProgramSpec) -> Vec<MapInfo<'_>> {
-    let info = |spec, inner| MapInfo {
-        spec,
-        inner,
-        has_spin_lock: false,
-        has_async_field: false,
-        fields: Vec::new(),
+    let info = |spec, inner| {
+        let fields = map_fields::find_fields(spec);
+        let has = |kinds: &[FieldKind]| fields.iter().any(|f| kinds.contains(&f.kind));
+        MapInfo {
+            spec,
+            inner,
+            has_spin_lock: has(&[FieldKind::SpinLock, FieldKind::ResSpinLock]),
+            has_async_field: has(&[
+                FieldKind::Timer,
+                FieldKind::Workqueue,
+                FieldKind::TaskWork,
+            ]),
+            fields,
+        }
     };
     let mut inner_id = spec.maps.len() as u32;
     let mut infos = Vec::new();

@@ -65,4 +65,128 @@ pub enum FormViolation {
         /// Where it leads.
         to: InsnIdx,
     },
+    /// Function info that does not begin with the first slot.
+    FirstFuncOffset {
+        /// Where it begins.
+        off: u32,
+    },
+    /// Function info that does not ascend.
+    FuncOrder {
+        /// An offset.
+        off: u32,
+        /// The one before.
+        before: u32,
+    },
+    /// Function info that names no function type.
+    FuncType {
+        /// The BTF id.
+        id: u32,
+    },
+    /// Other functions than the calls in the program say.
+    FuncCount,
+    /// Functions at other places than the calls in the program say.
+    FuncLayout,
+    /// A packet load of the old kind in a subprogram of unknown type.
+    LdAbsWithoutBtf,
+    /// A tail call in a subprogram of unknown type.
+    TailCallWithoutBtf,
+    /// A packet load of the old kind in a subprogram that returns no number.
+    LdAbsReturn,
+    /// A tail call in a subprogram that returns no number.
+    TailCallReturn,
+    /// A line record that does not ascend or lies behind the program.
+    LineOffset {
+        /// Its index.
+        index: usize,
+        /// Its offset.
+        off: u32,
+        /// The one before.
+        before: u32,
+        /// Slots of the program.
+        len: usize,
+    },
+    /// A line record that names the middle of an instruction.
+    LineCode {
+        /// Its index.
+        index: usize,
+    },
+    /// A line record without text or file.
+    LineName {
+        /// Its index.
+        index: usize,
+    },
+    /// A function whose first slot has no line.
+    LineMissing {
+        /// The function.
+        func: usize,
+    },
+    /// Functions at the end without lines.
+    LinesMissing {
+        /// How many.
+        count: usize,
+        /// The first.
+        first: usize,
+    },
+    /// A global function whose BTF is no function.
+    GlobalType {
+        /// Its name.
+        name: String,
+    },
+    /// A global function with too many arguments.
+    GlobalArgs {
+        /// Its name.
+        name: String,
+        /// Arguments.
+        count: usize,
+        /// Arguments allowed.
+        max: usize,
+    },
+    /// A global function that returns no number.
+    GlobalReturn {
+        /// Its name.
+        name: String,
+    },
+    /// An argument of a type that global functions may not have.
+    ArgType {
+        /// Its index.
+        arg: usize,
+        /// Its kind in BTF.
+        kind: &'static str,
+        /// The function.
+        func: String,
+    },
+    /// An argument's tag that does not exist.
+    ArgTagUnknown {
+        /// Its index.
+        arg: usize,
+    },
+    /// A pointer's tag on a number.
+    ArgTagOnNumber {
+        /// Its index.
+        arg: usize,
+    },
+    /// Tags that contradict each other.
+    ArgTagCombination {
+        /// Its index.
+        arg: usize,
+    },
+    /// An untrusted argument with another tag.
+    ArgUntrustedCombination {
+        /// Its index.
+        arg: usize,
+    },
+    /// An arena argument with another tag.
+    ArgArenaCombination {
+        /// Its index.
+        arg: usize,
+    },
+    /// A pointer to something without size.
+    ArgSize {
+        /// Its index.
+        arg: usize,
+        /// Kind of the target in BTF.
+        kind: &'static str,
+        /// Name of the target.
+        name: String,
+    },
 }

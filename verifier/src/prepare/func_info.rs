@@ -1,0 +1,315 @@
+//! Function and line info: they must fit the program, and they say which subprograms are global and
+//! what their arguments are.
+
+use skep_btf::{Btf, FuncLinkage, Type, TypeId};
+use skep_isa::InsnIdx;
+use skep_spec::tables::Hook;
+use skep_spec::{Facts, ProgType, ProgramSpec};
+
+use super::subprog::Fault;
+use super::{GlobalArg, Subprog};
+use crate::violation::{FormViolation, Violation};
+
+/// Arguments that a global function may have.
+const MAX_ARGS: usize = 5;
+
+fn fault(violation: FormViolation, at: Option<InsnIdx>) -> Fault {
+    (violation.into(), at)
+}
+
+/// What can be checked before subprograms are known (`check_btf_func_early`).
+pub(super) fn check_early(spec: &ProgramSpec) -> Result<(), Fault> {
+    let mut before: Option<u32> = None;
+    for record in &spec.func_info {
+        let off = record.insn_off;
+        match before {
+            None if off != 0 => return Err(fault(FormViolation::FirstFuncOffset { off }, None)),
+            Some(before) if off <= before => {
+                return Err(fault(FormViolation::FuncOrder { off, before }, None));
+            }
+            None | Some(_) => {}
+        }
+        let is_func = func_of(spec, record.type_id).is_some();
+        if !is_func {
+            return Err(fault(FormViolation::FuncType { id: record.type_id }, None));
+        }
+        before = Some(off);
+    }
+    Ok(())
+}
+
+fn func_of(spec: &ProgramSpec, id: u32) -> Option<(&Btf, skep_btf::Func<'_>)> {
+    let btf = spec.btf.as_deref()?;
+    let func = btf.ty(TypeId(id)).ok()?.as_func()?;
+    Some((btf, func))
+}
+
+/// Whether a function's result is a number that fits a register.
+fn returns_number(btf: &Btf, func: &skep_btf::Func<'_>) -> bool {
+    let Ok(proto) = btf.prototype(func.proto) else { return false };
+    match btf.resolve(proto.ret) {
+        Ok((_, Type::Int(int))) => int.size <= 8,
+        Ok((_, Type::Enum(_) | Type::Enum64(_))) => true,
+        _ => false,
+    }
+}
+
+/// Fits function info to the subprograms that calls say there are; fills in names, linkage and
+/// arguments (`check_btf_func`).
+pub(super) fn apply(
+    spec: &ProgramSpec,
+    facts: &Facts,
+    hook: &Hook<'_>,
+    subprogs: &mut [Subprog],
+) -> Result<(), Fault> {
+    if spec.func_info.is_empty() {
+        for subprog in subprogs.iter().skip(1) {
+            if subprog.has_ld_abs {
+                return Err(fault(FormViolation::LdAbsWithoutBtf, Some(subprog.start)));
+            }
+            if subprog.has_tail_call {
+                return Err(fault(FormViolation::TailCallWithoutBtf, Some(subprog.start)));
+            }
+        }
+        return Ok(());
+    }
+    if spec.func_info.len() != subprogs.len() {
+        return Err(fault(FormViolation::FuncCount, None));
+    }
+    for (index, (record, subprog)) in spec.func_info.iter().zip(subprogs).enumerate() {
+        if record.insn_off as usize != subprog.start {
+            return Err(fault(FormViolation::FuncLayout, Some(subprog.start)));
+        }
+        let Some((btf, func)) = func_of(spec, record.type_id) else { continue };
+        subprog.name = func.name().to_owned();
+        subprog.is_global = index != 0 && func.linkage == FuncLinkage::Global;
+        if index != 0 && !returns_number(btf, &func) {
+            if subprog.has_ld_abs {
+                return Err(fault(FormViolation::LdAbsReturn, Some(subprog.start)));
+            }
+            if subprog.has_tail_call {
+                return Err(fault(FormViolation::TailCallReturn, Some(subprog.start)));
+            }
+        }
+        if subprog.is_global {
+            subprog.args = arguments(btf, TypeId(record.type_id), &func, facts, hook);
+        }
+    }
+    Ok(())
+}
+
+/// Line info must be ascending, name real instructions, and begin each subprogram
+/// (`check_btf_line`).
+pub(super) fn check_lines(spec: &ProgramSpec, subprogs: &[Subprog]) -> Result<(), Fault> {
+    if spec.line_info.is_empty() {
+        return Ok(());
+    }
+    let mut before = 0;
+    let mut next = 0;
+    for (index, line) in spec.line_info.iter().enumerate() {
+        let (off, len) = (line.insn_off, spec.insns.len());
+        if (index > 0 && off <= before) || off as usize >= len {
+            let violation = FormViolation::LineOffset { index, off, before, len };
+            return Err(fault(violation, None));
+        }
+        if spec.insns[off as usize].code == 0 {
+            return Err(fault(FormViolation::LineCode { index }, Some(off as usize)));
+        }
+        let named = spec.btf.as_deref().is_some_and(|btf| {
+            btf.string(line.line_off).is_ok() && btf.string(line.file_name_off).is_ok()
+        });
+        if !named {
+            return Err(fault(FormViolation::LineName { index }, None));
+        }
+        if let Some(subprog) = subprogs.get(next) {
+            if off as usize == subprog.start {
+                next += 1;
+            } else if subprog.start < off as usize {
+                return Err(fault(FormViolation::LineMissing { func: next }, Some(subprog.start)));
+            }
+        }
+        before = off;
+    }
+    if next != subprogs.len() {
+        let count = subprogs.len() - next;
+        return Err(fault(FormViolation::LinesMissing { count, first: next }, None));
+    }
+    Ok(())
+}
+
+/// What a declaration tag says of an argument.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Tags {
+    ctx: bool,
+    trusted: bool,
+    untrusted: bool,
+    nonnull: bool,
+    nullable: bool,
+    arena: bool,
+}
+
+impl Tags {
+    fn count(self) -> usize {
+        [self.ctx, self.trusted, self.untrusted, self.nonnull, self.nullable, self.arena]
+            .into_iter()
+            .filter(|&set| set)
+            .count()
+    }
+}
+
+/// Arguments of a global function as its prototype and tags declare them
+/// (`btf_prepare_func_args`).
+fn arguments(
+    btf: &Btf,
+    id: TypeId,
+    func: &skep_btf::Func<'_>,
+    facts: &Facts,
+    hook: &Hook<'_>,
+) -> Result<Vec<GlobalArg>, Violation> {
+    let name = || func.name().to_owned();
+    let Ok(proto) = btf.prototype(func.proto) else {
+        return Err(FormViolation::GlobalType { name: name() }.into());
+    };
+    let count = proto.params.iter().count();
+    if count > MAX_ARGS {
+        return Err(FormViolation::GlobalArgs { name: name(), count, max: MAX_ARGS }.into());
+    }
+    let is_number =
+        matches!(btf.resolve(proto.ret), Ok((_, Type::Int(_) | Type::Enum(_) | Type::Enum64(_))));
+    if !is_number {
+        return Err(FormViolation::GlobalReturn { name: name() }.into());
+    }
+    let mut args = Vec::with_capacity(count);
+    for (arg, param) in proto.params.iter().enumerate() {
+        let tags = tags_of(btf, id, arg)?;
+        args.push(argument(btf, param.ty, arg, tags, facts, hook, func.name())?);
+    }
+    Ok(args)
+}
+
+fn tags_of(btf: &Btf, func: TypeId, arg: usize) -> Result<Tags, Violation> {
+    let mut tags = Tags::default();
+    for tag in btf.component_tags(func, arg as u32) {
+        let Some(word) = tag.name().strip_prefix("arg:") else { continue };
+        match word {
+            "ctx" => tags.ctx = true,
+            "trusted" => tags.trusted = true,
+            "untrusted" => tags.untrusted = true,
+            "nonnull" => tags.nonnull = true,
+            "nullable" => tags.nullable = true,
+            "arena" => tags.arena = true,
+            _ => return Err(FormViolation::ArgTagUnknown { arg }.into()),
+        }
+    }
+    Ok(tags)
+}
+
+fn argument(
+    btf: &Btf,
+    ty: TypeId,
+    arg: usize,
+    tags: Tags,
+    facts: &Facts,
+    hook: &Hook<'_>,
+    func: &str,
+) -> Result<GlobalArg, Violation> {
+    let Ok((_, resolved)) = btf.resolve(ty) else {
+        return Err(FormViolation::GlobalType { name: func.to_owned() }.into());
+    };
+    let Type::Ptr(target) = resolved else {
+        if tags.count() > 0 {
+            return Err(FormViolation::ArgTagOnNumber { arg }.into());
+        }
+        return match resolved {
+            Type::Int(_) | Type::Enum(_) | Type::Enum64(_) => Ok(GlobalArg::Scalar),
+            other => {
+                let kind = other.kind().name();
+                Err(FormViolation::ArgType { arg, kind, func: func.to_owned() }.into())
+            }
+        };
+    };
+    let combination = || Err(FormViolation::ArgTagCombination { arg }.into());
+    if tags.ctx || is_context(btf, target, facts, hook) {
+        let others = tags.count() - usize::from(tags.ctx);
+        return if others > 0 { combination() } else { Ok(GlobalArg::Ctx) };
+    }
+    if is_struct_named(btf, target, "bpf_dynptr") {
+        return if tags.count() > 0 { combination() } else { Ok(GlobalArg::Dynptr) };
+    }
+    if tags.trusted {
+        if tags.nonnull {
+            return combination();
+        }
+        let id = kernel_struct(btf, target, facts);
+        return Ok(GlobalArg::Btf { id, nullable: tags.nullable, untrusted: false });
+    }
+    if tags.untrusted {
+        if tags.count() > 1 {
+            return Err(FormViolation::ArgUntrustedCombination { arg }.into());
+        }
+        let primitive = matches!(
+            btf.resolve(target),
+            Ok((_, Type::Void | Type::Int(_) | Type::Enum(_) | Type::Enum64(_)))
+        );
+        if primitive {
+            return Ok(GlobalArg::Mem { size: 0, nullable: false, rdonly: true, untrusted: true });
+        }
+        let id = kernel_struct(btf, target, facts);
+        return Ok(GlobalArg::Btf { id, nullable: false, untrusted: true });
+    }
+    if tags.arena {
+        return if tags.count() > 1 {
+            Err(FormViolation::ArgArenaCombination { arg }.into())
+        } else {
+            Ok(GlobalArg::Arena)
+        };
+    }
+    if tags.nullable {
+        return combination();
+    }
+    match btf.size_of(target) {
+        Ok(size) => Ok(GlobalArg::Mem {
+            size,
+            nullable: !tags.nonnull,
+            rdonly: false,
+            untrusted: false,
+        }),
+        Err(_) => {
+            let ty = btf.resolve(target).ok().map(|(_, ty)| ty);
+            let kind = ty.map_or("UNKNOWN", |ty| ty.kind().name());
+            let name = ty.map_or("", |ty| ty.name()).to_owned();
+            Err(FormViolation::ArgSize { arg, kind, name }.into())
+        }
+    }
+}
+
+/// Whether a pointer's target is the context structure of the program's type, by name
+/// (`btf_is_prog_ctx_type`).
+fn is_context(btf: &Btf, target: TypeId, facts: &Facts, hook: &Hook<'_>) -> bool {
+    if hook.ty == ProgType::Kprobe
+        && let Ok(id) = btf.skip_mods(target)
+        && let Ok(Type::Typedef(named)) = btf.ty(id)
+        && named.name() == "bpf_user_pt_regs_t"
+    {
+        return true;
+    }
+    let Some(row) = facts.prog_type(hook.ty) else { return false };
+    let name = row.ctx.strip_prefix("struct ").unwrap_or(row.ctx);
+    let known = match hook.ty {
+        ProgType::Kprobe | ProgType::PerfEvent if name == "bpf_user_pt_regs_t" => "pt_regs",
+        _ => name,
+    };
+    !known.is_empty() && is_struct_named(btf, target, known)
+}
+
+fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {
+    matches!(btf.resolve(target), Ok((_, Type::Struct(s))) if s.name() == name)
+}
+
+/// The kernel's structure of the same name, or 0 where its BTF is not known or has none.
+fn kernel_struct(btf: &Btf, target: TypeId, facts: &Facts) -> u32 {
+    let Ok((_, Type::Struct(wanted))) = btf.resolve(target) else { return 0 };
+    let found =
+        facts.btf().and_then(|k| k.find_by_name(skep_btf::Kind::Struct, wanted.name()));
+    found.map_or(0, |id| id.0)
+}
