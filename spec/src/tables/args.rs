@@ -204,7 +204,6 @@ pub(super) mod words {
     pub(crate) const CTX: Arg = Arg::new(ArgType::Ctx);
     pub(crate) const CTX_OR_NULL: Arg = CTX.with(Mods::MAYBE_NULL);
     pub(crate) const MEM: Arg = Arg::new(ArgType::Mem);
-    pub(crate) const MEM_OR_NULL: Arg = MEM.with(Mods::MAYBE_NULL);
     pub(crate) const IN: Arg = MEM.with(Mods::RDONLY);
     pub(crate) const IN_OR_NULL: Arg = IN.with(Mods::MAYBE_NULL);
     pub(crate) const INOUT: Arg = MEM.with(Mods::WRITE);
@@ -243,8 +242,10 @@ pub(super) mod words {
         btf(name).with(Mods::MAYBE_NULL)
     }
 
-    pub(crate) const fn fixed(size: u32) -> Arg {
-        MEM.fixed(size)
+    pub(crate) const INOUT_OR_NULL: Arg = INOUT.with(Mods::MAYBE_NULL);
+
+    pub(crate) const fn fixed_in(size: u32) -> Arg {
+        IN.fixed(size)
     }
 
     pub(crate) const fn fixed_inout(size: u32) -> Arg {

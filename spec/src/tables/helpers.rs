@@ -3,7 +3,7 @@
 //! `helper(id, name, arguments, result)`, then flags, then the release that brought it. A helper whose
 //! prototype depends on the program has a row for each, told apart by `variant`; `sets.rs` says who
 //! gets which. Arguments: `IN` memory that is read, `OUT` memory that is written and need not be
-//! initialised, `MEM` memory of no stated use, `SIZE` its size (`SIZE0`: may be zero), `ANY` any
+//! initialised, `INOUT` memory that is both, `SIZE` its size (`SIZE0`: may be zero), `ANY` any
 //! initialised value, `_REL` a reference that is given up; all words are in `args.rs`.
 
 use super::args::words::*;
@@ -86,9 +86,8 @@ pub static HELPERS: &[HelperProto] = &[
     helper( 65, "bpf_xdp_adjust_tail",                &[CTX, ANY],                                            INT)                     .changes_pkt().since(4, 18),
     helper( 66, "bpf_skb_get_xfrm_state",             &[CTX, ANY, OUT, SIZE, ANY],                            INT)                     .since(4, 18),
     helper( 67, "bpf_get_stack",                      &[CTX, OUT, SIZE0, ANY],                                INT)                     .gpl().since(4, 18),
-    helper( 67, "bpf_get_stack",                      &[CTX, IN, SIZE0, ANY],                                 INT)                     .gpl().variant("raw_tp").since(4, 18),
     helper( 68, "bpf_skb_load_bytes_relative",        &[CTX, ANY, OUT, SIZE, ANY],                            INT)                     .since(4, 18),
-    helper( 69, "bpf_fib_lookup",                     &[CTX, MEM, SIZE, ANY],                                 INT)                     .gpl().since(4, 18),
+    helper( 69, "bpf_fib_lookup",                     &[CTX, INOUT, SIZE, ANY],                               INT)                     .gpl().since(4, 18),
     helper( 70, "bpf_sock_hash_update",               &[CTX, MAP, KEY, ANY],                                  INT)                     .pkt().since(4, 18),
     helper( 71, "bpf_msg_redirect_hash",              &[CTX, MAP, KEY, ANY],                                  INT)                     .since(4, 18),
     helper( 72, "bpf_sk_redirect_hash",               &[CTX, MAP, KEY, ANY],                                  INT)                     .since(4, 18),
@@ -123,7 +122,7 @@ pub static HELPERS: &[HelperProto] = &[
     helper( 99, "bpf_skc_lookup_tcp",                 &[CTX, IN, SIZE0, ANY, ANY],                            SOCK_COMMON_OR_NULL)     .pkt().acquires().since(5, 2),
     helper( 99, "bpf_skc_lookup_tcp",                 &[CTX, IN, SIZE0, ANY, ANY],                            SOCK_COMMON_OR_NULL)     .acquires().variant("sock_addr").since(5, 2),
     helper(100, "bpf_tcp_check_syncookie",            &[BTF_SOCK, IN, SIZE, IN, SIZE],                        INT)                     .gpl().pkt().since(5, 2),
-    helper(101, "bpf_sysctl_get_name",                &[CTX, MEM, SIZE, ANY],                                 INT)                     .since(5, 2),
+    helper(101, "bpf_sysctl_get_name",                &[CTX, INOUT, SIZE, ANY],                               INT)                     .since(5, 2),
     helper(102, "bpf_sysctl_get_current_value",       &[CTX, OUT, SIZE],                                      INT)                     .since(5, 2),
     helper(103, "bpf_sysctl_get_new_value",           &[CTX, OUT, SIZE],                                      INT)                     .since(5, 2),
     helper(104, "bpf_sysctl_set_new_value",           &[CTX, IN, SIZE],                                       INT)                     .since(5, 2),
@@ -144,7 +143,7 @@ pub static HELPERS: &[HelperProto] = &[
     helper(116, "bpf_tcp_send_ack",                   &[btf("tcp_sock"), ANY],                                INT)                     .since(5, 6),
     helper(117, "bpf_send_signal_thread",             &[ANY],                                                 INT)                     .since(5, 6),
     helper(118, "bpf_jiffies64",                      &[],                                                    INT)                     .since(5, 6),
-    helper(119, "bpf_read_branch_records",            &[CTX, MEM_OR_NULL, SIZE0, ANY],                        INT)                     .gpl().since(5, 7),
+    helper(119, "bpf_read_branch_records",            &[CTX, INOUT_OR_NULL, SIZE0, ANY],                      INT)                     .gpl().since(5, 7),
     helper(120, "bpf_get_ns_current_pid_tgid",        &[ANY, ANY, OUT, SIZE],                                 INT)                     .since(5, 7),
     helper(121, "bpf_xdp_output",                     &[btf("xdp_buff"), MAP, ANY, IN, SIZE0],                INT)                     .gpl().since(5, 7),
     helper(122, "bpf_get_netns_cookie",               &[CTX_OR_NULL],                                         INT)                     .since(5, 7),
@@ -173,9 +172,9 @@ pub static HELPERS: &[HelperProto] = &[
     helper(144, "bpf_reserve_hdr_opt",                &[CTX, ANY, ANY],                                       INT)                     .since(5, 10),
     helper(145, "bpf_inode_storage_get",              &[MAP, btf_or_null("inode"), VALUE_OR_NULL, ANY],       MAP_VALUE_OR_NULL)       .storage().since(5, 10),
     helper(146, "bpf_inode_storage_delete",           &[MAP, btf_or_null("inode")],                           INT)                     .since(5, 10),
-    helper(147, "bpf_d_path",                         &[btf("path"), MEM, SIZE0],                             INT)                     .on(DPath).since(5, 10),
+    helper(147, "bpf_d_path",                         &[btf("path"), INOUT, SIZE0],                           INT)                     .on(DPath).since(5, 10),
     helper(148, "bpf_copy_from_user",                 &[OUT, SIZE0, ANY],                                     INT)                     .sleeps().since(5, 10),
-    helper(149, "bpf_snprintf_btf",                   &[MEM, SIZE, IN, SIZE, ANY],                            INT)                     .since(5, 10),
+    helper(149, "bpf_snprintf_btf",                   &[INOUT, SIZE, IN, SIZE, ANY],                          INT)                     .since(5, 10),
     helper(150, "bpf_seq_printf_btf",                 &[btf("seq_file"), IN, SIZE0, ANY],                     INT)                     .gpl().since(5, 10),
     helper(151, "bpf_skb_cgroup_classid",             &[CTX],                                                 INT)                     .since(5, 10),
     helper(152, "bpf_redirect_neigh",                 &[ANY, IN_OR_NULL, SIZE0, ANY],                         INT)                     .since(5, 10),
@@ -191,7 +190,7 @@ pub static HELPERS: &[HelperProto] = &[
     helper(162, "bpf_sock_from_file",                 &[btf("file")],                                         ret_btf_or_null("socket")).since(5, 11),
     helper(163, "bpf_check_mtu",                      &[CTX, ANY, fixed_inout(4), ANY, ANY],                  INT)                     .gpl().since(5, 12),
     helper(164, "bpf_for_each_map_elem",              &[MAP, FUNC, STACK_OR_NULL, ANY],                       INT)                     .callback().since(5, 13),
-    helper(165, "bpf_snprintf",                       &[MEM_OR_NULL, SIZE0, STR, IN_OR_NULL, SIZE0],          INT)                     .gpl().since(5, 13),
+    helper(165, "bpf_snprintf",                       &[INOUT_OR_NULL, SIZE0, STR, IN_OR_NULL, SIZE0],        INT)                     .gpl().since(5, 13),
     helper(166, "bpf_sys_bpf",                        &[ANY, IN, SIZE],                                       INT)                     .since(5, 14),
     helper(167, "bpf_btf_find_by_name_kind",          &[IN, SIZE, ANY, ANY],                                  INT)                     .since(5, 14),
     helper(168, "bpf_sys_close",                      &[ANY],                                                 INT)                     .since(5, 14),
@@ -206,7 +205,7 @@ pub static HELPERS: &[HelperProto] = &[
     helper(176, "bpf_get_branch_snapshot",            &[OUT, SIZE0],                                          INT)                     .gpl().since(5, 16),
     helper(177, "bpf_trace_vprintk",                  &[IN, SIZE, IN_OR_NULL, SIZE0],                         INT)                     .gpl().since(5, 16),
     helper(178, "bpf_skc_to_unix_sock",               &[BTF_SOCK],                                            ret_btf_or_null("unix_sock")).since(5, 16),
-    helper(179, "bpf_kallsyms_lookup_name",           &[MEM, SIZE0, ANY, fixed_out(8)],                       INT)                     .since(5, 16),
+    helper(179, "bpf_kallsyms_lookup_name",           &[IN, SIZE0, ANY, fixed_out(8)],                        INT)                     .since(5, 16),
     helper(180, "bpf_find_vma",                       &[btf("task_struct"), ANY, FUNC, STACK_OR_NULL, ANY],   INT)                     .callback().since(5, 17),
     helper(181, "bpf_loop",                           &[ANY, FUNC, STACK_OR_NULL, ANY],                       INT)                     .callback().since(5, 17),
     helper(182, "bpf_strncmp",                        &[IN, SIZE, STR],                                       INT)                     .since(5, 17),
@@ -232,10 +231,10 @@ pub static HELPERS: &[HelperProto] = &[
     helper(201, "bpf_dynptr_read",                    &[OUT, SIZE0, DYNPTR, ANY, ANY],                        INT)                     .since(5, 19),
     helper(202, "bpf_dynptr_write",                   &[DYNPTR, ANY, IN, SIZE0, ANY],                         INT)                     .since(5, 19),
     helper(203, "bpf_dynptr_data",                    &[DYNPTR, ANY, ALLOC0],                                 DYNPTR_MEM_OR_NULL)      .dynptr_ref().since(5, 19),
-    helper(204, "bpf_tcp_raw_gen_syncookie_ipv4",     &[fixed(20), MEM, SIZE0],                               INT)                     .gpl().pkt().since(6, 0),
-    helper(205, "bpf_tcp_raw_gen_syncookie_ipv6",     &[fixed(40), MEM, SIZE0],                               INT)                     .gpl().pkt().since(6, 0),
-    helper(206, "bpf_tcp_raw_check_syncookie_ipv4",   &[fixed(20), fixed(20)],                                INT)                     .gpl().pkt().since(6, 0),
-    helper(207, "bpf_tcp_raw_check_syncookie_ipv6",   &[fixed(40), fixed(20)],                                INT)                     .gpl().pkt().since(6, 0),
+    helper(204, "bpf_tcp_raw_gen_syncookie_ipv4",     &[fixed_in(20), IN, SIZE0],                             INT)                     .gpl().pkt().since(6, 0),
+    helper(205, "bpf_tcp_raw_gen_syncookie_ipv6",     &[fixed_in(40), IN, SIZE0],                             INT)                     .gpl().pkt().since(6, 0),
+    helper(206, "bpf_tcp_raw_check_syncookie_ipv4",   &[fixed_in(20), fixed_in(20)],                          INT)                     .gpl().pkt().since(6, 0),
+    helper(207, "bpf_tcp_raw_check_syncookie_ipv6",   &[fixed_in(40), fixed_in(20)],                          INT)                     .gpl().pkt().since(6, 0),
     helper(208, "bpf_ktime_get_tai_ns",               &[],                                                    INT)                     .since(6, 1),
     helper(209, "bpf_user_ringbuf_drain",             &[MAP, FUNC, STACK_OR_NULL, ANY],                       INT)                     .callback().since(6, 1),
     helper(210, "bpf_cgrp_storage_get",               &[MAP, btf_or_null("cgroup"), VALUE_OR_NULL, ANY],      MAP_VALUE_OR_NULL)       .storage().since(6, 2),

@@ -755,7 +755,7 @@ pub static RAW_TRACEPOINT: HelperSet = set(
     &[
         allow("perf_event_output"),
         allow("get_stackid"),
-        allow("get_stack").variant("raw_tp"),
+        allow("get_stack"),
         allow("get_attach_cookie"),
     ],
     &[&TRACING_BASE],
