@@ -36,7 +36,11 @@ pub(super) enum Obstacle {
 impl Wanted {
     /// Nothing wanted, in frame `frame`.
     pub(super) fn none(frame: usize) -> Wanted {
-        Wanted { frame, regs: [0; MAX_FRAMES], slots: [0; MAX_FRAMES] }
+        Wanted {
+            frame,
+            regs: [0; MAX_FRAMES],
+            slots: [0; MAX_FRAMES],
+        }
     }
 
     /// Wanted registers of a frame.
@@ -148,7 +152,9 @@ pub(super) fn step_back(
     wanted: &mut Wanted,
 ) -> Result<(), Obstacle> {
     let Some(Ok(insn)) = ctx.decoded.get(idx) else {
-        return Err(Obstacle::Inconsistent("an instruction that was never walked"));
+        return Err(Obstacle::Inconsistent(
+            "an instruction that was never walked",
+        ));
     };
     if *insn == Insn::Imm64Hi {
         return Ok(());
@@ -169,7 +175,11 @@ pub(super) fn step_back(
         | Insn::Store { .. }
         | Insn::Atomic { .. }
         | Insn::StoreRelease { .. } => over_access(insn, entry, wanted)?,
-        Insn::Jump { dst, src: Operand::Reg(src), .. } => {
+        Insn::Jump {
+            dst,
+            src: Operand::Reg(src),
+            ..
+        } => {
             if wanted.wants(dst) || wanted.wants(src) {
                 let flags = entry.map_or(HistoryFlags::NONE, HistoryEntry::flags);
                 if !flags.contains(HistoryFlags::SRC_NOT_SCALAR) {
@@ -182,7 +192,12 @@ pub(super) fn step_back(
                 return Ok(());
             }
         }
-        Insn::Jump { src: Operand::Imm(_), .. } | Insn::Goto { .. } | Insn::MayGoto { .. } => {}
+        Insn::Jump {
+            src: Operand::Imm(_),
+            ..
+        }
+        | Insn::Goto { .. }
+        | Insn::MayGoto { .. } => {}
         Insn::Call(target) => {
             if over_call(ctx, idx, next, target, wanted)? == Crossed::Frame {
                 return Ok(());
@@ -198,11 +213,20 @@ pub(super) fn step_back(
 /// Instructions that compute one register.
 fn over_computation(insn: &Insn, wanted: &mut Wanted) -> Result<(), Obstacle> {
     match *insn {
-        Insn::Alu { op: AluOp::Mov, dst, src, .. } => over_move(dst, src, wanted),
+        Insn::Alu {
+            op: AluOp::Mov,
+            dst,
+            src,
+            ..
+        } => over_move(dst, src, wanted),
         Insn::MovSx { dst, src, .. } | Insn::AddrSpaceCast { dst, src, .. } => {
             over_move(dst, Operand::Reg(src), wanted);
         }
-        Insn::Alu { dst, src: Operand::Reg(src), .. } => {
+        Insn::Alu {
+            dst,
+            src: Operand::Reg(src),
+            ..
+        } => {
             if wanted.wants(dst) && src != Reg::FP {
                 wanted.want(src);
             }
@@ -214,7 +238,10 @@ fn over_computation(insn: &Insn, wanted: &mut Wanted) -> Result<(), Obstacle> {
             }
         }
         // The destination stays wanted; or nothing is computed.
-        Insn::Alu { src: Operand::Imm(_), .. }
+        Insn::Alu {
+            src: Operand::Imm(_),
+            ..
+        }
         | Insn::Neg { .. }
         | Insn::Endian { .. }
         | Insn::Imm64Hi
@@ -264,7 +291,11 @@ fn over_access(
             Ok(())
         }
         Insn::Store { base, src, .. } => {
-            let src = if let Operand::Reg(src) = src { Some(src) } else { None };
+            let src = if let Operand::Reg(src) = src {
+                Some(src)
+            } else {
+                None
+            };
             over_store(base, src, slot, wanted)
         }
         Insn::Atomic { base, src, .. } | Insn::StoreRelease { base, src, .. } => {
@@ -340,7 +371,9 @@ fn over_call(
             return Err(Obstacle::Inconsistent("static subprog unexpected regs"));
         }
         if slots != 0 {
-            return Err(Obstacle::Inconsistent("static subprog leftover stack slots"));
+            return Err(Obstacle::Inconsistent(
+                "static subprog leftover stack slots",
+            ));
         }
         wanted.drop_regs(wanted.frame, ARGS);
         wanted.leave()?;
@@ -367,17 +400,18 @@ fn over_call(
     if regs & ARGS != 0 {
         return Err(Obstacle::Inconsistent("backtracking call unexpected regs"));
     }
+    if matches!(target, CallTarget::Helper(_)) && next != Some(idx + 1) {
+        // A tail call that was taken: it ended the subprogram.
+        wanted.enter()?;
+    }
     Ok(Crossed::Nothing)
 }
 
 /// The end of a callee, met from its caller: the walk back enters it.
-fn over_exit(
-    ctx: &Ctx<'_>,
-    next: Option<InsnIdx>,
-    wanted: &mut Wanted,
-) -> Result<(), Obstacle> {
-    let returns_to_helper =
-        next.and_then(|next| ctx.flow.get(next)).is_some_and(|flow| flow.calls_callback);
+fn over_exit(ctx: &Ctx<'_>, next: Option<InsnIdx>, wanted: &mut Wanted) -> Result<(), Obstacle> {
+    let returns_to_helper = next
+        .and_then(|next| ctx.flow.get(next))
+        .is_some_and(|flow| flow.calls_callback);
     if returns_to_helper {
         wanted.drop_regs(wanted.frame, ARGS);
     }

@@ -75,12 +75,7 @@ fn loop_chain(ctx: &Ctx<'_>, state: &State) -> Option<LoopChain> {
 impl Explored {
     /// A state is being remembered: returns the visit of the loop that it is in, entered now if no
     /// path of it is open (`maybe_enter_scc`).
-    pub(super) fn enter_loop(
-        &mut self,
-        ctx: &Ctx<'_>,
-        id: StateId,
-        state: &State,
-    ) -> Option<u32> {
+    pub(super) fn enter_loop(&mut self, ctx: &Ctx<'_>, id: StateId, state: &State) -> Option<u32> {
         let chain = loop_chain(ctx, state)?;
         let visits = &mut self.visits;
         let number = match visits.by_chain.get(&chain) {
@@ -88,7 +83,11 @@ impl Explored {
             None => {
                 let number = visits.list.len() as u32;
                 visits.by_chain.insert(chain.clone(), number);
-                visits.list.push(Visit { chain, entry: None, backedges: Vec::new() });
+                visits.list.push(Visit {
+                    chain,
+                    entry: None,
+                    backedges: Vec::new(),
+                });
                 number
             }
         };
@@ -103,8 +102,12 @@ impl Explored {
     /// All paths from a remembered state are finished: if it entered a loop, that is left and marks
     /// travel along its backedges (`maybe_exit_scc`, `propagate_backedges`).
     pub(super) fn leave_loop(&mut self, ctx: &Ctx<'_>, id: StateId) -> Check<()> {
-        let Some(number) = self.node_visit(id) else { return Ok(()) };
-        let Some(visit) = self.visits.list.get_mut(number as usize) else { return Ok(()) };
+        let Some(number) = self.node_visit(id) else {
+            return Ok(());
+        };
+        let Some(visit) = self.visits.list.get_mut(number as usize) else {
+            return Ok(());
+        };
         if visit.entry != Some(id) {
             return Ok(());
         }
@@ -148,10 +151,14 @@ impl Explored {
     /// (`add_scc_backedge`).
     pub(super) fn add_backedge(&mut self, covered_by: StateId, start: ChainStart) -> Check<()> {
         let Some(number) = self.node_visit(covered_by) else {
-            return Err(Stop::undecided("a loop outside of every cycle of the control flow"));
+            return Err(Stop::undecided(
+                "a loop outside of every cycle of the control flow",
+            ));
         };
         self.note(PruneEvent::SccBackedge { visit: number });
-        self.visits.list[number as usize].backedges.push(Backedge { start, covered_by });
+        self.visits.list[number as usize]
+            .backedges
+            .push(Backedge { start, covered_by });
         self.visits.backedges += 1;
         self.update_peak();
         Ok(())
@@ -162,7 +169,12 @@ impl Explored {
         let Some(prev) = prev else { return };
         ids.reset(last_id);
         let exactness = Exactness::Exact;
-        let mut comparison = Comparison { ctx, ids, last_id, exactness };
+        let mut comparison = Comparison {
+            ctx,
+            ids,
+            last_id,
+            exactness,
+        };
         for number in (0..=prev.curframe().min(queued.curframe())).rev() {
             widen_frame(&mut comparison, prev, queued, number);
         }
@@ -206,12 +218,14 @@ impl Env<'_> {
     /// Forgets in `queued` every number that differs from the one in a remembered state and on which
     /// nothing depends yet (`widen_imprecise_scalars`).
     pub(crate) fn widen_imprecise_scalars(&mut self, prev: StateId, queued: &mut State) {
-        self.explored.widen(self.ctx, prev, queued, self.learned.last_id());
+        self.explored
+            .widen(self.ctx, prev, queued, self.learned.last_id());
     }
 
     /// The same for the current state.
     pub(crate) fn widen_current_scalars(&mut self, prev: StateId) {
-        self.explored.widen(self.ctx, prev, &mut self.state, self.learned.last_id());
+        self.explored
+            .widen(self.ctx, prev, &mut self.state, self.learned.last_id());
     }
 }
 
@@ -230,7 +244,10 @@ fn widen_frame(comparison: &mut Comparison<'_>, prev: &State, queued: &mut State
     }
     let slots = old.stack.len().min(queued.frame(number).stack.len());
     for index in 0..slots {
-        let (slot, current) = (old.stack.slot(index), queued.frame(number).stack.slot(index));
+        let (slot, current) = (
+            old.stack.slot(index),
+            queued.frame(number).stack.slot(index),
+        );
         if slot.is_spilled()
             && current.is_spilled()
             && precise.slots >> (index & 63) & 1 == 0
@@ -252,5 +269,9 @@ fn must_widen(comparison: &mut Comparison<'_>, old: &Value, cur: &Value) -> bool
 /// Whether two states were reached by the same calls.
 pub(super) fn same_callsites(a: &State, b: &State) -> bool {
     a.curframe() == b.curframe()
-        && a.frames().iter().zip(b.frames()).rev().all(|(a, b)| a.callsite == b.callsite)
+        && a.frames()
+            .iter()
+            .zip(b.frames())
+            .rev()
+            .all(|(a, b)| a.callsite == b.callsite)
 }

@@ -11,13 +11,32 @@ pub(crate) enum PruneEvent {
     /// The state was remembered.
     Stored { id: StateId, insn_idx: InsnIdx },
     /// It would have been, but for the heuristics.
-    NotStored { insn_idx: InsnIdx, insns: u64, jumps: u64 },
+    NotStored {
+        insn_idx: InsnIdx,
+        insns: u64,
+        jumps: u64,
+    },
     /// A remembered state covers the path.
-    Hit { id: StateId, insn_idx: InsnIdx, in_loop: bool },
+    Hit {
+        id: StateId,
+        insn_idx: InsnIdx,
+        in_loop: bool,
+    },
     /// A remembered state does not cover the path.
-    Miss { id: StateId, insn_idx: InsnIdx, misses: u32, hits: u32, open: bool },
+    Miss {
+        id: StateId,
+        insn_idx: InsnIdx,
+        misses: u32,
+        hits: u32,
+        open: bool,
+    },
     /// A remembered state was taken from its list.
-    Evicted { id: StateId, insn_idx: InsnIdx, misses: u32, hits: u32 },
+    Evicted {
+        id: StateId,
+        insn_idx: InsnIdx,
+        misses: u32,
+        hits: u32,
+    },
     /// A remembered state forgot what is not read any more.
     Cleaned { id: StateId },
     /// Going back begins in a state.
@@ -28,9 +47,19 @@ pub(crate) enum PruneEvent {
         subseq_idx: Option<InsnIdx>,
     },
     /// Going back over an instruction, with what is wanted after it.
-    BacktrackInsn { frame: usize, regs: u16, slots: u64, idx: InsnIdx },
+    BacktrackInsn {
+        frame: usize,
+        regs: u16,
+        slots: u64,
+        idx: InsnIdx,
+    },
     /// What is still wanted after marking a remembered state.
-    ParentMarks { id: StateId, frame: usize, regs: u16, slots: u64 },
+    ParentMarks {
+        id: StateId,
+        frame: usize,
+        regs: u16,
+        slots: u64,
+    },
     /// Everything is to be exact in all states before this one, which is in that frame.
     AllPrecise { frame: usize },
     /// A register was marked because everything was.

@@ -80,7 +80,10 @@ pub(crate) struct Explored {
 impl Explored {
     /// Nothing remembered; once per load.
     pub(crate) fn new(ctx: &Ctx<'_>) -> Explored {
-        Explored { lists: (ctx.insns.len() as u32).max(1), ..Explored::default() }
+        Explored {
+            lists: (ctx.insns.len() as u32).max(1),
+            ..Explored::default()
+        }
     }
 
     /// From now on events are kept for the log.
@@ -145,7 +148,10 @@ impl Explored {
 
     /// A remembered state beside the table of ids that comparing it needs.
     pub(super) fn state_and_ids(&mut self, id: StateId) -> (Option<&State>, &mut IdMap) {
-        let state = self.nodes.get(id.0 as usize).and_then(|node| node.state.as_deref());
+        let state = self
+            .nodes
+            .get(id.0 as usize)
+            .and_then(|node| node.state.as_deref());
         (state, &mut self.ids)
     }
 
@@ -158,7 +164,9 @@ impl Explored {
     }
 
     pub(super) fn node_visit(&self, id: StateId) -> Option<u32> {
-        self.node(id).map(|node| node.visit).filter(|&visit| visit != NONE)
+        self.node(id)
+            .map(|node| node.visit)
+            .filter(|&visit| visit != NONE)
     }
 
     /// Whether paths from a remembered state are open.
@@ -181,7 +189,11 @@ impl Explored {
 
     /// The states of that list, newest first; among them some of other instructions.
     pub(super) fn list(&self, idx: InsnIdx, current: &State) -> impl Iterator<Item = StateId> {
-        let mut next = self.heads.get(&self.bucket(idx, current)).copied().unwrap_or(NONE);
+        let mut next = self
+            .heads
+            .get(&self.bucket(idx, current))
+            .copied()
+            .unwrap_or(NONE);
         std::iter::from_fn(move || {
             let id = StateId(next);
             next = self.nodes.get(next as usize)?.next;
@@ -191,12 +203,17 @@ impl Explored {
 
     /// The newest state of the list, if there is one.
     pub(super) fn first_of_list(&self, idx: InsnIdx, current: &State) -> Option<StateId> {
-        self.heads.get(&self.bucket(idx, current)).map(|&head| StateId(head))
+        self.heads
+            .get(&self.bucket(idx, current))
+            .map(|&head| StateId(head))
     }
 
     /// The next older state of a list.
     pub(super) fn next_of_list(&self, id: StateId) -> Option<StateId> {
-        self.node(id).map(|node| node.next).filter(|&next| next != NONE).map(StateId)
+        self.node(id)
+            .map(|node| node.next)
+            .filter(|&next| next != NONE)
+            .map(StateId)
     }
 
     /// Remembers a copy of the current state and lets the path continue from there.
@@ -231,7 +248,10 @@ impl Explored {
             evicted: false,
             state: Some(copy),
         });
-        self.note(PruneEvent::Stored { id, insn_idx: current.insn_idx });
+        self.note(PruneEvent::Stored {
+            id,
+            insn_idx: current.insn_idx,
+        });
         id
     }
 
@@ -253,7 +273,12 @@ impl Explored {
             node.evicted = true;
             let (misses, hits) = (node.misses, node.hits);
             let insn_idx = node.insn_idx as InsnIdx;
-            self.note(PruneEvent::Evicted { id, insn_idx, misses, hits });
+            self.note(PruneEvent::Evicted {
+                id,
+                insn_idx,
+                misses,
+                hits,
+            });
         }
         self.evicted += 1;
         self.listed -= 1;
@@ -305,7 +330,9 @@ impl Explored {
     pub(super) fn close_path(&mut self, ctx: &Ctx<'_>, parent: Option<StateId>) -> Check<()> {
         let mut next = parent;
         while let Some(id) = next {
-            let Some(node) = self.node_mut(id) else { return Ok(()) };
+            let Some(node) = self.node_mut(id) else {
+                return Ok(());
+            };
             node.branches = node.branches.saturating_sub(1);
             if node.branches != 0 {
                 return Ok(());
@@ -319,20 +346,28 @@ impl Explored {
 
     /// Whether a state may be cleaned: finished, complete, and not cleaned yet.
     pub(super) fn is_cleanable(&self, id: StateId) -> bool {
-        self.node(id).is_some_and(|node| node.branches == 0 && !node.cleaned)
+        self.node(id)
+            .is_some_and(|node| node.branches == 0 && !node.cleaned)
             && !self.is_incomplete(id)
     }
 
     /// Erases from a finished state what is not read any more (`clean_verifier_state`).
     pub(super) fn clean(&mut self, ctx: &Ctx<'_>, id: StateId) {
-        let Some(node) = self.nodes.get_mut(id.0 as usize) else { return };
+        let Some(node) = self.nodes.get_mut(id.0 as usize) else {
+            return;
+        };
         node.cleaned = true;
-        let Some(state) = node.state.as_deref_mut() else { return };
+        let Some(state) = node.state.as_deref_mut() else {
+            return;
+        };
         let alive = self.live.alive_slots(ctx, state);
         for (number, &alive) in alive.iter().enumerate() {
             let at = state.frame_insn_idx(number);
             // The frame pointer is never erased.
-            let live = ctx.flow.get(at).map_or(u16::MAX, |flow| flow.live_regs | 1 << 10);
+            let live = ctx
+                .flow
+                .get(at)
+                .map_or(u16::MAX, |flow| flow.live_regs | 1 << 10);
             clean_frame(state, number, live, alive);
         }
         self.note(PruneEvent::Cleaned { id });
@@ -346,9 +381,11 @@ fn clean_frame(state: &mut State, number: usize, live_regs: u16, alive: u64) {
     let is_dead_slot = |(index, slot): (usize, &Slot)| {
         alive >> (index & 63) & 1 == 0 && slot.bytes != [ByteKind::Invalid; 8]
     };
-    let dead_regs = frame.regs.iter().enumerate().any(|(reg, value)| {
-        live_regs >> reg & 1 == 0 && *value != Value::Uninit
-    });
+    let dead_regs = frame
+        .regs
+        .iter()
+        .enumerate()
+        .any(|(reg, value)| live_regs >> reg & 1 == 0 && *value != Value::Uninit);
     if !dead_regs && !frame.stack.slots().iter().enumerate().any(is_dead_slot) {
         return;
     }

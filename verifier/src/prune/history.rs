@@ -147,7 +147,11 @@ impl HistoryEntry {
     /// The instruction before it, `None` at the very start.
     pub(crate) const fn prev(&self) -> Option<InsnIdx> {
         let prev = self.prev_and_flags & Self::PREV_MASK;
-        if prev == Self::PREV_MASK { None } else { Some(prev as InsnIdx) }
+        if prev == Self::PREV_MASK {
+            None
+        } else {
+            Some(prev as InsnIdx)
+        }
     }
 
     /// What it did.
@@ -188,7 +192,9 @@ impl History {
 
     /// Adds to the last entry: an instruction has one entry however much it records.
     pub(crate) fn merge_into_last(&mut self, flags: HistoryFlags, linked: LinkedRegs) {
-        let Some(entries) = &mut self.entries else { return };
+        let Some(entries) = &mut self.entries else {
+            return;
+        };
         if let Some(last) = Rc::make_mut(entries).last_mut() {
             last.prev_and_flags |= u32::from(flags.0) << 20;
             last.linked = linked;

@@ -7,6 +7,11 @@
 /// Pairs that the kernel's table holds: registers and slots of all frames.
 const CAPACITY: usize = (11 + 64) * 8;
 
+/// The flags of an id that say that a constant was added: to the whole number, to its low half.
+pub(super) const DISTANT64: u32 = 1 << 31;
+pub(super) const DISTANT32: u32 = 1 << 30;
+const DISTANT: u32 = DISTANT64 | DISTANT32;
+
 /// A partial bijection of ids, reused from comparison to comparison.
 #[derive(Debug, Default)]
 pub(super) struct IdMap {
@@ -43,13 +48,16 @@ impl IdMap {
         true
     }
 
-    /// The same for ids of numbers (`check_scalar_ids`), where "no id" is as good as an id that
-    /// nothing else has.
+    /// The same for ids of numbers (`check_scalar_ids`). An old number that was tied to nothing stands
+    /// for any; a current one that is tied to nothing is as good as one with an id of its own.
     #[inline]
     pub(super) fn numbers_agree(&mut self, old: u32, cur: u32) -> bool {
-        let old = if old == 0 { self.temporary() } else { old };
+        if old == 0 {
+            return true;
+        }
         let cur = if cur == 0 { self.temporary() } else { cur };
-        self.agree(old, cur)
+        // A number at a distance from its family must belong to the same family, too.
+        self.agree(old, cur) && (old & DISTANT == 0 || self.agree(old & !DISTANT, cur & !DISTANT))
     }
 
     fn temporary(&mut self) -> u32 {
@@ -77,15 +85,24 @@ mod tests {
     }
 
     #[test]
-    fn no_id_of_a_number_is_unlike_every_other() {
+    fn a_number_that_was_tied_to_nothing_stands_for_any() {
         let mut map = IdMap::default();
         map.reset(100);
+        assert!(map.numbers_agree(0, 6));
+        assert!(map.numbers_agree(0, 6));
+        assert!(map.numbers_agree(0, 0));
         assert!(map.numbers_agree(5, 0));
         // The same old id again, against another number that nothing is tied to.
         assert!(!map.numbers_agree(5, 0));
-        assert!(map.numbers_agree(0, 6));
-        assert!(!map.numbers_agree(0, 6));
-        assert!(map.numbers_agree(0, 0));
+    }
+
+    #[test]
+    fn a_distant_number_belongs_to_the_same_family() {
+        let mut map = IdMap::default();
+        map.reset(100);
+        assert!(map.numbers_agree(1, 2));
+        assert!(map.numbers_agree(1 | DISTANT64, 2 | DISTANT64));
+        assert!(!map.numbers_agree(1 | DISTANT32, 3 | DISTANT32));
     }
 
     #[test]

@@ -53,7 +53,9 @@ impl Env<'_> {
 
     /// The instruction may read these slots of a frame.
     pub(crate) fn mark_stack_read(&mut self, frame: usize, idx: InsnIdx, slots: u64) {
-        self.explored.live.mark_read(self.ctx, &self.state, frame, idx, slots);
+        self.explored
+            .live
+            .mark_read(self.ctx, &self.state, frame, idx, slots);
     }
 
     /// The instruction certainly writes these slots of a frame, whole.

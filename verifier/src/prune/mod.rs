@@ -17,6 +17,8 @@ mod marks;
 mod precision;
 mod stack_live;
 mod subsumes;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 pub(crate) use events::PruneEvent;

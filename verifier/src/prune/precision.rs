@@ -110,7 +110,10 @@ impl Explored {
                 first_idx: first_insn_idx,
                 subseq_idx: next,
             });
-            let segment = Segment { history: history.entries(), first_insn_idx };
+            let segment = Segment {
+                history: history.entries(),
+                first_insn_idx,
+            };
             match self.follow(ctx, &segment, last_idx, &mut next, skip, &mut wanted)? {
                 Trail::Ended => return Ok(changed),
                 Trail::Lost => {
@@ -202,7 +205,12 @@ impl Explored {
         }
         for frame in (0..=wanted.frame).rev() {
             let (regs, slots) = (wanted.regs(frame), wanted.slots(frame));
-            self.note(PruneEvent::ParentMarks { id, frame, regs, slots });
+            self.note(PruneEvent::ParentMarks {
+                id,
+                frame,
+                regs,
+                slots,
+            });
         }
         Ok(changed)
     }
@@ -226,7 +234,9 @@ impl Explored {
         });
         let frame = wanted.frame;
         let (regs, slots) = (wanted.regs(frame), wanted.slots(frame));
-        let Some(state) = self.state_mut(id) else { return Ok(changed) };
+        let Some(state) = self.state_mut(id) else {
+            return Ok(changed);
+        };
         let entry = state.frame(0);
         let is_global = state.curframe() == 0 && entry.subprog > 0 && entry.callsite.is_none();
         if !is_global || slots != 0 || regs & !ARGS != 0 {
@@ -243,7 +253,9 @@ impl Explored {
         self.note(PruneEvent::AllPrecise { frame: start.frame });
         let mut next = start.parent;
         while let Some(id) = next {
-            let Some(state) = self.state_mut(id) else { return };
+            let Some(state) = self.state_mut(id) else {
+                return;
+            };
             for number in 0..=state.curframe() {
                 let (regs, slots) = (scalar_regs(state, number), scalar_slots(state, number));
                 let precise = &mut state.precise[number];
@@ -309,13 +321,23 @@ fn numbers_among(state: &State, number: usize, wanted: &Wanted) -> Check<(u16, u
 /// Registers of a frame that hold numbers, the frame pointer apart.
 pub(super) fn scalar_regs(state: &State, number: usize) -> u16 {
     let regs = state.frame(number).regs.iter().take(10).enumerate();
-    regs.fold(0, |found, (reg, value)| found | u16::from(value.number().is_some()) << reg)
+    regs.fold(0, |found, (reg, value)| {
+        found | u16::from(value.number().is_some()) << reg
+    })
 }
 
 /// Slots of a frame in which numbers are spilled.
 fn scalar_slots(state: &State, number: usize) -> u64 {
-    let slots = state.frame(number).stack.slots().iter().take(64).enumerate();
-    slots.fold(0, |found, (slot, value)| found | u64::from(value.is_spilled_scalar()) << slot)
+    let slots = state
+        .frame(number)
+        .stack
+        .slots()
+        .iter()
+        .take(64)
+        .enumerate();
+    slots.fold(0, |found, (slot, value)| {
+        found | u64::from(value.is_spilled_scalar()) << slot
+    })
 }
 
 /// Something that the kernel would report as its own bug: rather no verdict than a guess.

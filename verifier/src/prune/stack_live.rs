@@ -29,9 +29,21 @@ pub(crate) struct InstanceId(u32);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LiveEvent {
     /// Slots became alive before an instruction, or ceased to be.
-    Live { of: InstanceId, frame: usize, idx: InsnIdx, old: u64, new: u64 },
+    Live {
+        of: InstanceId,
+        frame: usize,
+        idx: InsnIdx,
+        old: u64,
+        new: u64,
+    },
     /// Slots became certainly written at or after an instruction, or ceased to be.
-    Written { of: InstanceId, frame: usize, idx: InsnIdx, old: u64, new: u64 },
+    Written {
+        of: InstanceId,
+        frame: usize,
+        idx: InsnIdx,
+        old: u64,
+        new: u64,
+    },
     /// A fixed point was reached after that many sweeps.
     Done { of: InstanceId, sweeps: u32 },
 }
@@ -104,7 +116,10 @@ pub(crate) struct StackLiveness {
 impl StackLiveness {
     /// Nothing collected. `logged` says that changes are to be kept for the log.
     pub(super) fn new(logged: bool) -> StackLiveness {
-        StackLiveness { events: logged.then(Vec::new), ..StackLiveness::default() }
+        StackLiveness {
+            events: logged.then(Vec::new),
+            ..StackLiveness::default()
+        }
     }
 
     /// Whether the tables have grown past all reason.
@@ -129,7 +144,11 @@ impl StackLiveness {
     fn instance(&mut self, ctx: &Ctx<'_>, state: &State, number: usize) -> InstanceId {
         let mut id = None;
         for (at, frame) in state.frames().iter().enumerate().take(number + 1) {
-            let callsite = if at == 0 { 0 } else { frame.callsite.unwrap_or(0) };
+            let callsite = if at == 0 {
+                0
+            } else {
+                frame.callsite.unwrap_or(0)
+            };
             id = Some(self.enter(ctx, id, callsite, frame.subprog));
         }
         id.unwrap_or(InstanceId(0))
@@ -147,7 +166,10 @@ impl StackLiveness {
             return id;
         }
         let depth = outer.map_or(0, |outer| self.instances[outer.0 as usize].frames.len());
-        let (start, end) = ctx.subprogs.get(subprog).map_or((0, 0), |s| (s.start, s.end));
+        let (start, end) = ctx
+            .subprogs
+            .get(subprog)
+            .map_or((0, 0), |s| (s.start, s.end));
         let insns = end.saturating_sub(start);
         let visited = vec![0; insns.div_ceil(64)];
         self.memory += visited.len() * size_of::<u64>() + size_of::<Instance>();
@@ -198,7 +220,9 @@ impl StackLiveness {
 
     fn add_read(&mut self, id: InstanceId, frame: usize, idx: InsnIdx, slots: u64) {
         let instance = &mut self.instances[id.0 as usize];
-        let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else { return };
+        let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else {
+            return;
+        };
         let reads = masks.may_read | slots;
         let news = reads != masks.may_read && reads & !masks.live_before != 0;
         masks.may_read = reads;
@@ -214,7 +238,8 @@ impl StackLiveness {
     fn begin_writes(&mut self, id: InstanceId, idx: InsnIdx) {
         self.write_idx = idx;
         self.writes.clear();
-        self.writes.resize(self.instances[id.0 as usize].frames.len(), 0);
+        self.writes
+            .resize(self.instances[id.0 as usize].frames.len(), 0);
     }
 
     /// The instruction certainly writes these slots of a frame.
@@ -236,15 +261,24 @@ impl StackLiveness {
     fn merge_writes(&mut self, id: InstanceId) {
         let instance = &mut self.instances[id.0 as usize];
         let idx = self.write_idx;
-        let Some(at) = idx.checked_sub(instance.start) else { return };
-        let visited = instance.visited.get(at / 64).is_some_and(|w| w >> (at % 64) & 1 != 0);
+        let Some(at) = idx.checked_sub(instance.start) else {
+            return;
+        };
+        let visited = instance
+            .visited
+            .get(at / 64)
+            .is_some_and(|w| w >> (at % 64) & 1 != 0);
         for frame in 0..instance.frames.len() {
             let mut writes = self.writes.get(frame).copied().unwrap_or(0);
             if writes == 0 && !visited {
                 continue;
             }
-            let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else { continue };
-            let old = masks.must_write;
+            let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else {
+                continue;
+            };
+            // Linux 6.18 looks at 32 of the 64 slots here, so that it may take a write below them for
+            // certain that is not.
+            let old = masks.must_write & u64::from(u32::MAX);
             if visited {
                 writes &= old;
             }
@@ -284,8 +318,13 @@ impl StackLiveness {
             }
         }
         let start = instance.start;
-        let order = ctx.subprogs.get(instance.subprog).map(|s| s.postorder.clone());
-        let order = order.and_then(|range| ctx.postorder.get(range)).unwrap_or(&[]);
+        let order = ctx
+            .subprogs
+            .get(instance.subprog)
+            .map(|s| s.postorder.clone());
+        let order = order
+            .and_then(|range| ctx.postorder.get(range))
+            .unwrap_or(&[]);
         let mut sweeps = 0;
         loop {
             sweeps += 1;
@@ -297,7 +336,9 @@ impl StackLiveness {
                 }
                 for &idx in order {
                     let idx = idx as InsnIdx;
-                    let Some((old, new)) = flow_back(ctx.insns, table, start, idx) else { continue };
+                    let Some((old, new)) = flow_back(ctx.insns, table, start, idx) else {
+                        continue;
+                    };
                     changed |= old != new;
                     if let Some(events) = &mut self.events {
                         let telling = idx == start || ctx.flow[idx].prune_point;
@@ -337,14 +378,18 @@ impl StackLiveness {
     /// or after the calls that it is in, or before a call whose callback may run again.
     pub(super) fn alive_slots(&mut self, ctx: &Ctx<'_>, state: &State) -> AliveSlots {
         let last = state.curframe();
-        let ids: SmallVec<[InstanceId; 8]> =
-            (0..=last).map(|number| self.instance(ctx, state, number)).collect();
+        let ids: SmallVec<[InstanceId; 8]> = (0..=last)
+            .map(|number| self.instance(ctx, state, number))
+            .collect();
         let mut alive = AliveSlots::from_elem(0, last + 1);
         for (frame, slots) in alive.iter_mut().enumerate() {
             *slots = self.instances[ids[last].0 as usize].is_alive(frame, state.insn_idx);
             for outer in frame..last {
                 let callsite = state.frame_insn_idx(outer);
-                let again = ctx.flow.get(callsite).is_some_and(|flow| flow.calls_callback);
+                let again = ctx
+                    .flow
+                    .get(callsite)
+                    .is_some_and(|flow| flow.calls_callback);
                 let from = if again { callsite } else { callsite + 1 };
                 *slots |= self.instances[ids[outer].0 as usize].is_alive(frame, from);
             }
@@ -367,7 +412,10 @@ fn flow_back(
     }
     let (mut live_after, mut written) = (0, u64::MAX);
     for next in next {
-        let after = next.checked_sub(start).and_then(|at| table.get(at)).copied();
+        let after = next
+            .checked_sub(start)
+            .and_then(|at| table.get(at))
+            .copied();
         let after = after.unwrap_or_default();
         live_after |= after.live_before;
         written &= after.must_write_after;
@@ -394,10 +442,22 @@ fn tell(
     }
     if old.live_before != new.live_before {
         let (old, new) = (old.live_before, new.live_before);
-        events.push(LiveEvent::Live { of, frame, idx, old, new });
+        events.push(LiveEvent::Live {
+            of,
+            frame,
+            idx,
+            old,
+            new,
+        });
     }
     if old.must_write_after != new.must_write_after {
         let (old, new) = (old.must_write_after, new.must_write_after);
-        events.push(LiveEvent::Written { of, frame, idx, old, new });
+        events.push(LiveEvent::Written {
+            of,
+            frame,
+            idx,
+            old,
+            new,
+        });
     }
 }

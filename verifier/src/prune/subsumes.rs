@@ -5,12 +5,14 @@
 //! all of its paths are finished?). The ids of both states are matched in one order: references,
 //! then frames outermost first, registers, then slots.
 
-use super::id_map::IdMap;
+use skep_isa::Width;
+
+use super::id_map::{DISTANT32, DISTANT64, IdMap};
 use crate::number::Scalar;
 use crate::prepare::Ctx;
 use crate::state::{
-    Delta, ByteKind, Frame, Number, Pointer, Precise, Ref, RefKind, Refs, Region, SLOT_BYTES, Slot, State,
-    Value,
+    ByteKind, Delta, Frame, Number, Pointer, Precise, Ref, RefKind, Refs, Region, SLOT_BYTES, Slot,
+    State, Value,
 };
 
 /// How much two states must have in common.
@@ -23,9 +25,6 @@ pub(super) enum Exactness {
     /// Ranges, whether or not the verdict depended on them.
     Range,
 }
-
-/// The flag that tells a number with a distance from its family apart, as in the kernel's ids.
-const DELTA: u32 = 1 << 31;
 
 /// What comparisons share.
 pub(super) struct Comparison<'a> {
@@ -70,7 +69,11 @@ impl Comparison<'_> {
             && old.active_rcu == cur.active_rcu
             && self.ids.agree(old.active_irq_id, cur.active_irq_id)
             && self.active_locks_agree(old, cur)
-            && old.list.iter().zip(&cur.list).all(|(old, cur)| self.ref_agrees(old, cur))
+            && old
+                .list
+                .iter()
+                .zip(&cur.list)
+                .all(|(old, cur)| self.ref_agrees(old, cur))
     }
 
     fn active_locks_agree(&mut self, old: &Refs, cur: &Refs) -> bool {
@@ -133,7 +136,8 @@ impl Comparison<'_> {
             return true;
         }
         let (old_delta, cur_delta) = (delta(old), delta(cur));
-        old_delta == cur_delta
+        // What was tied to nothing stays so; else the tie must be of the same kind.
+        (old.link.is_none() || old_delta == cur_delta)
             && old.scalar.contains(&cur.scalar)
             && self.ids.numbers_agree(link_id(old), link_id(cur))
     }
@@ -272,15 +276,22 @@ fn filled_number(slot: &Slot, uninit: bool) -> Option<(Value, bool)> {
     if slot.is_spilled_scalar64() {
         return Some((slot.value, true));
     }
-    let unknown = slot.bytes.iter().all(|&kind| {
-        kind == ByteKind::Misc || kind == ByteKind::Invalid && uninit
-    });
+    let unknown = slot
+        .bytes
+        .iter()
+        .all(|&kind| kind == ByteKind::Misc || kind == ByteKind::Invalid && uninit);
     unknown.then(|| (Value::scalar(Scalar::unknown()), false))
 }
 
 /// Id of a number's family as the kernel has it: with a flag where there is a distance; 0 without.
 fn link_id(number: &Number) -> u32 {
-    number.link.map_or(0, |link| if link.delta.is_some() { link.id | DELTA } else { link.id })
+    let Some(link) = number.link else { return 0 };
+    link.id
+        | match link.delta.map(|delta| delta.width) {
+            None => 0,
+            Some(Width::W64) => DISTANT64,
+            Some(Width::W32) => DISTANT32,
+        }
 }
 
 fn delta(number: &Number) -> Option<Delta> {

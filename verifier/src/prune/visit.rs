@@ -72,7 +72,10 @@ impl Env<'_> {
         while let Some(id) = next {
             next = self.explored.next_of_list(id);
             states += 1;
-            let of_insn = self.explored.node(id).is_some_and(|n| n.insn_idx as usize == idx);
+            let of_insn = self
+                .explored
+                .node(id)
+                .is_some_and(|n| n.insn_idx as usize == idx);
             if !of_insn {
                 newer = Some(id);
                 continue;
@@ -99,7 +102,11 @@ impl Env<'_> {
             self.learned.insns_at_last_state = self.learned.insns_processed;
             self.explored.store(self.ctx, &mut self.state);
         } else {
-            self.explored.note(PruneEvent::NotStored { insn_idx: idx, insns, jumps });
+            self.explored.note(PruneEvent::NotStored {
+                insn_idx: idx,
+                insns,
+                jumps,
+            });
         }
         self.flush_prune_events();
         Ok(Visited::Go)
@@ -115,10 +122,16 @@ impl Env<'_> {
         let mut next = self.explored.first_of_list(idx, &self.state);
         while let Some(id) = next {
             next = self.explored.next_of_list(id);
-            let of_insn = self.explored.node(id).is_some_and(|n| n.insn_idx as usize == idx);
+            let of_insn = self
+                .explored
+                .node(id)
+                .is_some_and(|n| n.insn_idx as usize == idx);
             if of_insn
                 && self.explored.is_cleanable(id)
-                && self.explored.state(id).is_some_and(|s| same_callsites(s, &self.state))
+                && self
+                    .explored
+                    .state(id)
+                    .is_some_and(|s| same_callsites(s, &self.state))
             {
                 self.explored.clean(self.ctx, id);
             }
@@ -141,8 +154,16 @@ impl Env<'_> {
             return Ok(Verdict::Miss);
         }
         *in_loop = self.explored.is_incomplete(id);
-        let exactness = if *in_loop { Exactness::Range } else { Exactness::Precision };
-        Ok(if self.covers(id, exactness) { Verdict::Hit } else { Verdict::Miss })
+        let exactness = if *in_loop {
+            Exactness::Range
+        } else {
+            Exactness::Precision
+        };
+        Ok(if self.covers(id, exactness) {
+            Verdict::Hit
+        } else {
+            Verdict::Miss
+        })
     }
 
     /// A state whose paths are not finished proves nothing yet, but tells a loop.
@@ -153,7 +174,9 @@ impl Env<'_> {
         flow: &InsnFlow,
         in_loop: &mut bool,
     ) -> Check<Verdict> {
-        let Some(old) = self.explored.state(id) else { return Ok(Verdict::OpenMiss) };
+        let Some(old) = self.explored.state(id) else {
+            return Ok(Verdict::OpenMiss);
+        };
         let (old_frame, cur_frame) = (old.cur(), self.state.cur());
         if old_frame.entry == Entry::AsyncCallback
             && old_frame.async_entry_count != cur_frame.async_entry_count
@@ -171,7 +194,11 @@ impl Env<'_> {
         }
         if flow.calls_callback {
             let converged = self.covers(id, Exactness::Range);
-            return Ok(if converged { Verdict::Hit } else { Verdict::OpenMiss });
+            return Ok(if converged {
+                Verdict::Hit
+            } else {
+                Verdict::OpenMiss
+            });
         }
         if self.is_infinite_loop(id) {
             self.flush_prune_events();
@@ -183,13 +210,20 @@ impl Env<'_> {
     fn covers(&mut self, id: StateId, exactness: Exactness) -> bool {
         let last_id = self.learned.last_id();
         let (old, ids) = self.explored.state_and_ids(id);
-        let mut comparison = Comparison { ctx: self.ctx, ids, last_id, exactness };
+        let mut comparison = Comparison {
+            ctx: self.ctx,
+            ids,
+            last_id,
+            exactness,
+        };
         old.is_some_and(|old| comparison.covers(old, &self.state))
     }
 
     /// Whether nothing has changed since an ancestor, and nothing that ends loops has moved either.
     fn is_infinite_loop(&mut self, id: StateId) -> bool {
-        let Some(old) = self.explored.state(id) else { return false };
+        let Some(old) = self.explored.state(id) else {
+            return false;
+        };
         let suspected = registers_look_alike(old, &self.state)
             && old.may_goto_depth == self.state.may_goto_depth
             && old.callback_unroll_depth == self.state.callback_unroll_depth;
@@ -207,7 +241,11 @@ impl Env<'_> {
         if let Some(node) = self.explored.node_mut(id) {
             node.hits += 1;
         }
-        self.explored.note(PruneEvent::Hit { id, insn_idx: idx, in_loop });
+        self.explored.note(PruneEvent::Hit {
+            id,
+            insn_idx: idx,
+            in_loop,
+        });
         if flow.jump_point {
             self.push_history(HistoryFlags::NONE, LinkedRegs::NONE)?;
         }
@@ -224,15 +262,27 @@ impl Env<'_> {
 
     /// Counts a miss; whether comparing with the state has become idle.
     fn miss(&mut self, id: StateId, idx: InsnIdx, add: bool, checkpoint: bool) -> bool {
-        let Some(node) = self.explored.node_mut(id) else { return false };
+        let Some(node) = self.explored.node_mut(id) else {
+            return false;
+        };
         // Where nothing is remembered, a loop would drive out what it remembered before.
         if add {
             node.misses += 1;
         }
         let open = node.branches > 0;
         let (misses, hits) = (node.misses, node.hits);
-        self.explored.note(PruneEvent::Miss { id, insn_idx: idx, misses, hits, open });
-        let allowed = if checkpoint && open { MISSES_PER_HIT_OPEN } else { MISSES_PER_HIT };
+        self.explored.note(PruneEvent::Miss {
+            id,
+            insn_idx: idx,
+            misses,
+            hits,
+            open,
+        });
+        let allowed = if checkpoint && open {
+            MISSES_PER_HIT_OPEN
+        } else {
+            MISSES_PER_HIT
+        };
         u64::from(misses) > u64::from(hits) * u64::from(allowed) + u64::from(allowed)
     }
 
@@ -245,7 +295,9 @@ impl Env<'_> {
             return Ok(());
         }
         self.explored.history_stamp = stamp;
-        self.state.history.push(self.state.insn_idx, self.state.last_insn_idx, flags, linked);
+        self.state
+            .history
+            .push(self.state.insn_idx, self.state.last_insn_idx, flags, linked);
         Ok(())
     }
 
@@ -276,17 +328,23 @@ impl Env<'_> {
 /// Whether the registers of the current frame are the same, ids included (`states_maybe_looping`).
 fn registers_look_alike(old: &State, cur: &State) -> bool {
     old.curframe() == cur.curframe()
-        && old.cur().regs.iter().zip(&cur.cur().regs).all(|(old, cur)| match (old, cur) {
-            (Value::Pointer(old), Value::Pointer(cur)) => {
-                let mut old = *old;
-                if let (Region::Stack { frame }, Region::Stack { .. }) = (&mut old.region, cur.region)
-                    && let Region::Stack { frame: cur } = cur.region
-                {
-                    // Which frame a stack pointer points to is not among what is compared here.
-                    *frame = cur;
+        && old
+            .cur()
+            .regs
+            .iter()
+            .zip(&cur.cur().regs)
+            .all(|(old, cur)| match (old, cur) {
+                (Value::Pointer(old), Value::Pointer(cur)) => {
+                    let mut old = *old;
+                    if let (Region::Stack { frame }, Region::Stack { .. }) =
+                        (&mut old.region, cur.region)
+                        && let Region::Stack { frame: cur } = cur.region
+                    {
+                        // Which frame a stack pointer points to is not among what is compared here.
+                        *frame = cur;
+                    }
+                    old == *cur
                 }
-                old == *cur
-            }
-            (Value::Uninit | Value::Scalar(_) | Value::Pointer(_), _) => old == cur,
-        })
+                (Value::Uninit | Value::Scalar(_) | Value::Pointer(_), _) => old == cur,
+            })
 }
