@@ -24,6 +24,9 @@ pub(crate) struct Extern {
     pub(crate) kind: ExternKind,
 }
 
+/// The most bytes of configuration values; real objects have a few dozen.
+const MAX_CONFIG: u32 = 1 << 20;
+
 /// What an extern is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ExternKind {
@@ -113,13 +116,15 @@ impl Externs {
                 align,
             } = &mut ext.kind
             {
-                let placed = next
-                    .checked_next_multiple_of((*align).max(1))
-                    .and_then(|start| {
+                let start = next.checked_next_multiple_of((*align).max(1));
+                let end = start.and_then(|start| start.checked_add(*size));
+                match (start, end) {
+                    (Some(start), Some(end)) if end <= MAX_CONFIG => {
                         *offset = start;
-                        start.checked_add(*size)
-                    });
-                next = placed.ok_or_else(|| Error::ext(&ext.name, "configuration is too large"))?;
+                        next = end;
+                    }
+                    _ => return Err(Error::ext(&ext.name, "configuration is too large")),
+                }
             }
         }
         Ok(())

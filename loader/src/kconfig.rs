@@ -163,7 +163,7 @@ fn parse_number(text: &str) -> Option<u64> {
 }
 
 fn put_number(value: u64, shape: Shape, out: &mut [u8]) -> Result<(), String> {
-    let bits = out.len() as u32 * 8;
+    let bits = out.len().min(8) as u32 * 8;
     let fits = match shape {
         Shape::Bool => value <= 1,
         Shape::Char | Shape::Tristate => true,
@@ -205,7 +205,10 @@ fn virtual_value(name: &str, options: &Options) -> Option<Option<u64>> {
                 btf.find_by_name(Kind::Func, &format!("__{arch}_sys_bpf"))
                     .is_some()
             });
-            u64::from(wrapped)
+            // libbpf asks by attaching a kprobe; a kernel without them seems to lack wrappers.
+            let config = options.kconfig.as_deref();
+            let kprobes = config.is_none_or(|c| c.lines().any(|l| l == "CONFIG_KPROBE_EVENTS=y"));
+            u64::from(wrapped && kprobes)
         }),
         _ => return None,
     })

@@ -10,7 +10,7 @@ use crate::open::Parts;
 use crate::refs::Ref;
 use crate::sec_rules::{SecRule, attach_target, sec_rule, sloppy_rule};
 use crate::struct_ops::Attach;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use skep_btf::{Btf, Type};
 use skep_isa::{InsnIdx, RawInsn, opcode, pseudo};
 use skep_spec::{AttachType, MapSpec, ProgType, ProgramSpec, Unresolved};
@@ -167,6 +167,7 @@ impl Maker<'_> {
             insns: linked.insns,
             maps: Vec::new(),
             map_index: FxHashMap::default(),
+            filled: FxHashSet::default(),
             unresolved: Vec::new(),
         };
         for part in &linked.parts {
@@ -184,6 +185,7 @@ impl Maker<'_> {
                 filler.need(part.offset + slot - start, what.clone());
             }
         }
+        filler.forget_raw_maps();
         program.insns = filler.insns;
         program.maps = filler.maps;
         filler.unresolved.sort_by_key(|u| u.insn_idx);
@@ -202,6 +204,8 @@ struct Filler<'a> {
     maps: Vec<Arc<MapSpec>>,
     /// Position in `maps` by index in the object.
     map_index: FxHashMap<usize, i32>,
+    /// Slots that a relocation has filled in.
+    filled: FxHashSet<InsnIdx>,
     unresolved: Vec<Unresolved>,
 }
 
@@ -210,8 +214,22 @@ impl Filler<'_> {
         self.unresolved.push(Unresolved { insn_idx, what });
     }
 
+    /// A load of a map by a number that the compiler wrote down names a descriptor of nobody.
+    fn forget_raw_maps(&mut self) {
+        let mut at = 0;
+        while let Some(insn) = self.insns.get_mut(at) {
+            let wide = insn.is_ld_imm64();
+            let is_map = wide && matches!(insn.src(), pseudo::MAP_FD | pseudo::MAP_VALUE);
+            if is_map && !self.filled.contains(&at) {
+                insn.imm = -1;
+            }
+            at += 1 + usize::from(wide);
+        }
+    }
+
     /// Puts the halves of a 64-bit load, and what its source register field says they mean.
     fn put_load(&mut self, at: usize, src: u8, low: i32, high: i32) {
+        self.filled.insert(at);
         if let Some(insn) = self.insns.get_mut(at) {
             *insn = insn.with_src(src);
             insn.imm = low;

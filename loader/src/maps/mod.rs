@@ -69,12 +69,10 @@ fn ringbuf_size(size: u32) -> u32 {
     rounded
 }
 
-/// Whether a map of this type may name types for its keys and values. libbpf leaves them out for
-/// some; for others the kernel refuses them and libbpf tries again without.
+/// Whether libbpf names types for the keys and values of a map of this type.
 fn takes_btf(ty: MapType) -> bool {
     match ty {
-        MapType::ProgArray
-        | MapType::PerfEventArray
+        MapType::PerfEventArray
         | MapType::CgroupArray
         | MapType::StackTrace
         | MapType::ArrayOfMaps
@@ -92,6 +90,7 @@ fn takes_btf(ty: MapType) -> bool {
         MapType::Unspec
         | MapType::Hash
         | MapType::Array
+        | MapType::ProgArray
         | MapType::PercpuHash
         | MapType::PercpuArray
         | MapType::LruHash
