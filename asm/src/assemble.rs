@@ -187,11 +187,10 @@ fn map_spec(decl: &MapDecl, own: &Option<Arc<Btf>>, options: &Options) -> MapSpe
     spec.extra = decl.extra;
     spec.numa_node = decl.numa_node;
     spec.vmlinux_value_id = decl.vmlinux_value_id;
-    spec.inner = decl.inner.as_ref().map(|inner| {
-        let mut inner = map_spec(inner, own, options);
-        inner.name.clear();
-        Box::new(inner)
-    });
+    spec.inner = decl
+        .inner
+        .as_ref()
+        .map(|inner| Box::new(map_spec(inner, own, options)));
     spec.frozen = decl.frozen;
     spec.init = decl.init.clone();
     spec.pinned = decl.pinned;

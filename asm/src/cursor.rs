@@ -41,6 +41,11 @@ impl<'a> Cursor<'a> {
         Some(tok)
     }
 
+    /// Takes `n` tokens that were looked at before.
+    pub(crate) fn skip(&mut self, n: usize) {
+        self.at += n;
+    }
+
     /// Whether all tokens are taken.
     pub(crate) fn is_done(&self) -> bool {
         self.at >= self.line.tokens.len()

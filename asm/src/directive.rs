@@ -112,7 +112,7 @@ fn map_attributes(
             "slots" => map.slots = slots(cur)?,
             "inner" => {
                 let ty = map_type(cur)?;
-                return Ok(Some(empty_map("inner".to_owned(), cur.since(mark), ty)));
+                return Ok(Some(empty_map(String::new(), cur.since(mark), ty)));
             }
             word => match map_flag(word) {
                 Some(bits) => map.flags |= MapFlags::from_bits_retain(bits),

@@ -17,10 +17,14 @@
 //! ```
 
 mod assemble;
+mod builder;
+pub mod cases;
 mod cursor;
 mod debug;
 mod decl;
 mod directive;
+mod dis;
+mod dis_insn;
 mod error;
 mod lex;
 mod link;
@@ -31,4 +35,6 @@ mod source;
 mod types;
 
 pub use assemble::{Options, assemble, assemble_program};
+pub use builder::{BuildError, Builder, Label};
+pub use dis::{disassemble, disassemble_program};
 pub use error::{AsmError, AsmErrors};

@@ -218,13 +218,7 @@ impl<'s, 'a> Linker<'s, 'a> {
             Refers::Map(name) => Ok(wide(insn, Imm64::Map(self.map(name, span, draft)?))),
             Refers::MapValue(name) => {
                 let map = self.map(name, span, draft)?;
-                let off = match insn {
-                    Insn::LoadImm64 {
-                        imm: Imm64::MapValue { off, .. },
-                        ..
-                    } => off,
-                    _ => 0,
-                };
+                let off = value_off(insn);
                 Ok(wide(insn, Imm64::MapValue { map, off }))
             }
             Refers::Symbol(name) if self.maps.contains_key(name.as_str()) => {
@@ -335,10 +329,25 @@ struct Place<'p> {
     idx: usize,
 }
 
+/// The offset that a source gave a map value's address.
+fn value_off(insn: Insn) -> u32 {
+    if let Insn::LoadImm64 {
+        imm: Imm64::MapValue { off, .. },
+        ..
+    } = insn
+    {
+        off
+    } else {
+        0
+    }
+}
+
+/// The 64-bit immediate load `insn` with another immediate.
 fn wide(insn: Insn, imm: Imm64) -> Insn {
-    match insn {
-        Insn::LoadImm64 { dst, .. } => Insn::LoadImm64 { dst, imm },
-        other => other,
+    if let Insn::LoadImm64 { dst, .. } = insn {
+        Insn::LoadImm64 { dst, imm }
+    } else {
+        insn
     }
 }
 
@@ -353,9 +362,11 @@ fn jump(insn: Insn, name: &str, span: Span, at: &Place<'_>) -> Result<Insn, AsmE
     })
 }
 
-/// The jump with another distance in slots; `None` if it does not fit.
+/// The jump, call or address with another distance in slots; `None` if it does not fit, or if the
+/// instruction has none.
 pub(crate) fn set_distance(insn: Insn, distance: i64) -> Option<Insn> {
     let near = i16::try_from(distance).ok();
+    let far = i32::try_from(distance).ok();
     Some(match insn {
         Insn::Jump {
             op,
@@ -376,9 +387,27 @@ pub(crate) fn set_distance(insn: Insn, distance: i64) -> Option<Insn> {
             far: false,
         },
         Insn::Goto { far: true, .. } => Insn::Goto {
-            off: i32::try_from(distance).ok()?,
+            off: far?,
             far: true,
         },
-        other => other,
+        Insn::Call(_) => Insn::Call(CallTarget::Subprog(far?)),
+        Insn::LoadImm64 { dst, .. } => Insn::LoadImm64 {
+            dst,
+            imm: Imm64::Func(far?),
+        },
+        Insn::Alu { .. }
+        | Insn::MovSx { .. }
+        | Insn::Neg { .. }
+        | Insn::Endian { .. }
+        | Insn::AddrSpaceCast { .. }
+        | Insn::Imm64Hi
+        | Insn::Load { .. }
+        | Insn::Store { .. }
+        | Insn::Atomic { .. }
+        | Insn::LoadAcquire { .. }
+        | Insn::StoreRelease { .. }
+        | Insn::LoadPacket { .. }
+        | Insn::CallReg(_)
+        | Insn::Exit => return None,
     })
 }

@@ -141,10 +141,10 @@ pub(crate) fn operand(cur: &mut Cursor<'_>, width: Width) -> Read<Operand> {
     if cur.at_signed() {
         return Ok(Operand::Imm(imm32(cur, width == Width::W32)?));
     }
-    if let Some(Tok::Word(word)) = cur.peek() {
-        if register(word).is_some() {
-            return Ok(Operand::Reg(reg_of(cur, width)?));
-        }
+    if let Some(Tok::Word(word)) = cur.peek()
+        && register(word).is_some()
+    {
+        return Ok(Operand::Reg(reg_of(cur, width)?));
     }
     Err(cur.expected("a register or a number"))
 }
@@ -308,14 +308,14 @@ fn kfunc_by_id(cur: &mut Cursor<'_>) -> Read<Option<Insn>> {
     );
     let mut btf_idx = 0;
     let id = if kernel_function {
-        (0..3).for_each(|_| drop(cur.next()));
+        cur.skip(3);
         cur.expect_op("#")?;
         cur.i32("the function's BTF id")?
     } else if matches!(
         (cur.peek(), cur.peek_at(1)),
         (Some(Tok::Word("btf")), Some(Tok::Op(":")))
     ) {
-        (0..2).for_each(|_| drop(cur.next()));
+        cur.skip(2);
         let id = cur.i32("the function's BTF id")?;
         if cur.take_op(":") {
             btf_idx = cur.i16("the index of the module's BTF")?;

@@ -12,7 +12,7 @@ use crate::decl::Proto;
 use crate::directive::{self, MapDecl};
 use crate::error::{AsmError, MOST_ERRORS, Span};
 use crate::lex::{Line, Tok, lex};
-use crate::parse::{Statement, statement};
+use crate::parse::{Statement, register, statement};
 use crate::types::{Linkage, Types};
 
 /// What `.prog` or `.cases` says about a program.
@@ -192,6 +192,11 @@ impl<'a> Reader<'a> {
                 slot = Some(self.code(Code::Insn(statement), &cur, line)?);
             }
         }
+        // A comment at the left margin between two units speaks of neither.
+        let prose = line.tokens.is_empty() && !line.text.starts_with(char::is_whitespace);
+        if prose {
+            return Ok(());
+        }
         if let (Some(text), Some(unit)) = (line.comment, self.source.units.last_mut()) {
             unit.comments.push(Comment {
                 text,
@@ -203,15 +208,16 @@ impl<'a> Reader<'a> {
     }
 
     fn label(&mut self, name: &str, span: Span) -> Read<()> {
-        if crate::parse::register(name).is_some() {
+        if register(name).is_some() {
             return Err(span.error(format!("`{name}` is a register and cannot be a label")));
         }
-        if let Some(header) = &self.cases {
-            if span.column == 1 && !self.mentioned.contains(name) {
-                let kind = UnitKind::Program(header.clone());
-                self.begin(name.to_owned(), span, kind);
-                return Ok(());
-            }
+        if let Some(header) = &self.cases
+            && span.column == 1
+            && !self.mentioned.contains(name)
+        {
+            let kind = UnitKind::Program(header.clone());
+            self.begin(name.to_owned(), span, kind);
+            return Ok(());
         }
         let Some(unit) = self.source.units.last_mut() else {
             return Err(outside(span));

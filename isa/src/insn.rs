@@ -11,6 +11,18 @@ pub enum Operand {
     Imm(i32),
 }
 
+impl From<Reg> for Operand {
+    fn from(reg: Reg) -> Operand {
+        Operand::Reg(reg)
+    }
+}
+
+impl From<i32> for Operand {
+    fn from(imm: i32) -> Operand {
+        Operand::Imm(imm)
+    }
+}
+
 /// What a 64-bit immediate load puts into its register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Imm64 {
