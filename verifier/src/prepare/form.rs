@@ -3,7 +3,6 @@
 use skep_isa::{FormError, Insn, InsnIdx, RawInsn, class, decode, mode, opcode, pseudo};
 use skep_spec::{MapType, ProgramSpec};
 
-use super::subprog::Fault;
 use crate::violation::{FormViolation, Stop};
 
 /// Largest offset into a map's value that a 64-bit immediate may name.
@@ -126,12 +125,4 @@ fn is_known(code: u8) -> bool {
             _ => false,
         },
     }
-}
-
-/// The fault of a program that is empty or too long, if it is.
-pub(super) fn check_length(len: usize, limit: usize) -> Result<(), Fault> {
-    if len == 0 || len > limit {
-        return Err((crate::violation::RequestViolation::Length { len, limit }.into(), None));
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Function and line info: they must fit the program, and they say which subprograms are global and
 //! what their arguments are.
 
-use skep_btf::{Btf, FuncLinkage, Type, TypeId};
+use skep_btf::{Btf, FuncLinkage, Kind, Type, TypeId};
 use skep_isa::InsnIdx;
 use skep_spec::tables::Hook;
 use skep_spec::{Facts, ProgType, ProgramSpec};
@@ -36,6 +36,35 @@ pub(super) fn check_early(spec: &ProgramSpec) -> Result<(), Fault> {
         before = Some(off);
     }
     Ok(())
+}
+
+/// Where the handler of exceptions begins, if the main program's declaration names one
+/// (`bpf_find_exception_callback_insn_off`).
+pub(super) fn find_exception_callback(spec: &ProgramSpec) -> Result<Option<InsnIdx>, Fault> {
+    const TAG: &str = "exception_callback:";
+    let Some(main) = spec.func_info.first() else { return Ok(None) };
+    let Some(btf) = spec.btf.as_deref() else { return Ok(None) };
+    let mut names = btf.decl_tags(TypeId(main.type_id)).filter(|tag| tag.component.is_none());
+    let mut named = names.by_ref().filter_map(|tag| tag.name().strip_prefix(TAG));
+    let Some(name) = named.next() else { return Ok(None) };
+    if named.next().is_some() {
+        return Err(fault(FormViolation::ExceptionCallbacks, None));
+    }
+    let callback = || name.to_owned();
+    let Some(id) = btf.find_by_name(Kind::Func, name) else {
+        return Err(fault(FormViolation::ExceptionCallbackMissing { name: callback() }, None));
+    };
+    let global = func_of(spec, id.0).is_some_and(|(_, f)| f.linkage == FuncLinkage::Global);
+    if !global {
+        return Err(fault(FormViolation::ExceptionCallbackStatic { name: callback() }, None));
+    }
+    match spec.func_info.iter().rev().find(|record| record.type_id == id.0) {
+        Some(record) if record.insn_off == 0 => {
+            Err(fault(FormViolation::ExceptionCallbackMain, None))
+        }
+        Some(record) => Ok(Some(record.insn_off as usize)),
+        None => Err(fault(FormViolation::ExceptionCallbackUnlisted, None)),
+    }
 }
 
 fn func_of(spec: &ProgramSpec, id: u32) -> Option<(&Btf, skep_btf::Func<'_>)> {
@@ -310,6 +339,6 @@ fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {
 fn kernel_struct(btf: &Btf, target: TypeId, facts: &Facts) -> u32 {
     let Ok((_, Type::Struct(wanted))) = btf.resolve(target) else { return 0 };
     let found =
-        facts.btf().and_then(|k| k.find_by_name(skep_btf::Kind::Struct, wanted.name()));
+        facts.btf().and_then(|k| k.find_by_name(Kind::Struct, wanted.name()));
     found.map_or(0, |id| id.0)
 }

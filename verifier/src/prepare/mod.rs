@@ -8,6 +8,7 @@ mod func_info;
 mod graph;
 mod live_regs;
 mod map_fields;
+mod request;
 mod subprog;
 
 use skep_isa::{FormError, Insn, InsnIdx, RawInsn, opcode, pseudo};
@@ -355,22 +356,22 @@ pub(crate) fn prepare<'a>(
     _trace: &mut dyn Trace,
 ) -> Result<Ctx<'a>, (Stop, Option<InsnIdx>)> {
     let rejected = |(violation, at): subprog::Fault| (Stop::Rejected(violation), at);
-    let lane = facts.lane();
-    let limit = if lane.bpf { facts.limits().insns } else { facts.limits().insns_unprivileged };
-    form::check_length(spec.insns.len(), limit).map_err(rejected)?;
+    request::check_request(spec, facts).map_err(|stop| (stop, None))?;
     if let Some(unresolved) = spec.unresolved.first() {
         return Err((Stop::undecided(unresolved.what.clone()), Some(unresolved.insn_idx)));
     }
     let insns = &spec.insns;
     let hook = hook_of(spec);
     func_info::check_early(spec).map_err(rejected)?;
+    let handler = func_info::find_exception_callback(spec).map_err(rejected)?;
     let mut subprogs =
-        subprog::find_subprogs(insns, facts.limits().subprogs, None).map_err(rejected)?;
+        subprog::find_subprogs(insns, facts.limits().subprogs, handler).map_err(rejected)?;
     func_info::apply(spec, facts, &hook, &mut subprogs).map_err(rejected)?;
     func_info::check_lines(spec, &subprogs).map_err(rejected)?;
     form::check_slots(spec)?;
     let mut flow = flow::find_flow(insns, &hook, facts, &mut subprogs)
         .map_err(|(violation, at)| (violation.into(), Some(at)))?;
+    request::check_attach(spec, facts, &hook).map_err(|stop| (stop, None))?;
     let (postorder, starts) = graph::postorder(insns, &subprogs);
     for (subprog, bounds) in subprogs.iter_mut().zip(starts.windows(2)) {
         subprog.postorder = bounds[0]..bounds[1];

@@ -36,6 +36,7 @@ pub(super) fn find_subprogs(
     let mut subprogs: Vec<Subprog> =
         starts.iter().zip(ends).map(|(&start, end)| Subprog::new(start, end)).collect();
     for subprog in &mut subprogs {
+        subprog.is_exception_callback = Some(subprog.start) == extra;
         scan(insns, subprog)?;
     }
     Ok(subprogs)

@@ -189,4 +189,24 @@ pub enum FormViolation {
         /// Name of the target.
         name: String,
     },
+    /// Programs of this type must be loaded as sleepable.
+    MustSleep,
+    /// Programs of this type cannot be loaded as sleepable.
+    MayNotSleep,
+    /// Two handlers of exceptions.
+    ExceptionCallbacks,
+    /// The handler of exceptions is no function.
+    ExceptionCallbackMissing {
+        /// Its name.
+        name: String,
+    },
+    /// The handler of exceptions is static.
+    ExceptionCallbackStatic {
+        /// Its name.
+        name: String,
+    },
+    /// The main program is its own handler of exceptions.
+    ExceptionCallbackMain,
+    /// Function info lacks the handler of exceptions.
+    ExceptionCallbackUnlisted,
 }

@@ -13,4 +13,13 @@ pub enum RequestViolation {
     },
     /// The program type does not take this attach type.
     AttachType,
+    /// No kernel has this program type.
+    ProgType,
+    /// Flags that no kernel knows.
+    Flags {
+        /// All flags of the request.
+        flags: u32,
+    },
+    /// A BTF id to attach to, of a program type that attaches to none.
+    AttachBtfId,
 }

@@ -68,6 +68,7 @@ fn is_bounded_by(low: &Pointer, high: &Pointer) -> bool {
         Region::PacketMeta { .. } => {
             matches!(high.region, Region::Packet { .. })
                 && high.id == 0
+                && high.off == 0
                 && high.var.const_value() == Some(0)
         }
         Region::Ctx
