@@ -161,3 +161,33 @@ pub static D_PATH: &[&str] = &[
     "vfs_getattr",
     "vfs_truncate",
 ];
+
+/// Functions that never return: fexit and modify_return programs cannot attach.
+#[rustfmt::skip]
+pub static NORETURN: &[&str] = &[
+    "__ia32_sys_exit",
+    "__ia32_sys_exit_group",
+    "__kunit_abort",
+    "__module_put_and_kthread_exit",
+    "__x64_sys_exit",
+    "__x64_sys_exit_group",
+    "do_exit",
+    "do_group_exit",
+    "kthread_complete_and_exit",
+    "kthread_exit",
+    "kunit_try_catch_throw",
+    "make_task_dead",
+];
+
+/// Functions that the machinery of tracing itself uses: no tracing program can attach.
+#[rustfmt::skip]
+pub static UNTRACEABLE: &[&str] = &[
+    "___migrate_enable",
+    "__rcu_read_lock",
+    "__rcu_read_unlock",
+    "migrate_disable",
+    "migrate_enable",
+    "preempt_count_add",
+    "preempt_count_sub",
+    "rcu_read_unlock_strict",
+];

@@ -13,7 +13,7 @@ mod sock;
 mod tracing;
 
 use super::hook::{Hook, When};
-use crate::ProgType;
+use crate::{AttachType, ProgType};
 
 pub use net::{NETFILTER, SK_LOOKUP, SK_MSG, SK_REUSEPORT, SOCK_OPS, XDP};
 pub use sk_buff::SK_BUFF;
@@ -229,6 +229,20 @@ impl CtxTable {
                 value: field.value,
                 field,
             })
+    }
+}
+
+impl CtxTable {
+    /// Whether bytes of a structure that is the same for all programs may be read: sockets.
+    pub fn allows_load(&self, off: i32, size: u32) -> bool {
+        let hook = Hook::new(ProgType::Unspec, AttachType::CgroupInetIngress);
+        let access = Access {
+            off,
+            size,
+            write: false,
+            sign_extend: false,
+        };
+        self.access(&hook, &access) != CtxAccess::Refused
     }
 }
 
