@@ -10,8 +10,8 @@ use skep_spec::tables::maps::{HELPER_MAPS, MAP_TYPES, for_helper};
 use skep_spec::tables::prog_types::PROG_TYPES;
 use skep_spec::tables::sets::{self, HelperSet};
 use skep_spec::tables::{
-    Access, ArgType, CtxAccess, CtxTable, CtxValue, HelperFlags, Hook, MapForHelper, Restrictions,
-    Returns,
+    Access, ArgType, CtxAccess, CtxTable, CtxValue, HelperFlags, Hook, MapForHelper, MapTypeFacts,
+    Restrictions, Returns,
 };
 use skep_spec::{AttachType, Facts, MapFlags, MapSpec, MapType, Profile, ProgType};
 
@@ -415,6 +415,48 @@ fn maps_are_created_as_a_kernel_says() {
         }
     }
     assert!(checked > 2000, "only {checked} requests were recorded");
+}
+
+#[test]
+fn maps_go_inside_others_as_a_kernel_says() {
+    let facts = facts();
+    let mut outer = MapSpec::new("m", MapType::ArrayOfMaps, 4, 4, 1);
+    let mut ask = |ty| {
+        outer.inner = Some(Box::new(MapSpec::new("i", ty, 4, 8, 1)));
+        facts
+            .check_map(&outer)
+            .err()
+            .map_or(0, |refusal| refusal.errno())
+    };
+    for row in MAP_TYPES.iter().filter(|row| row.ty != MapType::StructOps) {
+        let errno = match row.ty.number() {
+            3 | 19 | 21 => 524,
+            12 | 13 => 22,
+            _ => 0,
+        };
+        assert_eq!(ask(row.ty), errno, "{}", row.ty);
+    }
+    outer.inner = None;
+    assert!(facts.check_map(&outer).is_err());
+}
+
+/// Map types by number for which a column holds, as loads on Linux 6.18.44 showed.
+#[test]
+fn programs_use_maps_as_a_kernel_says() {
+    let with = |holds: fn(&MapTypeFacts) -> bool| -> Vec<u32> {
+        MAP_TYPES
+            .iter()
+            .filter(|row| holds(row))
+            .map(|row| row.ty.number())
+            .collect()
+    };
+    let sleepable = [
+        1, 2, 5, 6, 9, 10, 12, 13, 22, 23, 24, 27, 28, 29, 31, 32, 33,
+    ];
+    assert_eq!(with(|row| row.sleepable), sleepable);
+    assert_eq!(with(|row| row.direct_value), [2, 33]);
+    assert_eq!(with(|row| row.elides_null), [2, 6]);
+    assert_eq!(with(|row| row.read_only), [14, 25]);
 }
 
 #[test]

@@ -23,8 +23,10 @@ pub enum MapRefusal {
     Extra,
     /// A key type without a value type, kernel types on other than struct_ops, or none where one is needed.
     Btf,
-    /// A map of maps without an inner map, or with one that cannot be inside.
+    /// A map of maps without an inner map, or with another map of maps inside.
     Inner,
+    /// A map of maps with an inner map of a type that cannot be inside.
+    InnerType,
     /// LRU maps are always preallocated.
     LruPrealloc,
     /// BTF on a type that takes none.
@@ -47,7 +49,7 @@ impl MapRefusal {
             | MapRefusal::Extra
             | MapRefusal::Btf
             | MapRefusal::Inner => 22,
-            MapRefusal::LruPrealloc | MapRefusal::BtfNotTaken => 524,
+            MapRefusal::LruPrealloc | MapRefusal::BtfNotTaken | MapRefusal::InnerType => 524,
             MapRefusal::TooBig => 7,
             MapRefusal::Range => 34,
         }
@@ -197,14 +199,17 @@ fn check_limits(spec: &MapSpec, row: &MapTypeFacts, machine: MapMachine) -> Resu
 }
 
 fn check_inner(spec: &MapSpec, row: &MapTypeFacts) -> Result<(), MapRefusal> {
-    if !matches!(row.ty, MapType::ArrayOfMaps | MapType::HashOfMaps) {
+    let of_maps = |ty| matches!(ty, MapType::ArrayOfMaps | MapType::HashOfMaps);
+    if !of_maps(row.ty) {
         return Ok(());
     }
-    let inner = spec.inner.as_deref().ok_or(MapRefusal::Inner)?;
-    let row = of(inner.ty).ok_or(MapRefusal::Inner)?;
+    let inner = spec.inner.as_deref().filter(|inner| !of_maps(inner.ty));
+    let row = inner
+        .and_then(|inner| of(inner.ty))
+        .ok_or(MapRefusal::Inner)?;
     if row.inner {
         Ok(())
     } else {
-        Err(MapRefusal::Inner)
+        Err(MapRefusal::InnerType)
     }
 }

@@ -113,7 +113,7 @@ pub struct MapTypeFacts {
     pub helpers: Option<&'static [u32]>,
     /// What a lookup returns.
     pub lookup: Lookup,
-    /// A lookup of a constant key inside the map is never NULL.
+    /// A lookup of a constant key below the number of entries is never NULL.
     pub elides_null: bool,
     /// Instructions may address the first value.
     pub direct_value: bool,
