@@ -75,8 +75,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     add("AA max_states_per_insn equal");
                 }
                 let depths: Vec<u64> = s.stack_depths.iter().map(|&d| d.into()).collect();
-                if Some(depths) == row["stack_depth"].as_array().map(|a| a.iter().filter_map(|v| v.as_u64()).collect()) {
+                let rows = row["stack_depth"].as_array();
+                let kernel = rows.map(|a| a.iter().filter_map(|v| v.as_u64()).collect());
+                if kernel.as_ref() == Some(&depths) {
                     add("AA stack depth equal");
+                } else {
+                    println!("DEPTH {id} {depths:?} kernel {kernel:?}");
                 }
                 if !insns || !states {
                     println!(

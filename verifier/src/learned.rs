@@ -2,7 +2,7 @@
 
 use skep_isa::InsnIdx;
 
-use crate::state::{MapId, Pointer};
+use crate::state::{MapId, PointerType};
 
 /// What is known of the map that a helper call was given, over all paths.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,8 +31,10 @@ pub(crate) enum KeySeen {
 /// What was learned at one instruction.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(crate) struct InsnLearned {
-    /// The pointer through which a load or store went.
-    pub(crate) pointer: Option<Pointer>,
+    /// Some path came here: the instruction is not removed as dead.
+    pub(crate) seen: bool,
+    /// The type of the pointer through which a load or store went.
+    pub(crate) pointer: Option<PointerType>,
     /// The map of a helper call.
     pub(crate) map: MapSeen,
     /// The constant key of a helper call.

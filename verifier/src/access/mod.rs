@@ -15,7 +15,7 @@ pub(crate) use helper::RawAccess;
 
 use crate::env::Env;
 use crate::number::Scalar;
-use crate::state::{Pointer, PtrFlags, Region, SockKind, Value};
+use crate::state::{Pointer, PointerType, PtrFlags, Region, RegionKind, SockKind, Value};
 use crate::violation::{AccessViolation, Check, Stop, WalkViolation};
 
 /// What a store stores.
@@ -340,24 +340,24 @@ impl Env<'_> {
     /// according to the kind (`save_aux_ptr_type`).
     pub(crate) fn record_pointer(&mut self, value: &Value, trust_may_differ: bool) -> Check<()> {
         let Value::Pointer(pointer) = value else { return Ok(()) };
+        let ty = pointer.ty();
         let idx = self.state.insn_idx;
         let seen = &mut self.learned.at(idx).pointer;
         let Some(before) = seen else {
-            *seen = Some(*pointer);
+            *seen = Some(ty);
             return Ok(());
         };
-        if before.same_type(pointer) || (may_mix(pointer) && may_mix(before)) {
+        if *before == ty || (may_mix(ty.kind) && may_mix(before.kind)) {
             return Ok(());
         }
-        let mergeable = |p: &Pointer| matches!(p.region, Region::Mem { .. } | Region::Btf { .. });
-        if !trust_may_differ || !mergeable(pointer) || !mergeable(before) {
+        let mergeable = |ty: PointerType| matches!(ty.kind, RegionKind::Mem | RegionKind::Btf);
+        if !trust_may_differ || !mergeable(ty) || !mergeable(*before) {
             return Err(WalkViolation::DifferentPointers.into());
         }
-        let kept = (before.flags | pointer.flags) & (PtrFlags::UNTRUSTED | PtrFlags::RDONLY);
-        if matches!(pointer.region, Region::Mem { .. }) {
-            before.region = pointer.region;
+        before.flags = (before.flags | ty.flags) & (PtrFlags::UNTRUSTED | PtrFlags::RDONLY);
+        if ty.kind == RegionKind::Mem {
+            before.kind = RegionKind::Mem;
         }
-        before.flags = kept;
         Ok(())
     }
 
@@ -386,21 +386,21 @@ fn check_generic_alignment(
 
 /// Whether the kernel translates accesses through such pointers alike
 /// (`reg_type_mismatch_ok`).
-fn may_mix(pointer: &Pointer) -> bool {
-    match pointer.region {
-        Region::Ctx | Region::Sock(_) | Region::Btf { .. } | Region::Arena => false,
-        Region::ConstMap { .. }
-        | Region::MapValue { .. }
-        | Region::MapKey { .. }
-        | Region::Stack { .. }
-        | Region::PacketMeta { .. }
-        | Region::Packet { .. }
-        | Region::PacketEnd
-        | Region::FlowKeys
-        | Region::TpBuffer
-        | Region::Mem { .. }
-        | Region::Buf
-        | Region::Func { .. }
-        | Region::ConstDynptr { .. } => true,
+fn may_mix(kind: RegionKind) -> bool {
+    match kind {
+        RegionKind::Ctx | RegionKind::Sock(_) | RegionKind::Btf | RegionKind::Arena => false,
+        RegionKind::ConstMap
+        | RegionKind::MapValue
+        | RegionKind::MapKey
+        | RegionKind::Stack
+        | RegionKind::PacketMeta
+        | RegionKind::Packet
+        | RegionKind::PacketEnd
+        | RegionKind::FlowKeys
+        | RegionKind::TpBuffer
+        | RegionKind::Mem
+        | RegionKind::Buf
+        | RegionKind::Func
+        | RegionKind::ConstDynptr => true,
     }
 }

@@ -5,6 +5,8 @@
 
 mod stack_depth;
 
+use skep_isa::opcode;
+
 use crate::env::Env;
 use crate::violation::Check;
 
@@ -13,6 +15,27 @@ impl Env<'_> {
     pub(crate) fn check_after_walk(&mut self) -> Check<()> {
         self.remove_fastcall_spills();
         self.check_max_stack_depth()
+    }
+
+    /// Bytes of stack per subprogram as the kernel prints them in the end: those that no path came to
+    /// are removed as dead, and a loop budget takes two slots.
+    pub(crate) fn stack_depths(&self) -> Vec<u32> {
+        const BUDGET: u32 = 16;
+        let mut depths = Vec::new();
+        for (index, subprog) in self.ctx.subprogs.iter().enumerate() {
+            let range = subprog.start..subprog.end;
+            let seen = |idx: usize| self.learned.insns[idx].seen;
+            if index != 0 && !range.clone().any(seen) {
+                continue;
+            }
+            let is_budget = |idx: usize| {
+                let insn = self.ctx.insns[idx];
+                insn.code == opcode::JCOND && insn.off != 0 && seen(idx)
+            };
+            let budget = if range.clone().any(is_budget) { BUDGET } else { 0 };
+            depths.push(self.learned.subprogs[index].stack_depth + budget);
+        }
+        depths
     }
 
     /// Takes the stack of fast calls off subprograms that use it for nothing else

@@ -17,7 +17,8 @@ pub(crate) use frame::{Entry, Frame, ReturnRange};
 pub(crate) use refs::{LockOwner, Ref, RefKind, Refs};
 pub(crate) use stack::{ByteKind, SLOT_BYTES, Slot, Stack};
 pub(crate) use value::{
-    BtfSource, CallSite, Delta, Link, MapId, Number, Pointer, PtrFlags, Region, SockKind, Value,
+    BtfSource, CallSite, Delta, Link, MapId, Number, Pointer,
+    PointerType, PtrFlags, Region, RegionKind, SockKind, Value,
 };
 
 use crate::prune::{History, StateId};

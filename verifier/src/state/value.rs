@@ -140,14 +140,71 @@ impl Pointer {
         )
     }
 
-    /// Whether its type, modifiers included, equals another's; sizes, maps and ranges apart.
+    /// Its type, modifiers included; sizes, maps and ranges apart.
+    pub(crate) fn ty(&self) -> PointerType {
+        PointerType { kind: self.region.kind(), flags: self.flags }
+    }
+
+    /// Whether its type equals another's.
     pub(crate) fn same_type(&self, other: &Pointer) -> bool {
-        self.flags == other.flags
-            && std::mem::discriminant(&self.region) == std::mem::discriminant(&other.region)
-            && match (self.region, other.region) {
-                (Region::Sock(a), Region::Sock(b)) => a == b,
-                _ => true,
-            }
+        self.ty() == other.ty()
+    }
+}
+
+/// What kind of object a pointer points into: [`Region`] without its particulars.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each is the region of its name")]
+pub(crate) enum RegionKind {
+    Ctx,
+    ConstMap,
+    MapValue,
+    MapKey,
+    Stack,
+    PacketMeta,
+    Packet,
+    PacketEnd,
+    FlowKeys,
+    Sock(SockKind),
+    TpBuffer,
+    Btf,
+    Mem,
+    Arena,
+    Buf,
+    Func,
+    ConstDynptr,
+}
+
+/// A pointer's type as the kernel knows it: kind of object and modifiers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PointerType {
+    /// Kind of object.
+    pub(crate) kind: RegionKind,
+    /// Modifiers.
+    pub(crate) flags: PtrFlags,
+}
+
+impl Region {
+    /// Its kind.
+    pub(crate) fn kind(&self) -> RegionKind {
+        match self {
+            Region::Ctx => RegionKind::Ctx,
+            Region::ConstMap { .. } => RegionKind::ConstMap,
+            Region::MapValue { .. } => RegionKind::MapValue,
+            Region::MapKey { .. } => RegionKind::MapKey,
+            Region::Stack { .. } => RegionKind::Stack,
+            Region::PacketMeta { .. } => RegionKind::PacketMeta,
+            Region::Packet { .. } => RegionKind::Packet,
+            Region::PacketEnd => RegionKind::PacketEnd,
+            Region::FlowKeys => RegionKind::FlowKeys,
+            Region::Sock(kind) => RegionKind::Sock(*kind),
+            Region::TpBuffer => RegionKind::TpBuffer,
+            Region::Btf { .. } => RegionKind::Btf,
+            Region::Mem { .. } => RegionKind::Mem,
+            Region::Arena => RegionKind::Arena,
+            Region::Buf => RegionKind::Buf,
+            Region::Func { .. } => RegionKind::Func,
+            Region::ConstDynptr { .. } => RegionKind::ConstDynptr,
+        }
     }
 }
 

@@ -227,6 +227,7 @@ impl<'a> Env<'a> {
                     self.push_history(HistoryFlags::NONE, LinkedRegs::NONE)?;
                 }
                 self.log_insn(resumed);
+                self.learned.at(idx).seen = true;
                 resumed = false;
                 prev = Some(idx);
                 self.reset_stack_write_marks(idx);
@@ -281,7 +282,7 @@ impl<'a> Env<'a> {
             total_states: counts.total,
             peak_states: counts.peak,
             max_states_per_insn: counts.max_per_insn,
-            stack_depths: self.learned.subprogs.iter().map(|s| s.stack_depth).collect(),
+            stack_depths: self.stack_depths(),
         }
     }
 }
