@@ -456,6 +456,7 @@ fn programs_use_maps_as_a_kernel_says() {
     assert_eq!(with(|row| row.sleepable), sleepable);
     assert_eq!(with(|row| row.direct_value), [2, 33]);
     assert_eq!(with(|row| row.elides_null), [2, 6]);
+    assert_eq!(with(|row| row.elides_null_in(MapFlags::INNER_MAP)), [0; 0]);
     assert_eq!(with(|row| row.read_only), [14, 25]);
 }
 

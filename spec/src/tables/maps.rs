@@ -113,7 +113,8 @@ pub struct MapTypeFacts {
     pub helpers: Option<&'static [u32]>,
     /// What a lookup returns.
     pub lookup: Lookup,
-    /// A lookup of a constant key below the number of entries is never NULL.
+    /// `bpf_map_lookup_elem` of a constant key below the number of entries is never NULL, except in maps made
+    /// with [`MapFlags::INNER_MAP`]: ask [`MapTypeFacts::elides_null_in`].
     pub elides_null: bool,
     /// Instructions may address the first value.
     pub direct_value: bool,
@@ -243,6 +244,14 @@ impl MapTypeFacts {
     }
     const fn limits(self, limits: &'static [TooBig]) -> MapTypeFacts {
         MapTypeFacts { limits, ..self }
+    }
+}
+
+impl MapTypeFacts {
+    /// Whether a lookup of a constant key below the number of entries is never NULL in a map with these flags
+    /// (`can_elide_value_nullness`).
+    pub fn elides_null_in(&self, flags: MapFlags) -> bool {
+        self.elides_null && !flags.contains(MapFlags::INNER_MAP)
     }
 }
 
