@@ -28,6 +28,18 @@ pub(crate) enum KeySeen {
     Several,
 }
 
+/// What is known of a call of `bpf_loop`, over all paths: whether it can become a plain loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum LoopSeen {
+    /// No path has reached the call.
+    #[default]
+    None,
+    /// Always this subprogram, without flags.
+    One(usize),
+    /// Different subprograms, or flags.
+    Several,
+}
+
 /// What was learned at one instruction.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(crate) struct InsnLearned {
@@ -39,6 +51,8 @@ pub(crate) struct InsnLearned {
     pub(crate) map: MapSeen,
     /// The constant key of a helper call.
     pub(crate) key: KeySeen,
+    /// What a call of `bpf_loop` runs.
+    pub(crate) bpf_loop: LoopSeen,
 }
 
 /// What was learned of one subprogram.

@@ -12,6 +12,7 @@ use skep_isa::{AtomicOp, Operand, Reg, Size, Width};
 use skep_spec::ProgFlags;
 
 pub(crate) use helper::RawAccess;
+pub(crate) use region::AccessBy;
 
 use crate::env::Env;
 use crate::number::Scalar;
@@ -258,7 +259,7 @@ impl Env<'_> {
         Ok(())
     }
 
-    fn check_alignment(
+    pub(crate) fn check_alignment(
         &self,
         pointer: &Pointer,
         off: i32,

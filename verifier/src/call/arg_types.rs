@@ -1,0 +1,339 @@
+//! Which kinds of value an argument takes, and whether they may have an offset.
+
+use skep_isa::Reg;
+use skep_spec::tables::{ArgType, Mods};
+
+use super::{CallMeta, id};
+use crate::env::Env;
+use crate::state::{BtfSource, Pointer, PtrFlags, Region, SockKind, Value};
+use crate::violation::{CallViolation, Check, Stop};
+
+/// What a value is, its modifiers apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Uninit,
+    Scalar,
+    Ctx,
+    ConstMap,
+    MapValue,
+    MapKey,
+    Stack,
+    PacketMeta,
+    Packet,
+    PacketEnd,
+    FlowKeys,
+    Sock(SockKind),
+    TpBuffer,
+    Btf,
+    Mem,
+    Arena,
+    Buf,
+    Func,
+    Dynptr,
+}
+
+/// The kinds that an argument takes with exactly these modifiers, in the order in which a message
+/// names them; and the names.
+struct Allowed {
+    kinds: &'static [(Kind, PtrFlags)],
+    names: &'static [&'static str],
+}
+
+const PLAIN: PtrFlags = PtrFlags::empty();
+const TRUSTED: PtrFlags = PtrFlags::TRUSTED;
+const RCU: PtrFlags = PtrFlags::RCU;
+const ALLOC: PtrFlags = PtrFlags::ALLOC;
+const PERCPU: PtrFlags = PtrFlags::PERCPU;
+
+const SOCKS: Allowed = Allowed {
+    kinds: &[
+        (Kind::Sock(SockKind::Common), PLAIN),
+        (Kind::Sock(SockKind::Socket), PLAIN),
+        (Kind::Sock(SockKind::Tcp), PLAIN),
+        (Kind::Sock(SockKind::Xdp), PLAIN),
+    ],
+    names: &["sock_common", "sock", "tcp_sock", "xdp_sock"],
+};
+const BTF_SOCKS: Allowed = Allowed {
+    kinds: &[
+        (Kind::Sock(SockKind::Common), PLAIN),
+        (Kind::Sock(SockKind::Socket), PLAIN),
+        (Kind::Sock(SockKind::Tcp), PLAIN),
+        (Kind::Sock(SockKind::Xdp), PLAIN),
+        (Kind::Btf, PLAIN),
+        (Kind::Btf, TRUSTED),
+    ],
+    names: &["sock_common", "sock", "tcp_sock", "xdp_sock", "ptr_", "trusted_ptr_"],
+};
+const MEMORY: Allowed = Allowed {
+    kinds: &[
+        (Kind::Stack, PLAIN),
+        (Kind::Packet, PLAIN),
+        (Kind::PacketMeta, PLAIN),
+        (Kind::MapKey, PLAIN),
+        (Kind::MapValue, PLAIN),
+        (Kind::Mem, PLAIN),
+        (Kind::Mem, PtrFlags::RINGBUF),
+        (Kind::Buf, PLAIN),
+        (Kind::Btf, TRUSTED),
+    ],
+    names: &[
+        "fp",
+        "pkt",
+        "pkt_meta",
+        "map_key",
+        "map_value",
+        "mem",
+        "ringbuf_mem",
+        "buf",
+        "trusted_ptr_",
+    ],
+};
+const SCALAR: Allowed = Allowed { kinds: &[(Kind::Scalar, PLAIN)], names: &["scalar"] };
+const CTX: Allowed = Allowed { kinds: &[(Kind::Ctx, PLAIN)], names: &["ctx"] };
+const MAP: Allowed = Allowed { kinds: &[(Kind::ConstMap, PLAIN)], names: &["map_ptr"] };
+const FULL_SOCK: Allowed =
+    Allowed { kinds: &[(Kind::Sock(SockKind::Socket), PLAIN)], names: &["sock"] };
+const RINGBUF: Allowed =
+    Allowed { kinds: &[(Kind::Mem, PtrFlags::RINGBUF)], names: &["ringbuf_mem"] };
+const STRUCTURE: Allowed = Allowed {
+    kinds: &[(Kind::Btf, PLAIN), (Kind::Btf, TRUSTED), (Kind::Btf, RCU)],
+    names: &["ptr_", "trusted_ptr_", "rcu_ptr_"],
+};
+const PERCPU_STRUCTURE: Allowed = Allowed {
+    kinds: &[
+        (Kind::Btf, PERCPU),
+        (Kind::Btf, PERCPU.union(RCU)),
+        (Kind::Btf, PERCPU.union(TRUSTED)),
+    ],
+    names: &["percpu_ptr_", "percpu_rcu_ptr_", "percpu_trusted_ptr_"],
+};
+const VALUE_OR_OBJECT: Allowed =
+    Allowed { kinds: &[(Kind::MapValue, PLAIN), (Kind::Btf, ALLOC)], names: &["map_value", "ptr_"] };
+const VALUE: Allowed = Allowed { kinds: &[(Kind::MapValue, PLAIN)], names: &["map_value"] };
+const FUNC: Allowed = Allowed { kinds: &[(Kind::Func, PLAIN)], names: &["func"] };
+const STACK: Allowed = Allowed { kinds: &[(Kind::Stack, PLAIN)], names: &["fp"] };
+const DYNPTR: Allowed = Allowed {
+    kinds: &[(Kind::Stack, PLAIN), (Kind::Dynptr, PLAIN)],
+    names: &["fp", "dynptr_ptr"],
+};
+
+/// `compatible_reg_types`; `None` where anything goes.
+fn allowed(ty: ArgType) -> Option<&'static Allowed> {
+    Some(match ty {
+        ArgType::Anything | ArgType::Arena => return None,
+        ArgType::MapKey | ArgType::MapValue | ArgType::Mem => &MEMORY,
+        ArgType::ConstSize | ArgType::ConstSizeOrZero | ArgType::ConstAllocSizeOrZero => &SCALAR,
+        ArgType::ConstMapPtr => &MAP,
+        ArgType::Ctx => &CTX,
+        ArgType::SockCommon => &SOCKS,
+        ArgType::BtfIdSockCommon => &BTF_SOCKS,
+        ArgType::Socket => &FULL_SOCK,
+        ArgType::BtfId(_) | ArgType::BtfIdOfField => &STRUCTURE,
+        ArgType::SpinLock | ArgType::KptrXchgDest => &VALUE_OR_OBJECT,
+        ArgType::RingbufMem => &RINGBUF,
+        ArgType::PercpuBtfId => &PERCPU_STRUCTURE,
+        ArgType::Func => &FUNC,
+        ArgType::Stack => &STACK,
+        ArgType::ConstStr | ArgType::Timer => &VALUE,
+        ArgType::Dynptr => &DYNPTR,
+    })
+}
+
+fn kind_of(value: &Value) -> (Kind, PtrFlags) {
+    let pointer = match value {
+        Value::Uninit => return (Kind::Uninit, PLAIN),
+        Value::Scalar(_) => return (Kind::Scalar, PLAIN),
+        Value::Pointer(pointer) => pointer,
+    };
+    let kind = match pointer.region {
+        Region::Ctx => Kind::Ctx,
+        Region::ConstMap { .. } => Kind::ConstMap,
+        Region::MapValue { .. } => Kind::MapValue,
+        Region::MapKey { .. } => Kind::MapKey,
+        Region::Stack { .. } => Kind::Stack,
+        Region::PacketMeta { .. } => Kind::PacketMeta,
+        Region::Packet { .. } => Kind::Packet,
+        Region::PacketEnd => Kind::PacketEnd,
+        Region::FlowKeys => Kind::FlowKeys,
+        Region::Sock(kind) => Kind::Sock(kind),
+        Region::TpBuffer => Kind::TpBuffer,
+        Region::Btf { .. } => Kind::Btf,
+        Region::Mem { .. } => Kind::Mem,
+        Region::Arena => Kind::Arena,
+        Region::Buf => Kind::Buf,
+        Region::Func { .. } => Kind::Func,
+        Region::ConstDynptr { .. } => Kind::Dynptr,
+    };
+    (kind, pointer.flags)
+}
+
+impl Env<'_> {
+    /// A helper's argument is of a type that it takes (`check_reg_type`).
+    pub(super) fn check_arg_type(
+        &self,
+        meta: &CallMeta,
+        reg: Reg,
+        ty: ArgType,
+        mods: Mods,
+    ) -> Check<()> {
+        let value = self.state.reg(reg);
+        let Some(allowed) = allowed(ty) else { return Ok(()) };
+        check_kind(reg, value, ty, mods, allowed)?;
+        let Value::Pointer(pointer @ Pointer { region: Region::Btf { source, id }, .. }) = value
+        else {
+            return Ok(());
+        };
+        let helper = meta.proto.id;
+        if matches!(ty, ArgType::MapKey | ArgType::MapValue | ArgType::Mem) {
+            if mods.contains(Mods::RDONLY) {
+                return Ok(());
+            }
+            let value = (*value).into();
+            return Err(CallViolation::MayWrite { id: helper, reg, value }.into());
+        }
+        if pointer.flags.contains(PtrFlags::PERCPU) {
+            return Ok(());
+        }
+        if pointer.flags.contains(PtrFlags::ALLOC) || *source == BtfSource::Program {
+            return Err(Stop::undecided("allocated objects"));
+        }
+        let releases = mods.contains(Mods::RELEASE);
+        check_not_null(pointer, reg, mods.contains(Mods::MAYBE_NULL) && !releases)?;
+        let name = match ty {
+            ArgType::BtfId(name) => name,
+            ArgType::BtfIdSockCommon => "sock_common",
+            _ => return Err(Stop::undecided("kernel pointers in map values")),
+        };
+        let expected = self.kernel_structure(name)?;
+        // A socket is released as what it begins with.
+        let strict = releases && helper != id::SK_RELEASE;
+        self.check_structure(reg, *id, pointer.off, expected, strict)
+    }
+
+    /// A kernel object as a global subprogram's prototype declares it.
+    pub(super) fn check_global_structure(
+        &self,
+        reg: Reg,
+        expected: u32,
+        nullable: bool,
+    ) -> Check<()> {
+        let value = self.state.reg(reg);
+        let mods = if nullable { Mods::MAYBE_NULL } else { Mods::empty() };
+        check_kind(reg, value, ArgType::BtfId(""), mods, &STRUCTURE)?;
+        let Value::Pointer(pointer @ Pointer { region: Region::Btf { id, .. }, .. }) = value else {
+            return Ok(());
+        };
+        check_not_null(pointer, reg, nullable)?;
+        self.check_structure(reg, *id, pointer.off, expected, false)
+    }
+
+    /// What an argument's offset may be (`check_func_arg_reg_off`).
+    pub(super) fn check_arg_offset(&self, reg: Reg, ty: Option<ArgType>, mods: Mods) -> Check<()> {
+        let Value::Pointer(pointer) = self.state.reg(reg) else { return Ok(()) };
+        if mods.contains(Mods::RELEASE) {
+            let on_stack = matches!(pointer.region, Region::Stack { .. });
+            if ty == Some(ArgType::Dynptr) && on_stack && pointer.flags.is_empty() {
+                // The object lies behind the dynptr, which may lie anywhere on the stack.
+                return Ok(());
+            }
+            if pointer.off != 0 {
+                return Err(CallViolation::ReleaseOffset { reg }.into());
+            }
+            return self.check_pointer_offset(pointer, reg, false);
+        }
+        let (kind, flags) = kind_of(&Value::Pointer(*pointer));
+        match kind {
+            Kind::Stack | Kind::Packet | Kind::PacketMeta | Kind::MapKey | Kind::MapValue
+                if flags.is_empty() =>
+            {
+                Ok(())
+            }
+            Kind::Mem if [PLAIN, PtrFlags::RDONLY, PtrFlags::RINGBUF].contains(&flags) => Ok(()),
+            Kind::Buf if [PLAIN, PtrFlags::RDONLY].contains(&flags) => Ok(()),
+            Kind::Arena => Ok(()),
+            Kind::Btf => {
+                let borrowed = ALLOC.union(PtrFlags::NON_OWN_REF);
+                let fixed = [PLAIN, ALLOC, TRUSTED, RCU, borrowed, borrowed.union(RCU)];
+                self.check_pointer_offset(pointer, reg, fixed.contains(&flags))
+            }
+            Kind::Uninit
+            | Kind::Scalar
+            | Kind::Ctx
+            | Kind::ConstMap
+            | Kind::MapValue
+            | Kind::MapKey
+            | Kind::Stack
+            | Kind::PacketMeta
+            | Kind::Packet
+            | Kind::PacketEnd
+            | Kind::FlowKeys
+            | Kind::Sock(_)
+            | Kind::TpBuffer
+            | Kind::Mem
+            | Kind::Buf
+            | Kind::Func
+            | Kind::Dynptr => self.check_pointer_offset(pointer, reg, false),
+        }
+    }
+}
+
+fn check_kind(
+    reg: Reg,
+    value: &Value,
+    ty: ArgType,
+    mods: Mods,
+    allowed: &'static Allowed,
+) -> Check<()> {
+    let (kind, mut flags) = kind_of(value);
+    // What the argument allows, the value may or may not be.
+    if mods.contains(Mods::RDONLY) {
+        flags -= PtrFlags::RDONLY;
+    }
+    if mods.contains(Mods::MAYBE_NULL) {
+        flags -= PtrFlags::MAYBE_NULL;
+    }
+    if ty == ArgType::Mem {
+        flags -= PtrFlags::DYNPTR_SKB | PtrFlags::DYNPTR_XDP | PtrFlags::DYNPTR_SKB_META;
+    }
+    if allowed.kinds.contains(&(kind, flags)) {
+        return Ok(());
+    }
+    let (value, expected) = ((*value).into(), allowed.names);
+    Err(CallViolation::ArgType { reg, value, expected }.into())
+}
+
+fn check_not_null(pointer: &Pointer, reg: Reg, null_allowed: bool) -> Check<()> {
+    if pointer.maybe_null() && !null_allowed {
+        return Err(CallViolation::MaybeNull { reg }.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_allowed_kind_has_a_name() {
+        for table in [
+            &SOCKS,
+            &BTF_SOCKS,
+            &MEMORY,
+            &SCALAR,
+            &CTX,
+            &MAP,
+            &FULL_SOCK,
+            &RINGBUF,
+            &STRUCTURE,
+            &PERCPU_STRUCTURE,
+            &VALUE_OR_OBJECT,
+            &VALUE,
+            &FUNC,
+            &STACK,
+            &DYNPTR,
+        ] {
+            assert_eq!(table.kinds.len(), table.names.len(), "{:?}", table.names);
+        }
+    }
+}

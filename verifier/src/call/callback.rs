@@ -1,0 +1,103 @@
+//! Subprograms that helpers call back: the callback is pushed to be walked, the path goes on behind
+//! the call as if it had not run. Its return leads back to the call, until rounds are alike.
+
+use skep_isa::Reg;
+
+use super::CallMeta;
+use crate::env::Env;
+use crate::state::{BtfSource, Entry, Frame, Pointer, PtrFlags, Region, ReturnRange, State, Value};
+use crate::violation::{CallViolation, Check, Stop};
+
+/// One register of the caller, with its precision, in a register of the callee.
+struct Handed {
+    to: Reg,
+    from: Reg,
+}
+
+impl Env<'_> {
+    /// `bpf_for_each_map_elem(map, callback, context, flags)`: `callback(map, key, value, context)`.
+    pub(super) fn call_for_each(&mut self, meta: &CallMeta) -> Check<()> {
+        let Some((map, _)) = meta.map else {
+            return Err(Stop::undecided("a walk without map"));
+        };
+        let ty = self.ctx.map(map).spec.ty;
+        let walks = self.ctx.facts.map_type(ty).is_some_and(|facts| facts.for_each);
+        let key = Pointer::new(Region::MapKey { map, uid: 0 }, PtrFlags::empty());
+        let value = Pointer::new(Region::MapValue { map, uid: 0 }, PtrFlags::empty());
+        let handed =
+            [Handed { to: Reg::R1, from: Reg::R1 }, Handed { to: Reg::R4, from: Reg::R3 }];
+        self.push_callback(meta, &handed, |callee| {
+            if !walks {
+                return Err(CallViolation::MapCallback.into());
+            }
+            callee.regs[Reg::R2.index()] = Value::Pointer(key);
+            callee.regs[Reg::R3.index()] = Value::Pointer(value);
+            Ok(())
+        })
+    }
+
+    /// `bpf_loop(rounds, callback, context, flags)`: `callback(index, context)`.
+    pub(super) fn call_loop(&mut self, meta: &CallMeta) -> Check<()> {
+        let handed = [Handed { to: Reg::R2, from: Reg::R3 }];
+        self.push_callback(meta, &handed, |callee| {
+            callee.regs[Reg::R1.index()] = Value::unknown();
+            Ok(())
+        })
+    }
+
+    /// `bpf_find_vma(task, address, callback, context, flags)`: `callback(task, vma, context)`.
+    pub(super) fn call_find_vma(&mut self, meta: &CallMeta) -> Check<()> {
+        let id = self.kernel_structure("vm_area_struct")?;
+        let region = Region::Btf { source: BtfSource::Kernel, id };
+        let vma = Pointer::new(region, PtrFlags::empty());
+        let handed =
+            [Handed { to: Reg::R1, from: Reg::R1 }, Handed { to: Reg::R3, from: Reg::R4 }];
+        self.push_callback(meta, &handed, |callee| {
+            callee.regs[Reg::R2.index()] = Value::Pointer(vma);
+            Ok(())
+        })
+    }
+
+    /// Pushes the callback of the current call, to be walked later (`push_callback_call`).
+    fn push_callback(
+        &mut self,
+        meta: &CallMeta,
+        handed: &[Handed],
+        prepare: impl FnOnce(&mut Frame) -> Check<()>,
+    ) -> Check<()> {
+        let Some(subprog) = meta.callback else {
+            return Err(Stop::undecided("a callback that is no subprogram"));
+        };
+        let Some(entry) = self.ctx.subprogs.get(subprog).map(|s| s.start) else {
+            return Err(Stop::undecided("a callback that is no subprogram"));
+        };
+        self.learned.subprogs[subprog].is_callback = true;
+        let callsite = self.state.insn_idx;
+        self.push_branch(entry, callsite)?;
+        let mut callee = self.new_frame(&self.state, subprog, callsite)?;
+        let precise = hand_over(&self.state, &mut callee, handed);
+        prepare(&mut callee)?;
+        callee.entry = Entry::Callback;
+        callee.callback_ret = ReturnRange { min: 0, max: 1 };
+        if let Some(pending) = self.pending.last_mut() {
+            let state = &mut pending.state;
+            state.callback_unroll_depth += 1;
+            state.cur_mut().callback_depth += 1;
+            state.push_frame(callee);
+            let last = state.curframe();
+            state.precise[last].regs = precise;
+        }
+        self.state.cur_mut().callback_depth = 0;
+        Ok(())
+    }
+}
+
+/// Copies arguments; which of them are precise, one bit each.
+fn hand_over(state: &State, callee: &mut Frame, handed: &[Handed]) -> u16 {
+    let mut precise = 0;
+    for Handed { to, from } in handed {
+        callee.regs[to.index()] = *state.reg(*from);
+        precise |= u16::from(state.is_precise(*from)) << to.index();
+    }
+    precise
+}

@@ -1,0 +1,99 @@
+//! Calls of global subprograms: the arguments must fit the prototype, for which the subprogram is
+//! verified on its own.
+
+use skep_isa::Reg;
+use skep_spec::tables::Mods;
+
+use crate::env::Env;
+use crate::prepare::GlobalArg;
+use crate::state::{Region, Value};
+use crate::violation::{CallViolation, Check, Stop, Violation};
+
+impl Env<'_> {
+    pub(super) fn check_global_call(&mut self, index: usize) -> Check<()> {
+        let fault = self.find_argument_fault(index)?;
+        let subprog = &self.ctx.subprogs[index];
+        if self.state.refs.active_locks > 0 {
+            return Err(CallViolation::GlobalUnderLock.into());
+        }
+        let may_not_sleep = self.no_sleep_section().is_some() || !self.in_sleepable();
+        if subprog.might_sleep && may_not_sleep {
+            return Err(CallViolation::GlobalSleeps.into());
+        }
+        if let Some(fault) = fault {
+            let (start, fault) = (subprog.start, Box::new(fault));
+            return Err(CallViolation::GlobalArgs { subprog: index, start, fault }.into());
+        }
+        if subprog.changes_pkt_data {
+            self.clear_packet_pointers();
+        }
+        self.learned.subprogs[index].called = true;
+        for reg in Reg::CALLER_SAVED {
+            self.state.set_reg(reg, Value::Uninit);
+        }
+        self.state.set_reg(Reg::R0, Value::unknown());
+        Ok(())
+    }
+
+    /// The first argument that does not fit the prototype (`btf_check_func_arg_match`). It is told
+    /// only after other faults of the call.
+    fn find_argument_fault(&mut self, index: usize) -> Check<Option<Violation>> {
+        let args = match &self.ctx.subprogs[index].args {
+            Ok(args) => args,
+            Err(violation) => return Ok(Some(violation.clone())),
+        };
+        for (nth, (&reg, arg)) in Reg::ARGS.iter().zip(args).enumerate() {
+            match self.check_global_arg(nth, reg, *arg) {
+                Ok(()) => {}
+                Err(Stop::Rejected(violation)) => return Ok(Some(violation)),
+                Err(stop @ Stop::Undecided(_)) => return Err(stop),
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_global_arg(&mut self, nth: usize, reg: Reg, arg: GlobalArg) -> Check<()> {
+        let value = *self.state.reg(reg);
+        match arg {
+            GlobalArg::Scalar => match value {
+                Value::Scalar(_) => Ok(()),
+                Value::Pointer(_) | Value::Uninit => {
+                    Err(CallViolation::GlobalNoScalar { reg }.into())
+                }
+            },
+            // Reads through it are probed: anything will do.
+            GlobalArg::Mem { untrusted: true, .. } | GlobalArg::Btf { untrusted: true, .. } => {
+                Ok(())
+            }
+            GlobalArg::Ctx => {
+                self.check_arg_offset(reg, None, Mods::empty())?;
+                let is_ctx = value
+                    .pointer()
+                    .is_some_and(|p| p.region == Region::Ctx && p.flags.is_empty());
+                if is_ctx { Ok(()) } else { Err(CallViolation::GlobalNoCtx { arg: nth }.into()) }
+            }
+            GlobalArg::Mem { size, nullable, .. } => {
+                self.check_arg_offset(reg, None, Mods::empty())?;
+                self.check_mem_reg(reg, size)?;
+                if !nullable && value.pointer().is_some_and(|p| p.maybe_null()) {
+                    return Err(CallViolation::GlobalMaybeNull { arg: nth }.into());
+                }
+                Ok(())
+            }
+            GlobalArg::Arena => {
+                let fits = match value {
+                    Value::Scalar(_) => true,
+                    Value::Pointer(pointer) => pointer.region == Region::Arena,
+                    Value::Uninit => false,
+                };
+                if fits { Ok(()) } else { Err(CallViolation::GlobalNoArena { reg }.into()) }
+            }
+            GlobalArg::Dynptr => Err(Stop::undecided("dynptr arguments")),
+            GlobalArg::Btf { nullable: true, .. } if value.is_null() => Ok(()),
+            GlobalArg::Btf { id, nullable, .. } => {
+                self.check_global_structure(reg, id, nullable)?;
+                self.check_arg_offset(reg, None, Mods::empty())
+            }
+        }
+    }
+}

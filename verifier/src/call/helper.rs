@@ -1,0 +1,107 @@
+//! A helper call, check by check in the kernel's order: that decides which error a program gets.
+
+use skep_isa::{Reg, Size};
+use skep_spec::tables::{Condition, HelperFlags, HelperProto, helpers};
+use skep_spec::{AttachType, ProgType};
+
+use super::CallMeta;
+use crate::access::{MemAccess, Stored};
+use crate::env::Env;
+use crate::state::Value;
+use crate::violation::{CallViolation, Check, NoSleep, Stop};
+
+impl Env<'_> {
+    /// `call helper` (`check_helper_call`).
+    pub(crate) fn check_helper_call(&mut self, number: i32) -> Check<()> {
+        let proto = self.check_helper_allowed(number)?;
+        let mut meta = CallMeta::new(proto);
+        for (index, arg) in proto.args.iter().enumerate() {
+            self.check_helper_arg(&mut meta, index, arg)?;
+        }
+        self.record_map(&meta)?;
+        self.record_key(&meta)?;
+        self.write_raw_memory(&meta)?;
+        self.release_argument(&meta)?;
+        self.check_special(&meta)?;
+        for reg in Reg::CALLER_SAVED {
+            self.state.set_reg(reg, Value::Uninit);
+        }
+        self.set_helper_result(&meta)?;
+        self.check_map_for_helper(&meta)?;
+        self.check_func_ip(&meta)?;
+        if proto.has(HelperFlags::CHANGES_PKT_DATA) {
+            self.clear_packet_pointers();
+        }
+        Ok(())
+    }
+
+    /// Whether the program may call the helper here at all.
+    fn check_helper_allowed(&self, number: i32) -> Check<&'static HelperProto> {
+        let known = helpers::HELPERS.last().map_or(0, |proto| proto.id);
+        let Some(id) = u32::try_from(number).ok().filter(|&id| id <= known) else {
+            return Err(CallViolation::NoSuchHelper { id: number }.into());
+        };
+        let Some(proto) = self.ctx.facts.helper(&self.ctx.hook, id) else {
+            return Err(CallViolation::HelperUnavailable { id }.into());
+        };
+        if proto.has(HelperFlags::GPL_ONLY) && !self.ctx.spec.is_gpl_compatible() {
+            return Err(CallViolation::GplOnly.into());
+        }
+        if !self.condition_holds(proto.condition)? {
+            return Err(CallViolation::NotHere.into());
+        }
+        if !proto.has(HelperFlags::MIGHT_SLEEP) {
+            return Ok(proto);
+        }
+        if !self.in_sleepable() {
+            return Err(CallViolation::Sleeps.into());
+        }
+        match self.no_sleep_section() {
+            Some(section) => Err(CallViolation::SleepsInSection { id, section }.into()),
+            None => Ok(proto),
+        }
+    }
+
+    /// Whether code at this place may sleep, critical sections apart (`in_sleepable`).
+    pub(super) fn in_sleepable(&self) -> bool {
+        self.ctx.is_sleepable() || self.state.in_sleepable
+    }
+
+    /// A section of the path in which nothing may sleep.
+    pub(super) fn no_sleep_section(&self) -> Option<NoSleep> {
+        let refs = &self.state.refs;
+        if refs.active_rcu {
+            Some(NoSleep::Rcu)
+        } else if refs.active_preempt_locks > 0 {
+            Some(NoSleep::Preempt)
+        } else if refs.active_irq_id != 0 {
+            Some(NoSleep::Irq)
+        } else {
+            None
+        }
+    }
+
+    /// The helper's own condition on where the program attaches (`fn->allowed`).
+    fn condition_holds(&self, condition: Condition) -> Check<bool> {
+        let hook = &self.ctx.hook;
+        match condition {
+            Condition::Always => Ok(true),
+            Condition::DPath if hook.ty == ProgType::Tracing && hook.attach == AttachType::TraceIter => {
+                Ok(true)
+            }
+            Condition::DPath | Condition::SleepableLsmHook | Condition::SkStorageTracing => {
+                Err(Stop::undecided("helpers that depend on the function attached to"))
+            }
+        }
+    }
+
+    /// Memory that the helper fills is written byte by byte: what was spilled there is gone.
+    fn write_raw_memory(&mut self, meta: &CallMeta) -> Check<()> {
+        let Some((reg, size)) = meta.raw.range else { return Ok(()) };
+        for off in 0..size {
+            let access = MemAccess::Write(Stored::Unknown);
+            self.check_mem_access(reg, off, Size::B, access, false)?;
+        }
+        Ok(())
+    }
+}

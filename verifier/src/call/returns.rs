@@ -1,0 +1,117 @@
+//! What a helper call leaves in r0.
+
+use skep_isa::Reg;
+use skep_spec::MapType;
+use skep_spec::tables::{HelperFlags, Mods, RetType};
+
+use super::{CallMeta, id};
+use crate::env::Env;
+use crate::number::Scalar;
+use crate::state::{BtfSource, Pointer, PtrFlags, Region, SockKind, Value};
+use crate::violation::{Check, Stop};
+
+/// Greatest error number that a helper returns, negated.
+const MAX_ERRNO: i32 = 4095;
+
+impl Env<'_> {
+    /// Sets r0.
+    pub(super) fn set_helper_result(&mut self, meta: &CallMeta) -> Check<()> {
+        let ret = meta.proto.ret;
+        let mut flags = flags_of(ret.mods);
+        let region = match ret.ty {
+            RetType::Integer => {
+                let number = self.refined_result(meta);
+                self.state.set_reg(Reg::R0, Value::scalar(number));
+                return Ok(());
+            }
+            RetType::Void => {
+                self.state.set_reg(Reg::R0, Value::Uninit);
+                return Ok(());
+            }
+            RetType::MapValue => {
+                let Some((map, uid)) = meta.map else {
+                    return Err(Stop::undecided("a value without map"));
+                };
+                if meta.proto.id == id::MAP_LOOKUP_ELEM && self.is_present(meta) {
+                    flags -= PtrFlags::MAYBE_NULL;
+                }
+                Region::MapValue { map, uid }
+            }
+            RetType::Socket => Region::Sock(SockKind::Socket),
+            RetType::TcpSock => Region::Sock(SockKind::Tcp),
+            RetType::SockCommon => Region::Sock(SockKind::Common),
+            RetType::Mem => Region::Mem { size: meta.mem_size, dynptr_id: 0 },
+            RetType::BtfId(name) => {
+                let id = self.kernel_structure(name)?;
+                Region::Btf { source: BtfSource::Kernel, id }
+            }
+            RetType::DynptrMem => return Err(Stop::undecided("dynptrs")),
+            RetType::MemOrBtfId => return Err(Stop::undecided("per-CPU kernel variables")),
+            RetType::BtfIdOfField => {
+                return Err(Stop::undecided("kernel pointers in map values"));
+            }
+        };
+        let mut pointer = Pointer::new(region, flags);
+        if pointer.maybe_null() || self.ctx.may_hold_lock(&pointer) {
+            pointer.id = self.new_id();
+        }
+        if meta.proto.has(HelperFlags::PTR_CAST) {
+            pointer.ref_id = meta.ref_id;
+        } else if self.acquires(meta) {
+            let id = self.acquire_reference();
+            (pointer.id, pointer.ref_id) = (id, id);
+        }
+        self.state.set_reg(Reg::R0, Value::Pointer(pointer));
+        Ok(())
+    }
+
+    pub(super) fn new_id(&mut self) -> u32 {
+        self.learned.next_id()
+    }
+
+    /// Whether the key is one that the array certainly has.
+    fn is_present(&self, meta: &CallMeta) -> bool {
+        let (Some((map, _)), Some(key)) = (meta.map, meta.key) else { return false };
+        key < u64::from(self.ctx.map(map).spec.max_entries)
+    }
+
+    /// Whether the result must be released (`is_acquire_function`).
+    fn acquires(&self, meta: &CallMeta) -> bool {
+        let sockets = meta.map.is_some_and(|(map, _)| {
+            matches!(self.ctx.map(map).spec.ty, MapType::Sockmap | MapType::Sockhash)
+        });
+        meta.proto.has(HelperFlags::ACQUIRES)
+            || (meta.proto.id == id::MAP_LOOKUP_ELEM && sockets)
+    }
+
+    /// What is known of a number that a helper returns (`do_refine_retval_range`).
+    fn refined_result(&self, meta: &CallMeta) -> Scalar {
+        let mut number = Scalar::unknown();
+        match meta.proto.id {
+            id::GET_STACK
+            | id::GET_TASK_STACK
+            | id::PROBE_READ_STR
+            | id::PROBE_READ_KERNEL_STR
+            | id::PROBE_READ_USER_STR => {
+                number.set_s32_range(-MAX_ERRNO, meta.size_max as i32);
+            }
+            id::GET_SMP_PROCESSOR_ID => {
+                let cpus = u64::from(self.ctx.facts.environment().cpus);
+                number = Scalar::from_range(0, cpus.saturating_sub(1));
+            }
+            _ => {}
+        }
+        number
+    }
+}
+
+fn flags_of(mods: Mods) -> PtrFlags {
+    let pairs = [
+        (Mods::MAYBE_NULL, PtrFlags::MAYBE_NULL),
+        (Mods::RDONLY, PtrFlags::RDONLY),
+        (Mods::RINGBUF, PtrFlags::RINGBUF),
+        (Mods::TRUSTED, PtrFlags::TRUSTED),
+    ];
+    let given = pairs.iter().filter(|(modifier, _)| mods.contains(*modifier));
+    given.fold(PtrFlags::empty(), |flags, (_, flag)| flags | *flag)
+}

@@ -1,0 +1,85 @@
+//! Rules of single helpers, and the callbacks that some of them run.
+
+use skep_isa::Reg;
+use skep_spec::{AttachType, ProgType};
+
+use super::{CallMeta, id};
+use crate::env::Env;
+use crate::learned::LoopSeen;
+use crate::violation::{CallViolation, Check, Stop};
+
+impl Env<'_> {
+    /// What is asked of one helper only, once its arguments are what they should be.
+    pub(super) fn check_special(&mut self, meta: &CallMeta) -> Check<()> {
+        match meta.proto.id {
+            id::TAIL_CALL => self.check_no_leak("tail_call", false, true),
+            id::GET_LOCAL_STORAGE => {
+                if self.state.reg(Reg::R2).is_null() {
+                    Ok(())
+                } else {
+                    Err(CallViolation::LocalStorageFlags.into())
+                }
+            }
+            id::FOR_EACH_MAP_ELEM => self.call_for_each(meta),
+            id::SNPRINTF => self.check_snprintf(),
+            id::LOOP => self.check_loop(meta),
+            id::SET_RETVAL => self.check_set_retval(),
+            id::FIND_VMA => self.call_find_vma(meta),
+            id::TIMER_SET_CALLBACK => Err(Stop::undecided("timers")),
+            id::USER_RINGBUF_DRAIN => Err(Stop::undecided("dynptrs")),
+            _ => Ok(()),
+        }
+    }
+
+    /// `bpf_loop`: the callback is walked once more as long as the number of rounds allows.
+    fn check_loop(&mut self, meta: &CallMeta) -> Check<()> {
+        self.note_loop(meta)?;
+        self.mark_precise(Reg::R1)?;
+        let rounds = self.state.reg(Reg::R1).var().umax();
+        if u64::from(self.state.cur().callback_depth) < rounds {
+            return self.call_loop(meta);
+        }
+        self.state.cur_mut().callback_depth = 0;
+        Ok(())
+    }
+
+    /// Calls that always run the same callback without flags are turned into loops; that depends on
+    /// the flags being zero (`update_loop_inline_state`).
+    fn note_loop(&mut self, meta: &CallMeta) -> Check<()> {
+        let idx = self.state.insn_idx;
+        let seen = self.learned.at(idx).bpf_loop;
+        if seen == LoopSeen::Several {
+            return Ok(());
+        }
+        let callback = meta.callback.unwrap_or(0);
+        let flagless = self.state.reg(Reg::R4).is_null();
+        if flagless {
+            self.mark_precise(Reg::R4)?;
+        }
+        let same = seen == LoopSeen::None || seen == LoopSeen::One(callback);
+        self.learned.at(idx).bpf_loop =
+            if flagless && same { LoopSeen::One(callback) } else { LoopSeen::Several };
+        Ok(())
+    }
+
+    fn check_set_retval(&self) -> Check<()> {
+        let spec = self.ctx.spec;
+        if spec.ty == ProgType::Lsm && spec.attach == AttachType::LsmCgroup {
+            return Err(Stop::undecided("return values of LSM hooks"));
+        }
+        Ok(())
+    }
+
+    /// `bpf_get_func_ip` (`check_get_func_ip`).
+    pub(super) fn check_func_ip(&self, meta: &CallMeta) -> Check<()> {
+        if meta.proto.id != id::GET_FUNC_IP {
+            return Ok(());
+        }
+        match self.ctx.hook.ty {
+            ProgType::Kprobe => Ok(()),
+            ProgType::Tracing if self.ctx.hook.has_trampoline() => Ok(()),
+            ProgType::Tracing => Err(CallViolation::FuncIpTrampoline.into()),
+            ty => Err(CallViolation::FuncIpProgType { ty }.into()),
+        }
+    }
+}
