@@ -49,6 +49,10 @@ pub enum ErrorKind {
     SizeOverflow,
     /// Another kind of type was needed here.
     WrongKind(&'static str),
+    /// A rule of the kernel is broken; the text is the kernel's name for it.
+    Refused(&'static str),
+    /// A parameter of a function or prototype (counted from 1) breaks a rule of the kernel.
+    RefusedArg(usize),
     /// The record size of a BTF.ext section is too small or not a multiple of four.
     BadRecordSize(u32),
 }
@@ -92,6 +96,8 @@ impl fmt::Display for ErrorKind {
             ErrorKind::NoSize => write!(f, "type has no size"),
             ErrorKind::SizeOverflow => write!(f, "type is larger than 4 GiB"),
             ErrorKind::WrongKind(want) => write!(f, "expected {want}"),
+            ErrorKind::Refused(rule) => write!(f, "refused by kernels: {rule}"),
+            ErrorKind::RefusedArg(n) => write!(f, "refused by kernels: Invalid arg#{n}"),
             ErrorKind::BadRecordSize(n) => write!(f, "record size {n} is invalid"),
         }
     }

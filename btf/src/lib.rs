@@ -19,6 +19,7 @@
 mod btf;
 mod build;
 mod bytes;
+mod check;
 mod core;
 mod decode;
 mod draw;

@@ -52,6 +52,11 @@ impl<'a, T: Record<'a>> Seq<'a, T> {
         }
     }
 
+    /// Whether the type's record has its flag set, which changes how offsets are written.
+    pub(crate) fn is_flagged(&self) -> bool {
+        self.flag
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.len as usize

@@ -48,6 +48,7 @@ fn exercise(btf: &Btf) {
             assert!(btf.named(name).any(|found| found == id));
         }
     }
+    let _ = btf.check_for_kernel();
     assert_eq!(BtfBuilder::from_btf(btf).next_id().0, btf.end());
 }
 
