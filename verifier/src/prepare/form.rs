@@ -1,8 +1,11 @@
 //! Each slot by itself: opcodes that exist, 64-bit immediates that are whole, maps that are there.
 
 use skep_isa::{FormError, Insn, InsnIdx, RawInsn, class, decode, mode, opcode, pseudo};
-use skep_spec::{MapType, ProgramSpec};
+use skep_spec::tables::Hook;
+use skep_spec::{Facts, MapType, ProgramSpec};
 
+use super::MapInfo;
+use super::map_use::Used;
 use crate::violation::{FormViolation, Stop};
 
 /// Largest offset into a map's value that a 64-bit immediate may name.
@@ -23,8 +26,14 @@ pub(super) fn decode_slots(insns: &[RawInsn]) -> Vec<Result<Insn, FormError>> {
 
 /// Faults that are found without following any path, dead code included
 /// (`resolve_pseudo_ldimm64`).
-pub(super) fn check_slots(spec: &ProgramSpec) -> Result<(), (Stop, Option<InsnIdx>)> {
+pub(super) fn check_slots(
+    spec: &ProgramSpec,
+    maps: &[MapInfo<'_>],
+    facts: &Facts,
+    hook: &Hook<'_>,
+) -> Result<(), (Stop, Option<InsnIdx>)> {
     let insns = &spec.insns;
+    let mut used = Used::new(spec.maps.len());
     let mut idx = 0;
     while idx < insns.len() {
         let insn = insns[idx];
@@ -34,7 +43,10 @@ pub(super) fn check_slots(spec: &ProgramSpec) -> Result<(), (Stop, Option<InsnId
             return Err(fault(FormViolation::LdxReservedField));
         }
         if insn.is_ld_imm64() {
-            check_imm64(spec, idx)?;
+            if let Some(index) = check_imm64(spec, idx).map_err(fault)? {
+                used.note(index, &maps[index], facts, hook).map_err(fault)?;
+                check_direct_value(spec, idx, index).map_err(fault)?;
+            }
             idx += 2;
             continue;
         }
@@ -46,47 +58,45 @@ pub(super) fn check_slots(spec: &ProgramSpec) -> Result<(), (Stop, Option<InsnId
     Ok(())
 }
 
-fn check_imm64(spec: &ProgramSpec, idx: InsnIdx) -> Result<(), (Stop, Option<InsnIdx>)> {
-    let fault = |v: FormViolation| (Stop::from(v), Some(idx));
+/// A 64-bit immediate must be whole and of a known kind; the map that it names, if it names one.
+fn check_imm64(spec: &ProgramSpec, idx: InsnIdx) -> Result<Option<usize>, FormViolation> {
     let insn = spec.insns[idx];
-    let Some(&high) = spec.insns.get(idx + 1) else {
-        return Err(fault(FormViolation::InvalidImm64));
-    };
+    let Some(&high) = spec.insns.get(idx + 1) else { return Err(FormViolation::InvalidImm64) };
     if high.code != 0 || high.regs != 0 || high.off != 0 {
-        return Err(fault(FormViolation::InvalidImm64));
+        return Err(FormViolation::InvalidImm64);
     }
     match insn.src() {
-        0 | pseudo::FUNC | pseudo::BTF_ID => return Ok(()),
+        0 | pseudo::FUNC | pseudo::BTF_ID => return Ok(None),
         pseudo::MAP_VALUE => {}
         pseudo::MAP_FD if high.imm == 0 => {}
-        pseudo::MAP_IDX_VALUE => return Err(fault(FormViolation::NoFdArray)),
-        pseudo::MAP_IDX if high.imm == 0 => return Err(fault(FormViolation::NoFdArray)),
-        _ => return Err(fault(FormViolation::UnrecognizedImm64)),
+        pseudo::MAP_IDX_VALUE => return Err(FormViolation::NoFdArray),
+        pseudo::MAP_IDX if high.imm == 0 => return Err(FormViolation::NoFdArray),
+        _ => return Err(FormViolation::UnrecognizedImm64),
     }
-    let map = usize::try_from(insn.imm).ok().and_then(|index| spec.maps.get(index));
-    let Some(map) = map else {
-        return Err(fault(FormViolation::NoSuchMap { fd: insn.imm }));
+    let index = usize::try_from(insn.imm).ok().filter(|&index| index < spec.maps.len());
+    index.map(Some).ok_or(FormViolation::NoSuchMap { fd: insn.imm })
+}
+
+/// The address of a place in a value must be one that the map can give.
+fn check_direct_value(
+    spec: &ProgramSpec,
+    idx: InsnIdx,
+    index: usize,
+) -> Result<(), FormViolation> {
+    if spec.insns[idx].src() != pseudo::MAP_VALUE {
+        return Ok(());
+    }
+    let map = &spec.maps[index];
+    let off = spec.insns[idx + 1].imm as u32;
+    if off >= MAX_VALUE_OFF {
+        return Err(FormViolation::ValueOffset { off });
+    }
+    let inside = match map.ty {
+        MapType::Array => map.max_entries == 1 && off < map.value_size,
+        MapType::Arena => u64::from(off) < u64::from(map.max_entries) << 12,
+        _ => return Err(FormViolation::NoDirectValue),
     };
-    if insn.src() == pseudo::MAP_VALUE {
-        let off = high.imm as u32;
-        if off >= MAX_VALUE_OFF {
-            return Err(fault(FormViolation::ValueOffset { off }));
-        }
-        match map.ty {
-            MapType::Array if map.max_entries != 1 => {
-                return Err(fault(FormViolation::DirectValue { size: map.value_size, off }));
-            }
-            MapType::Array if off >= map.value_size => {
-                return Err(fault(FormViolation::DirectValue { size: map.value_size, off }));
-            }
-            MapType::Arena if u64::from(off) >= u64::from(map.max_entries) << 12 => {
-                return Err(fault(FormViolation::DirectValue { size: map.value_size, off }));
-            }
-            MapType::Array | MapType::Arena => {}
-            _ => return Err(fault(FormViolation::NoDirectValue)),
-        }
-    }
-    Ok(())
+    if inside { Ok(()) } else { Err(FormViolation::DirectValue { size: map.value_size, off }) }
 }
 
 /// Whether an opcode byte belongs to the instruction set as programs may use it

@@ -8,6 +8,7 @@ mod func_info;
 mod graph;
 mod live_regs;
 mod map_fields;
+mod map_use;
 mod request;
 mod subprog;
 
@@ -368,7 +369,8 @@ pub(crate) fn prepare<'a>(
         subprog::find_subprogs(insns, facts.limits().subprogs, handler).map_err(rejected)?;
     func_info::apply(spec, facts, &hook, &mut subprogs).map_err(rejected)?;
     func_info::check_lines(spec, &subprogs).map_err(rejected)?;
-    form::check_slots(spec)?;
+    let maps = map_infos(spec);
+    form::check_slots(spec, &maps, facts, &hook)?;
     let mut flow = flow::find_flow(insns, &hook, facts, &mut subprogs)
         .map_err(|(violation, at)| (violation.into(), Some(at)))?;
     request::check_attach(spec, facts, &hook).map_err(|stop| (stop, None))?;
@@ -395,7 +397,7 @@ pub(crate) fn prepare<'a>(
         postorder,
         fastcalls,
         subprogs,
-        maps: map_infos(spec),
+        maps,
     })
 }
 

@@ -209,4 +209,24 @@ pub enum FormViolation {
     ExceptionCallbackMain,
     /// Function info lacks the handler of exceptions.
     ExceptionCallbackUnlisted,
+    /// More maps than a program may use.
+    TooManyMaps {
+        /// Maps allowed.
+        limit: usize,
+    },
+    /// A second arena.
+    SecondArena,
+    /// A second cgroup storage of the same kind.
+    SecondCgroupStorage,
+    /// A map whose values hold something that programs of this type may not touch.
+    MapFieldForType {
+        /// The kernel's name for such programs.
+        who: &'static str,
+        /// The kernel's name for what the values hold.
+        what: &'static str,
+    },
+    /// A map of struct_ops, which programs cannot use.
+    StructOpsMap,
+    /// A map that sleepable programs cannot use.
+    MapForSleepable,
 }
