@@ -27,8 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     println!(
-        "{} requests, {} equal in every field",
-        report.total, report.equal
+        "{} requests, {} with the same instructions, {} equal in every field",
+        report.total, report.same_code, report.equal
     );
     Ok(())
 }

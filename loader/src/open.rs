@@ -56,7 +56,10 @@ pub fn object_name(path: &str) -> &str {
 pub(crate) struct Parts<'a> {
     pub(crate) elf: &'a Elf<'a>,
     pub(crate) code: Code,
+    /// The object's types, as programs are loaded with: absent if kernels refuse them.
     pub(crate) btf: Option<Arc<Btf>>,
+    /// The object's types in any case.
+    pub(crate) types: Option<Arc<Btf>>,
     pub(crate) info: Info,
     pub(crate) externs: Externs,
     pub(crate) resolutions: Vec<Resolution>,
@@ -116,6 +119,10 @@ pub fn open(path: &str, bytes: &[u8], options: &Options) -> Result<ObjectSpec, E
         needs = core_relo::apply(&elf, &mut code, btf, ext, kernel);
         info = Info::new(&elf, btf, ext);
     }
+    let loaded = loadable_btf(&btf, &struct_ops, &mut skipped);
+    if loaded.is_none() {
+        info = Info::default();
+    }
     let parts = Parts {
         code,
         info,
@@ -123,12 +130,13 @@ pub fn open(path: &str, bytes: &[u8], options: &Options) -> Result<ObjectSpec, E
         resolutions,
         refs,
         needs,
-        maps: finish_maps(maps, &btf, options),
+        maps: finish_maps(maps, &loaded, options),
         kconfig,
         struct_ops,
         license: license(&elf),
         is_old: btf.is_none(),
-        btf,
+        btf: loaded,
+        types: btf.clone(),
         elf: &elf,
     };
     let programs = program::assemble(&parts, options)?;
@@ -138,7 +146,7 @@ pub fn open(path: &str, bytes: &[u8], options: &Options) -> Result<ObjectSpec, E
         kernel_version: kernel_version(&elf),
         programs,
         maps: parts.maps,
-        btf: parts.btf,
+        btf,
         skipped,
     })
 }
@@ -171,6 +179,27 @@ fn read_ext(elf: &Elf<'_>, has_btf: bool, skipped: &mut Vec<Skipped>) -> Option<
             });
             None
         }
+    }
+}
+
+/// The BTF that programs and maps are loaded with. If kernels refuse it, libbpf goes on without,
+/// unless struct_ops needs it.
+fn loadable_btf(
+    btf: &Option<Arc<Btf>>,
+    struct_ops: &StructOps,
+    skipped: &mut Vec<Skipped>,
+) -> Option<Arc<Btf>> {
+    let loaded = btf.as_ref()?;
+    match loaded.check_for_kernel() {
+        Err(error) if !struct_ops.is_declared => {
+            let why = format!("programs and maps are loaded without it: {error}");
+            skipped.push(Skipped {
+                name: ".BTF".to_string(),
+                why,
+            });
+            None
+        }
+        Ok(()) | Err(_) => Some(Arc::clone(loaded)),
     }
 }
 
@@ -209,7 +238,10 @@ fn finish_maps(maps: Vec<MapDef>, btf: &Option<Arc<Btf>>, options: &Options) -> 
 }
 
 fn set_btf(spec: &mut MapSpec, btf: &Option<Arc<Btf>>) {
-    if spec.btf_key_id != 0 || spec.btf_value_id != 0 {
+    if btf.is_none() {
+        spec.btf_key_id = 0;
+        spec.btf_value_id = 0;
+    } else if spec.btf_key_id != 0 || spec.btf_value_id != 0 {
         spec.btf.clone_from(btf);
     }
     if let Some(inner) = &mut spec.inner {

@@ -52,7 +52,7 @@ pub(crate) fn assemble(parts: &Parts<'_>, options: &Options) -> Result<Vec<Progr
 /// The function that handles each program's exceptions (`exception_callback:NAME` tags).
 fn exception_callbacks<'p>(parts: &'p Parts<'_>) -> Result<FxHashMap<&'p str, usize>, Error> {
     let mut found = FxHashMap::default();
-    let Some(btf) = parts.btf.as_deref() else {
+    let Some(btf) = parts.types.as_deref() else {
         return Ok(found);
     };
     for (_, ty) in btf.types() {

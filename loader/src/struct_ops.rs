@@ -21,6 +21,8 @@ pub(crate) struct StructOps {
     pub(crate) maps: Vec<MapDef>,
     /// For each program that fills a member: what it attaches to.
     pub(crate) programs: FxHashMap<usize, Attach>,
+    /// Whether the object has any.
+    pub(crate) is_declared: bool,
 }
 
 /// What a struct_ops program attaches to.
@@ -60,6 +62,7 @@ impl StructOps {
             }
             let fail = |why: &str| Error::damaged(why).in_section(section.name);
             let btf = btf.ok_or_else(|| fail("struct_ops values without BTF"))?;
+            ops.is_declared = true;
             let mut values = find_values(elf, index, btf, bare == ".struct_ops.link")?;
             fill(elf, index, code, &mut values)?;
             for value in values {
