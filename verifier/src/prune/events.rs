@@ -62,10 +62,8 @@ pub(crate) enum PruneEvent {
     },
     /// Everything is to be exact in all states before this one, which is in that frame.
     AllPrecise { frame: usize },
-    /// A register was marked because everything was.
-    ForcedReg { frame: usize, reg: usize },
-    /// A slot was marked because everything was.
-    ForcedSlot { frame: usize, slot: usize },
+    /// Registers and slots of a frame were marked because everything was.
+    ForcedPrecise { frame: usize, regs: u16, slots: u64 },
     /// The marks of the covering state go on to the covered one.
     Propagating { frame: usize, regs: u16, slots: u64 },
     /// Marks along a loop's backedges did not settle.

@@ -5,7 +5,7 @@ use skep_isa::{InsnIdx, Reg};
 use super::backtrack::Wanted;
 use super::precision::{ChainStart, scalar_regs};
 use crate::env::Env;
-use crate::violation::{Check, Stop};
+use crate::violation::Check;
 
 impl Env<'_> {
     /// The verdict depends on the exact number in a register of the current frame
@@ -71,12 +71,8 @@ impl Env<'_> {
 
     /// What was collected becomes visible to comparisons (`bpf_update_live_stack`): to be called after
     /// `close_path`, and at the exit of a subprogram while its frame is still there.
-    pub(crate) fn update_live_stack(&mut self) -> Check<()> {
+    pub(crate) fn update_live_stack(&mut self) {
         self.explored.live.update(self.ctx, &self.state);
         self.flush_prune_events();
-        if self.explored.live.is_too_large() {
-            return Err(Stop::undecided("stack liveness of this many call chains"));
-        }
-        Ok(())
     }
 }

@@ -137,7 +137,7 @@ impl Explored {
             parent = state.parent;
             match state.last_insn_idx {
                 Some(idx) => last_idx = idx,
-                None => return self.mark_entry(ctx, id, first_insn_idx, next, &wanted, changed),
+                None => return self.mark_entry(id, first_insn_idx, next, &wanted, changed),
             }
         }
         self.mark_all_precise(start);
@@ -218,7 +218,6 @@ impl Explored {
     /// Reached the entry of a global subprogram: its arguments may still be wanted, nothing else.
     fn mark_entry(
         &mut self,
-        ctx: &Ctx<'_>,
         id: StateId,
         first_idx: InsnIdx,
         next: Option<InsnIdx>,
@@ -240,7 +239,6 @@ impl Explored {
         let entry = state.frame(0);
         let is_global = state.curframe() == 0 && entry.subprog > 0 && entry.callsite.is_none();
         if !is_global || slots != 0 || regs & !ARGS != 0 {
-            let _ = ctx;
             return Err(inconsistent("backtracking func entry"));
         }
         let numbers = regs & scalar_regs(state, 0);
@@ -253,18 +251,24 @@ impl Explored {
         self.note(PruneEvent::AllPrecise { frame: start.frame });
         let mut next = start.parent;
         while let Some(id) = next {
-            let Some(state) = self.state_mut(id) else {
-                return;
-            };
-            for number in 0..=state.curframe() {
-                let (regs, slots) = (scalar_regs(state, number), scalar_slots(state, number));
-                let precise = &mut state.precise[number];
-                let (new_regs, new_slots) = (regs & !precise.regs, slots & !precise.slots);
-                precise.regs |= regs;
-                precise.slots |= slots;
-                let _ = (new_regs, new_slots);
-            }
+            let Some(state) = self.state_mut(id) else { return };
             next = state.parent;
+            let frames = state.frames().len();
+            for frame in 0..frames {
+                self.force_precise(id, frame);
+            }
+        }
+    }
+
+    fn force_precise(&mut self, id: StateId, frame: usize) {
+        let Some(state) = self.state_mut(id) else { return };
+        let (regs, slots) = (scalar_regs(state, frame), scalar_slots(state, frame));
+        let precise = &mut state.precise[frame];
+        let (new_regs, new_slots) = (regs & !precise.regs, slots & !precise.slots);
+        precise.regs |= regs;
+        precise.slots |= slots;
+        if new_regs != 0 || new_slots != 0 {
+            self.note(PruneEvent::ForcedPrecise { frame, regs: new_regs, slots: new_slots });
         }
     }
 

@@ -270,7 +270,8 @@ impl StackLiveness {
             .is_some_and(|w| w >> (at % 64) & 1 != 0);
         for frame in 0..instance.frames.len() {
             let mut writes = self.writes.get(frame).copied().unwrap_or(0);
-            if writes == 0 && !visited {
+            // Tables are made for what they say only.
+            if writes == 0 && (!visited || instance.frames[frame].is_empty()) {
                 continue;
             }
             let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else {

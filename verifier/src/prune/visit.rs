@@ -14,8 +14,9 @@ use super::precision::ChainStart;
 use super::subsumes::{Comparison, Exactness};
 use crate::env::Env;
 use crate::prepare::InsnFlow;
+use crate::report::StateView;
 use crate::state::{Entry, Region, State, Value};
-use crate::violation::{Check, LimitViolation};
+use crate::violation::{Check, LimitViolation, Stop};
 
 /// Entries of history that force a state to be remembered: more make walking back slow.
 const MAX_HISTORY: usize = 40;
@@ -202,7 +203,9 @@ impl Env<'_> {
         }
         if self.is_infinite_loop(id) {
             self.flush_prune_events();
-            return Err(LimitViolation::InfiniteLoop { idx }.into());
+            let now = StateView::of(&self.state);
+            let before = self.explored.state(id).map_or_else(|| now.clone(), StateView::of);
+            return Err(LimitViolation::InfiniteLoop { idx, now, before }.into());
         }
         Ok(Verdict::OpenMiss)
     }
@@ -306,6 +309,9 @@ impl Env<'_> {
     pub(crate) fn close_path(&mut self) -> Check<()> {
         let closed = self.explored.close_path(self.ctx, self.state.parent);
         self.flush_prune_events();
+        if self.explored.live.is_too_large() {
+            return Err(Stop::undecided("stack liveness of this many call chains"));
+        }
         closed
     }
 
@@ -317,11 +323,6 @@ impl Env<'_> {
                 self.trace_prune(event);
             }
         }
-    }
-
-    /// Forwards an event to the log.
-    pub(crate) fn trace_prune(&mut self, event: PruneEvent) {
-        let _ = event;
     }
 }
 
