@@ -3,33 +3,18 @@
 use skep_isa::Reg;
 use skep_spec::tables::{ArgType, Mods};
 
+use Kind::Pointer as P;
 use super::{CallMeta, id};
 use crate::env::Env;
-use crate::state::{BtfSource, Pointer, PtrFlags, Region, SockKind, Value};
-use crate::violation::{CallViolation, Check, Stop};
+use crate::state::{BtfSource, Pointer, PtrFlags, Region, RegionKind as R, SockKind, Value};
+use crate::violation::{ArgumentViolation, Check, Stop};
 
 /// What a value is, its modifiers apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Uninit,
     Scalar,
-    Ctx,
-    ConstMap,
-    MapValue,
-    MapKey,
-    Stack,
-    PacketMeta,
-    Packet,
-    PacketEnd,
-    FlowKeys,
-    Sock(SockKind),
-    TpBuffer,
-    Btf,
-    Mem,
-    Arena,
-    Buf,
-    Func,
-    Dynptr,
+    Pointer(R),
 }
 
 /// The kinds that an argument takes with exactly these modifiers, in the order in which a message
@@ -47,35 +32,35 @@ const PERCPU: PtrFlags = PtrFlags::PERCPU;
 
 const SOCKS: Allowed = Allowed {
     kinds: &[
-        (Kind::Sock(SockKind::Common), PLAIN),
-        (Kind::Sock(SockKind::Socket), PLAIN),
-        (Kind::Sock(SockKind::Tcp), PLAIN),
-        (Kind::Sock(SockKind::Xdp), PLAIN),
+        (P(R::Sock(SockKind::Common)), PLAIN),
+        (P(R::Sock(SockKind::Socket)), PLAIN),
+        (P(R::Sock(SockKind::Tcp)), PLAIN),
+        (P(R::Sock(SockKind::Xdp)), PLAIN),
     ],
     names: &["sock_common", "sock", "tcp_sock", "xdp_sock"],
 };
 const BTF_SOCKS: Allowed = Allowed {
     kinds: &[
-        (Kind::Sock(SockKind::Common), PLAIN),
-        (Kind::Sock(SockKind::Socket), PLAIN),
-        (Kind::Sock(SockKind::Tcp), PLAIN),
-        (Kind::Sock(SockKind::Xdp), PLAIN),
-        (Kind::Btf, PLAIN),
-        (Kind::Btf, TRUSTED),
+        (P(R::Sock(SockKind::Common)), PLAIN),
+        (P(R::Sock(SockKind::Socket)), PLAIN),
+        (P(R::Sock(SockKind::Tcp)), PLAIN),
+        (P(R::Sock(SockKind::Xdp)), PLAIN),
+        (P(R::Btf), PLAIN),
+        (P(R::Btf), TRUSTED),
     ],
     names: &["sock_common", "sock", "tcp_sock", "xdp_sock", "ptr_", "trusted_ptr_"],
 };
 const MEMORY: Allowed = Allowed {
     kinds: &[
-        (Kind::Stack, PLAIN),
-        (Kind::Packet, PLAIN),
-        (Kind::PacketMeta, PLAIN),
-        (Kind::MapKey, PLAIN),
-        (Kind::MapValue, PLAIN),
-        (Kind::Mem, PLAIN),
-        (Kind::Mem, PtrFlags::RINGBUF),
-        (Kind::Buf, PLAIN),
-        (Kind::Btf, TRUSTED),
+        (P(R::Stack), PLAIN),
+        (P(R::Packet), PLAIN),
+        (P(R::PacketMeta), PLAIN),
+        (P(R::MapKey), PLAIN),
+        (P(R::MapValue), PLAIN),
+        (P(R::Mem), PLAIN),
+        (P(R::Mem), PtrFlags::RINGBUF),
+        (P(R::Buf), PLAIN),
+        (P(R::Btf), TRUSTED),
     ],
     names: &[
         "fp",
@@ -90,31 +75,31 @@ const MEMORY: Allowed = Allowed {
     ],
 };
 const SCALAR: Allowed = Allowed { kinds: &[(Kind::Scalar, PLAIN)], names: &["scalar"] };
-const CTX: Allowed = Allowed { kinds: &[(Kind::Ctx, PLAIN)], names: &["ctx"] };
-const MAP: Allowed = Allowed { kinds: &[(Kind::ConstMap, PLAIN)], names: &["map_ptr"] };
+const CTX: Allowed = Allowed { kinds: &[(P(R::Ctx), PLAIN)], names: &["ctx"] };
+const MAP: Allowed = Allowed { kinds: &[(P(R::ConstMap), PLAIN)], names: &["map_ptr"] };
 const FULL_SOCK: Allowed =
-    Allowed { kinds: &[(Kind::Sock(SockKind::Socket), PLAIN)], names: &["sock"] };
+    Allowed { kinds: &[(P(R::Sock(SockKind::Socket)), PLAIN)], names: &["sock"] };
 const RINGBUF: Allowed =
-    Allowed { kinds: &[(Kind::Mem, PtrFlags::RINGBUF)], names: &["ringbuf_mem"] };
+    Allowed { kinds: &[(P(R::Mem), PtrFlags::RINGBUF)], names: &["ringbuf_mem"] };
 const STRUCTURE: Allowed = Allowed {
-    kinds: &[(Kind::Btf, PLAIN), (Kind::Btf, TRUSTED), (Kind::Btf, RCU)],
+    kinds: &[(P(R::Btf), PLAIN), (P(R::Btf), TRUSTED), (P(R::Btf), RCU)],
     names: &["ptr_", "trusted_ptr_", "rcu_ptr_"],
 };
 const PERCPU_STRUCTURE: Allowed = Allowed {
     kinds: &[
-        (Kind::Btf, PERCPU),
-        (Kind::Btf, PERCPU.union(RCU)),
-        (Kind::Btf, PERCPU.union(TRUSTED)),
+        (P(R::Btf), PERCPU),
+        (P(R::Btf), PERCPU.union(RCU)),
+        (P(R::Btf), PERCPU.union(TRUSTED)),
     ],
     names: &["percpu_ptr_", "percpu_rcu_ptr_", "percpu_trusted_ptr_"],
 };
 const VALUE_OR_OBJECT: Allowed =
-    Allowed { kinds: &[(Kind::MapValue, PLAIN), (Kind::Btf, ALLOC)], names: &["map_value", "ptr_"] };
-const VALUE: Allowed = Allowed { kinds: &[(Kind::MapValue, PLAIN)], names: &["map_value"] };
-const FUNC: Allowed = Allowed { kinds: &[(Kind::Func, PLAIN)], names: &["func"] };
-const STACK: Allowed = Allowed { kinds: &[(Kind::Stack, PLAIN)], names: &["fp"] };
+    Allowed { kinds: &[(P(R::MapValue), PLAIN), (P(R::Btf), ALLOC)], names: &["map_value", "ptr_"] };
+const VALUE: Allowed = Allowed { kinds: &[(P(R::MapValue), PLAIN)], names: &["map_value"] };
+const FUNC: Allowed = Allowed { kinds: &[(P(R::Func), PLAIN)], names: &["func"] };
+const STACK: Allowed = Allowed { kinds: &[(P(R::Stack), PLAIN)], names: &["fp"] };
 const DYNPTR: Allowed = Allowed {
-    kinds: &[(Kind::Stack, PLAIN), (Kind::Dynptr, PLAIN)],
+    kinds: &[(P(R::Stack), PLAIN), (P(R::ConstDynptr), PLAIN)],
     names: &["fp", "dynptr_ptr"],
 };
 
@@ -141,31 +126,11 @@ fn allowed(ty: ArgType) -> Option<&'static Allowed> {
 }
 
 fn kind_of(value: &Value) -> (Kind, PtrFlags) {
-    let pointer = match value {
-        Value::Uninit => return (Kind::Uninit, PLAIN),
-        Value::Scalar(_) => return (Kind::Scalar, PLAIN),
-        Value::Pointer(pointer) => pointer,
-    };
-    let kind = match pointer.region {
-        Region::Ctx => Kind::Ctx,
-        Region::ConstMap { .. } => Kind::ConstMap,
-        Region::MapValue { .. } => Kind::MapValue,
-        Region::MapKey { .. } => Kind::MapKey,
-        Region::Stack { .. } => Kind::Stack,
-        Region::PacketMeta { .. } => Kind::PacketMeta,
-        Region::Packet { .. } => Kind::Packet,
-        Region::PacketEnd => Kind::PacketEnd,
-        Region::FlowKeys => Kind::FlowKeys,
-        Region::Sock(kind) => Kind::Sock(kind),
-        Region::TpBuffer => Kind::TpBuffer,
-        Region::Btf { .. } => Kind::Btf,
-        Region::Mem { .. } => Kind::Mem,
-        Region::Arena => Kind::Arena,
-        Region::Buf => Kind::Buf,
-        Region::Func { .. } => Kind::Func,
-        Region::ConstDynptr { .. } => Kind::Dynptr,
-    };
-    (kind, pointer.flags)
+    match value {
+        Value::Uninit => (Kind::Uninit, PLAIN),
+        Value::Scalar(_) => (Kind::Scalar, PLAIN),
+        Value::Pointer(pointer) => (Kind::Pointer(pointer.region.kind()), pointer.flags),
+    }
 }
 
 impl Env<'_> {
@@ -190,7 +155,7 @@ impl Env<'_> {
                 return Ok(());
             }
             let value = (*value).into();
-            return Err(CallViolation::MayWrite { id: helper, reg, value }.into());
+            return Err(ArgumentViolation::MayWrite { id: helper, reg, value }.into());
         }
         if pointer.flags.contains(PtrFlags::PERCPU) {
             return Ok(());
@@ -238,42 +203,38 @@ impl Env<'_> {
                 return Ok(());
             }
             if pointer.off != 0 {
-                return Err(CallViolation::ReleaseOffset { reg }.into());
+                return Err(ArgumentViolation::ReleaseOffset { reg }.into());
             }
             return self.check_pointer_offset(pointer, reg, false);
         }
-        let (kind, flags) = kind_of(&Value::Pointer(*pointer));
-        match kind {
-            Kind::Stack | Kind::Packet | Kind::PacketMeta | Kind::MapKey | Kind::MapValue
-                if flags.is_empty() =>
-            {
+        let flags = pointer.flags;
+        match pointer.region.kind() {
+            R::Stack | R::Packet | R::PacketMeta | R::MapKey | R::MapValue if flags.is_empty() => {
                 Ok(())
             }
-            Kind::Mem if [PLAIN, PtrFlags::RDONLY, PtrFlags::RINGBUF].contains(&flags) => Ok(()),
-            Kind::Buf if [PLAIN, PtrFlags::RDONLY].contains(&flags) => Ok(()),
-            Kind::Arena => Ok(()),
-            Kind::Btf => {
+            R::Mem if [PLAIN, PtrFlags::RDONLY, PtrFlags::RINGBUF].contains(&flags) => Ok(()),
+            R::Buf if [PLAIN, PtrFlags::RDONLY].contains(&flags) => Ok(()),
+            R::Arena => Ok(()),
+            R::Btf => {
                 let borrowed = ALLOC.union(PtrFlags::NON_OWN_REF);
                 let fixed = [PLAIN, ALLOC, TRUSTED, RCU, borrowed, borrowed.union(RCU)];
                 self.check_pointer_offset(pointer, reg, fixed.contains(&flags))
             }
-            Kind::Uninit
-            | Kind::Scalar
-            | Kind::Ctx
-            | Kind::ConstMap
-            | Kind::MapValue
-            | Kind::MapKey
-            | Kind::Stack
-            | Kind::PacketMeta
-            | Kind::Packet
-            | Kind::PacketEnd
-            | Kind::FlowKeys
-            | Kind::Sock(_)
-            | Kind::TpBuffer
-            | Kind::Mem
-            | Kind::Buf
-            | Kind::Func
-            | Kind::Dynptr => self.check_pointer_offset(pointer, reg, false),
+            R::Ctx
+            | R::ConstMap
+            | R::MapValue
+            | R::MapKey
+            | R::Stack
+            | R::PacketMeta
+            | R::Packet
+            | R::PacketEnd
+            | R::FlowKeys
+            | R::Sock(_)
+            | R::TpBuffer
+            | R::Mem
+            | R::Buf
+            | R::Func
+            | R::ConstDynptr => self.check_pointer_offset(pointer, reg, false),
         }
     }
 }
@@ -300,12 +261,12 @@ fn check_kind(
         return Ok(());
     }
     let (value, expected) = ((*value).into(), allowed.names);
-    Err(CallViolation::ArgType { reg, value, expected }.into())
+    Err(ArgumentViolation::Type { reg, value, expected }.into())
 }
 
 fn check_not_null(pointer: &Pointer, reg: Reg, null_allowed: bool) -> Check<()> {
     if pointer.maybe_null() && !null_allowed {
-        return Err(CallViolation::MaybeNull { reg }.into());
+        return Err(ArgumentViolation::MaybeNull { reg }.into());
     }
     Ok(())
 }

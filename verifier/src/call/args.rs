@@ -8,7 +8,7 @@ use skep_spec::tables::{Arg, ArgType, HelperFlags, Mods};
 use super::{CallMeta, id};
 use crate::env::Env;
 use crate::state::{Region, Value};
-use crate::violation::{CallViolation, Check, Stop};
+use crate::violation::{ArgumentViolation, Check, Stop};
 
 impl Env<'_> {
     /// Argument `index`, from 0 (`check_func_arg`).
@@ -22,7 +22,7 @@ impl Env<'_> {
         self.check_reg_readable(reg)?;
         if arg.ty == ArgType::Anything {
             if self.leaks(reg) {
-                return Err(CallViolation::Leak { reg }.into());
+                return Err(ArgumentViolation::Leak { reg }.into());
             }
             return Ok(());
         }
@@ -33,7 +33,7 @@ impl Env<'_> {
         });
         let takes_packets = meta.proto.has(HelperFlags::PKT_ACCESS);
         if is_packet && !self.may_access_packet(false, Some(takes_packets)) {
-            return Err(CallViolation::PacketMemory.into());
+            return Err(ArgumentViolation::PacketMemory.into());
         }
         let (ty, mods) = self.resolve_map_value(meta, arg)?;
         let is_null = value.is_null() && mods.contains(Mods::MAYBE_NULL);
@@ -89,7 +89,7 @@ impl Env<'_> {
                 if arg.mods.is_empty() {
                     Ok((ArgType::BtfIdSockCommon, Mods::empty()))
                 } else {
-                    Err(CallViolation::SocketMapValue.into())
+                    Err(ArgumentViolation::SocketMapValue.into())
                 }
             }
             // A bloom filter is asked about the value, it returns none.
@@ -110,7 +110,7 @@ impl Env<'_> {
         if let Some((timer_map, timer_uid)) = meta.map
             && (timer_map, timer_uid) != (map, uid)
         {
-            return Err(CallViolation::OtherMap { timer_uid, map_uid: uid }.into());
+            return Err(ArgumentViolation::OtherMap { timer_uid, map_uid: uid }.into());
         }
         meta.map = Some((map, uid));
         Ok(())
@@ -177,7 +177,7 @@ impl Env<'_> {
 
     fn check_alloc_size(&mut self, meta: &mut CallMeta, reg: Reg) -> Check<()> {
         let Some(size) = self.state.reg(reg).var().const_value() else {
-            return Err(CallViolation::AllocSize { reg }.into());
+            return Err(ArgumentViolation::AllocSize { reg }.into());
         };
         meta.mem_size = size as u32;
         self.mark_precise(reg)

@@ -6,7 +6,7 @@ use skep_spec::MapSpec;
 use crate::access::AccessBy;
 use crate::env::Env;
 use crate::state::{Pointer, Region, Value};
-use crate::violation::{CallViolation, Check, Stop};
+use crate::violation::{Check, Stop, StringViolation};
 
 /// A string in a map's value: the map and the first byte.
 struct ConstString<'a> {
@@ -36,31 +36,31 @@ impl Env<'_> {
         let Region::MapValue { map, .. } = pointer.region else { return Ok(()) };
         let spec = self.ctx.map(map).spec;
         if !spec.is_constant() {
-            return Err(CallViolation::StringMutable { reg }.into());
+            return Err(StringViolation::Mutable { reg }.into());
         }
         if !pointer.var.is_const() {
-            return Err(CallViolation::StringPlace { reg }.into());
+            return Err(StringViolation::Place { reg }.into());
         }
         if !self.ctx.facts.map_type(spec.ty).is_some_and(|facts| facts.direct_value) {
-            return Err(CallViolation::StringMap.into());
+            return Err(StringViolation::Map.into());
         }
         let size = (spec.value_size as i32).wrapping_sub(pointer.off);
         self.check_map_value(reg, &pointer, pointer.off, size, false, AccessBy::Helper)?;
         let string = self.string_at(&pointer)?;
         let end = string.bytes().any(|byte| byte == 0);
-        if end { Ok(()) } else { Err(CallViolation::StringEnd.into()) }
+        if end { Ok(()) } else { Err(StringViolation::NoEnd.into()) }
     }
 
     fn string_at(&self, pointer: &Pointer) -> Check<ConstString<'_>> {
         let Region::MapValue { map, .. } = pointer.region else {
-            return Err(CallViolation::StringMap.into());
+            return Err(StringViolation::Map.into());
         };
         let spec = self.ctx.map(map).spec;
         let var = pointer.var.const_value().unwrap_or(0) as i64;
         let at = usize::try_from(var.wrapping_add(pointer.off.into()));
         // Only maps of one value have it at a fixed address.
         let inside = at.ok().filter(|&at| at < spec.value_size as usize && spec.max_entries == 1);
-        let Some(at) = inside else { return Err(CallViolation::StringOutside.into()) };
+        let Some(at) = inside else { return Err(StringViolation::Outside.into()) };
         Ok(ConstString { spec, at })
     }
 
@@ -68,7 +68,7 @@ impl Env<'_> {
     pub(super) fn check_snprintf(&self) -> Check<()> {
         let size = self.state.reg(Reg::R5).var().known().value();
         if size % 8 != 0 {
-            return Err(CallViolation::FormatData.into());
+            return Err(StringViolation::FormatData.into());
         }
         let Value::Pointer(pointer) = self.state.reg(Reg::R3) else {
             return Err(Stop::undecided("a format that is no string"));
@@ -77,7 +77,7 @@ impl Env<'_> {
         if is_format(&text, (size / 8) as u32) {
             return Ok(());
         }
-        Err(CallViolation::Format.into())
+        Err(StringViolation::Format.into())
     }
 }
 

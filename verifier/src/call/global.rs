@@ -7,24 +7,25 @@ use skep_spec::tables::Mods;
 use crate::env::Env;
 use crate::prepare::GlobalArg;
 use crate::state::{Region, Value};
-use crate::violation::{CallViolation, Check, Stop, Violation};
+use crate::violation::{Check, GlobalViolation, Stop, Violation};
 
 impl Env<'_> {
     pub(super) fn check_global_call(&mut self, index: usize) -> Check<()> {
         let fault = self.find_argument_fault(index)?;
         let subprog = &self.ctx.subprogs[index];
         if self.state.refs.active_locks > 0 {
-            return Err(CallViolation::GlobalUnderLock.into());
+            return Err(GlobalViolation::UnderLock.into());
         }
         let may_not_sleep = self.no_sleep_section().is_some() || !self.in_sleepable();
         if subprog.might_sleep && may_not_sleep {
-            return Err(CallViolation::GlobalSleeps.into());
+            return Err(GlobalViolation::Sleeps.into());
         }
         if let Some(fault) = fault {
             let (start, fault) = (subprog.start, Box::new(fault));
-            return Err(CallViolation::GlobalArgs { subprog: index, start, fault }.into());
+            return Err(GlobalViolation::Arguments { subprog: index, start, fault }.into());
         }
-        if subprog.changes_pkt_data {
+        self.log_global_call(index);
+        if self.ctx.subprogs[index].changes_pkt_data {
             self.clear_packet_pointers();
         }
         self.learned.subprogs[index].called = true;
@@ -58,7 +59,7 @@ impl Env<'_> {
             GlobalArg::Scalar => match value {
                 Value::Scalar(_) => Ok(()),
                 Value::Pointer(_) | Value::Uninit => {
-                    Err(CallViolation::GlobalNoScalar { reg }.into())
+                    Err(GlobalViolation::NoScalar { reg }.into())
                 }
             },
             // Reads through it are probed: anything will do.
@@ -70,13 +71,13 @@ impl Env<'_> {
                 let is_ctx = value
                     .pointer()
                     .is_some_and(|p| p.region == Region::Ctx && p.flags.is_empty());
-                if is_ctx { Ok(()) } else { Err(CallViolation::GlobalNoCtx { arg: nth }.into()) }
+                if is_ctx { Ok(()) } else { Err(GlobalViolation::NoCtx { arg: nth }.into()) }
             }
             GlobalArg::Mem { size, nullable, .. } => {
                 self.check_arg_offset(reg, None, Mods::empty())?;
                 self.check_mem_reg(reg, size)?;
                 if !nullable && value.pointer().is_some_and(|p| p.maybe_null()) {
-                    return Err(CallViolation::GlobalMaybeNull { arg: nth }.into());
+                    return Err(GlobalViolation::MaybeNull { arg: nth }.into());
                 }
                 Ok(())
             }
@@ -86,7 +87,7 @@ impl Env<'_> {
                     Value::Pointer(pointer) => pointer.region == Region::Arena,
                     Value::Uninit => false,
                 };
-                if fits { Ok(()) } else { Err(CallViolation::GlobalNoArena { reg }.into()) }
+                if fits { Ok(()) } else { Err(GlobalViolation::NoArena { reg }.into()) }
             }
             GlobalArg::Dynptr => Err(Stop::undecided("dynptr arguments")),
             GlobalArg::Btf { nullable: true, .. } if value.is_null() => Ok(()),

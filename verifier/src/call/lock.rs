@@ -6,7 +6,7 @@ use super::{CallMeta, id};
 use crate::env::Env;
 use crate::prepare::FieldKind;
 use crate::state::{LockOwner, MapId, Pointer, Region};
-use crate::violation::{CallViolation, Check, Stop};
+use crate::violation::{CallViolation, Check, LockViolation, Stop};
 
 impl Env<'_> {
     /// While a lock is held, only it may be given up; subprograms are looked into.
@@ -30,7 +30,7 @@ impl Env<'_> {
         pointer: &Pointer,
     ) -> Check<()> {
         let Some(place) = pointer.var.const_value() else {
-            return Err(CallViolation::LockPlace { reg }.into());
+            return Err(LockViolation::Place { reg }.into());
         };
         let Region::MapValue { map, .. } = pointer.region else {
             return Err(Stop::undecided("locks in allocated objects"));
@@ -38,12 +38,12 @@ impl Env<'_> {
         let at = self.lock_offset(map, pointer)?;
         let off = (place as i64).wrapping_add(pointer.off.into());
         if i64::from(at) != off {
-            return Err(CallViolation::LockOffset { off, at }.into());
+            return Err(LockViolation::Offset { off, at }.into());
         }
         let (lock, owner) = (pointer.id, LockOwner::Map(map));
         if meta.proto.id == id::SPIN_LOCK {
             if self.state.refs.active_locks > 0 {
-                return Err(CallViolation::TwoLocks.into());
+                return Err(LockViolation::Second.into());
             }
             let insn_idx = self.state.insn_idx;
             self.state.refs_mut().lock(lock, insn_idx, owner);
@@ -51,13 +51,13 @@ impl Env<'_> {
         }
         let refs = &self.state.refs;
         if refs.active_locks == 0 {
-            return Err(CallViolation::UnlockWithout.into());
+            return Err(LockViolation::NotHeld.into());
         }
         if !refs.holds_lock(lock, owner) {
-            return Err(CallViolation::UnlockDifferent.into());
+            return Err(LockViolation::Different.into());
         }
         if refs.active_lock != Some((lock, owner)) {
-            return Err(CallViolation::UnlockOrder.into());
+            return Err(LockViolation::Order.into());
         }
         self.state.refs_mut().unlock(lock, owner);
         self.forget_borrowed();
@@ -69,9 +69,9 @@ impl Env<'_> {
         let info = self.ctx.map(map);
         let view = (*pointer).into();
         if info.spec.btf.is_none() {
-            return Err(CallViolation::LockNoBtf { pointer: view }.into());
+            return Err(LockViolation::NoBtf { pointer: view }.into());
         }
         let lock = info.fields.iter().find(|f| f.kind == FieldKind::SpinLock);
-        lock.map(|f| f.off).ok_or_else(|| CallViolation::NoLock { pointer: view }.into())
+        lock.map(|f| f.off).ok_or_else(|| LockViolation::NoLock { pointer: view }.into())
     }
 }

@@ -6,7 +6,7 @@ use skep_spec::tables::{ArgType, Mods};
 use super::{CallMeta, id};
 use crate::env::Env;
 use crate::state::{Pointer, PtrFlags, Region, Value};
-use crate::violation::{CallViolation, Check, Stop};
+use crate::violation::{ArgumentViolation, CallViolation, Check, Stop};
 
 /// Slices of dynptrs over packets.
 const PACKET_SLICE: PtrFlags =
@@ -73,14 +73,14 @@ impl Env<'_> {
                 return Err(Stop::undecided("dynptrs"));
             }
             if ref_id == 0 && !value.is_null() {
-                return Err(CallViolation::Unreferenced { reg }.into());
+                return Err(ArgumentViolation::Unreferenced { reg }.into());
             }
             meta.released = Some(reg);
         }
         if ref_id != 0 && ty != ArgType::KptrXchgDest {
             if meta.ref_id != 0 {
                 let other = meta.ref_id;
-                return Err(CallViolation::TwoReferences { reg, id: ref_id, other }.into());
+                return Err(ArgumentViolation::TwoReferences { reg, id: ref_id, other }.into());
             }
             meta.ref_id = ref_id;
         }

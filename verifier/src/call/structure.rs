@@ -4,7 +4,7 @@ use skep_btf::{Btf, Kind, TypeId};
 use skep_isa::Reg;
 
 use crate::env::Env;
-use crate::violation::{CallViolation, Check, Stop};
+use crate::violation::{ArgumentViolation, Check, Stop};
 
 /// Structures inside structures are followed that deep.
 const MAX_NESTING: usize = 64;
@@ -43,7 +43,7 @@ impl Env<'_> {
             return Ok(());
         }
         let pointer = (*self.state.reg(reg)).into();
-        Err(CallViolation::Structure { reg, pointer, expected }.into())
+        Err(ArgumentViolation::Structure { reg, pointer, expected }.into())
     }
 }
 

@@ -35,6 +35,7 @@ impl Env<'_> {
         let last = self.state.curframe();
         self.state.precise[last].regs = precise;
         self.reset_live_stack_callchain();
+        self.log_entered();
         Ok(Next::Goto(target))
     }
 
@@ -67,23 +68,29 @@ impl Env<'_> {
         if in_callback {
             self.check_callback_result(&result)?;
         }
-        let precise = self.state.is_precise(Reg::R0);
-        let Some(callee) = self.state.pop_frame() else { return Ok(Next::PathEnd) };
-        let Some(callsite) = callee.callsite else { return Ok(Next::PathEnd) };
+        let Some(callsite) = self.state.cur().callsite else { return Ok(Next::PathEnd) };
+        let next = if in_callback { callsite } else { callsite + 1 };
         if !in_callback {
-            self.state.set_reg(Reg::R0, result);
-            if precise {
-                let last = self.state.curframe();
-                self.state.precise[last].regs |= 1 << Reg::R0.index();
-            }
-            return Ok(Next::Goto(callsite + 1));
+            self.return_result(result);
         }
-        // Back to the call, which may run the callback once more. Numbers that changed in this round
-        // and on which nothing depends are forgotten, else rounds would never be alike.
-        if let Some(before) = self.find_prev_entry(None, callsite) {
+        self.log_leaving(next);
+        self.state.pop_frame();
+        // After a callback, back to the call, which may run it once more. Numbers that changed in this
+        // round and on which nothing depends are forgotten, else rounds would never be alike.
+        if in_callback && let Some(before) = self.find_prev_entry(None, callsite) {
             self.widen_current_scalars(before);
         }
-        Ok(Next::Goto(callsite))
+        Ok(Next::Goto(next))
+    }
+
+    /// Whatever r0 is, the caller gets it, its precision included.
+    fn return_result(&mut self, result: Value) {
+        let bit = 1 << Reg::R0.index();
+        let precise = self.state.is_precise(Reg::R0);
+        let Some(caller) = self.state.curframe().checked_sub(1) else { return };
+        self.state.frame_mut(caller).regs[Reg::R0.index()] = result;
+        let marks = &mut self.state.precise[caller].regs;
+        *marks = if precise { *marks | bit } else { *marks & !bit };
     }
 
     /// A callback says by a number whether it wants to be called again.

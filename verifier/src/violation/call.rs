@@ -3,7 +3,7 @@
 use skep_isa::{InsnIdx, Reg};
 use skep_spec::{MapType, ProgType};
 
-use super::Violation;
+use super::{Stop, Violation};
 use crate::report::ValueView;
 
 /// A critical section in which nothing may sleep.
@@ -35,6 +35,44 @@ pub enum CallViolation {
     SleepsInSection { id: u32, section: NoSleep },
     /// A call while a lock is held.
     UnderLock,
+    /// An argument of a helper.
+    Argument(ArgumentViolation),
+    /// A constant string as an argument.
+    String(StringViolation),
+    /// A spin lock.
+    Lock(LockViolation),
+    /// Programs may not change the map.
+    ReadOnlyMap,
+    /// A tail call through another kind of map.
+    NoProgArray,
+    /// Tail calls and subprograms do not go together here.
+    TailCallMixed,
+    /// The map is not for that helper; `sockets`: since a socket may be locked here.
+    MapForHelper { id: u32, map: MapType, sockets: bool },
+    /// What is released was never acquired.
+    NotAcquired { id: u32 },
+    /// `bpf_get_local_storage` has no flags.
+    LocalStorageFlags,
+    /// `bpf_get_func_ip` needs a trampoline.
+    FuncIpTrampoline,
+    /// `bpf_get_func_ip` is not for such programs.
+    FuncIpProgType { ty: ProgType },
+    /// The map cannot be walked.
+    MapCallback,
+    /// Too many frames.
+    TooDeep { frames: usize },
+    /// A pointer to the callee's stack is returned.
+    ReturnsStack,
+    /// A callback returns no number.
+    CallbackNoScalar,
+    /// A call of a global subprogram.
+    Global(GlobalViolation),
+}
+
+/// Arguments that a helper does not take.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "fields are named for what they are")]
+pub enum ArgumentViolation {
     /// A pointer as a plain number (unprivileged).
     Leak { reg: Reg },
     /// The helper does not take packet memory here.
@@ -42,7 +80,7 @@ pub enum CallViolation {
     /// A map of sockets takes sockets as values only.
     SocketMapValue,
     /// The argument is of another type; `expected` are the kernel's names of those allowed.
-    ArgType { reg: Reg, value: ValueView, expected: &'static [&'static str] },
+    Type { reg: Reg, value: ValueView, expected: &'static [&'static str] },
     /// The helper may write into memory that may only be read.
     MayWrite { id: u32, reg: Reg, value: ValueView },
     /// A pointer that may be null to a helper that does not expect it.
@@ -59,74 +97,83 @@ pub enum CallViolation {
     OtherMap { timer_uid: u32, map_uid: u32 },
     /// The size to allocate is not known.
     AllocSize { reg: Reg },
+}
+
+/// Strings that are not constant, or not what they should be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "fields are named for what they are")]
+pub enum StringViolation {
     /// The string lies in a map that may change.
-    StringMutable { reg: Reg },
+    Mutable { reg: Reg },
     /// The string's place is not known.
-    StringPlace { reg: Reg },
+    Place { reg: Reg },
     /// The string lies in a map whose values have no address.
-    StringMap,
+    Map,
     /// The string lies outside of the map's value.
-    StringOutside,
+    Outside,
     /// The string has no end.
-    StringEnd,
+    NoEnd,
     /// The format string does not fit its arguments or is malformed.
     Format,
     /// The size of the format's arguments is no multiple of eight; kernels say nothing.
     FormatData,
-    /// Programs may not change the map.
-    ReadOnlyMap,
-    /// A tail call through another kind of map.
-    NoProgArray,
-    /// Tail calls and subprograms do not go together here.
-    TailCallMixed,
-    /// The map is not for that helper; `sockets`: since a socket may be locked here.
-    MapForHelper { id: u32, map: MapType, sockets: bool },
-    /// What is released was never acquired.
-    NotAcquired { id: u32 },
-    /// `bpf_get_local_storage` has no flags.
-    LocalStorageFlags,
-    /// Programs on hooks without result may not set one.
-    SetRetvalVoid,
-    /// `bpf_get_func_ip` needs a trampoline.
-    FuncIpTrampoline,
-    /// `bpf_get_func_ip` is not for such programs.
-    FuncIpProgType { ty: ProgType },
-    /// The map cannot be walked.
-    MapCallback,
+}
+
+/// Spin locks that may not be taken or given up.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "fields are named for what they are")]
+pub enum LockViolation {
     /// The lock's place is not known.
-    LockPlace { reg: Reg },
+    Place { reg: Reg },
     /// A lock in a map without BTF.
-    LockNoBtf { pointer: ValueView },
+    NoBtf { pointer: ValueView },
     /// The map's values hold no lock.
     NoLock { pointer: ValueView },
     /// The lock lies elsewhere.
-    LockOffset { off: i64, at: u32 },
+    Offset { off: i64, at: u32 },
     /// A second lock.
-    TwoLocks,
+    Second,
     /// No lock is held.
-    UnlockWithout,
+    NotHeld,
     /// Another lock is held.
-    UnlockDifferent,
+    Different,
     /// Another lock must be given up first.
-    UnlockOrder,
-    /// Too many frames.
-    TooDeep { frames: usize },
-    /// A pointer to the callee's stack is returned.
-    ReturnsStack,
-    /// A callback returns no number.
-    CallbackNoScalar,
-    /// A global subprogram is called while a lock is held.
-    GlobalUnderLock,
-    /// A global subprogram that may sleep is called where nothing may.
-    GlobalSleeps,
-    /// The arguments do not fit a global subprogram's prototype; `fault` says why.
-    GlobalArgs { subprog: usize, start: InsnIdx, fault: Box<Violation> },
+    Order,
+}
+
+/// Calls of global subprograms that are not allowed.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "fields are named for what they are")]
+pub enum GlobalViolation {
+    /// A lock is held.
+    UnderLock,
+    /// It may sleep, and nothing may here.
+    Sleeps,
+    /// The arguments do not fit its prototype; `fault` says why. `start` is its first slot.
+    Arguments { subprog: usize, start: InsnIdx, fault: Box<Violation> },
     /// The argument is no number.
-    GlobalNoScalar { reg: Reg },
+    NoScalar { reg: Reg },
     /// The argument, counted from 0, is not the context.
-    GlobalNoCtx { arg: usize },
+    NoCtx { arg: usize },
     /// The argument, counted from 0, may be null.
-    GlobalMaybeNull { arg: usize },
+    MaybeNull { arg: usize },
     /// The argument is neither number nor arena pointer.
-    GlobalNoArena { reg: Reg },
+    NoArena { reg: Reg },
+}
+
+macro_rules! stop_from {
+    ($($variant:ident($ty:ty)),* $(,)?) => {$(
+        impl From<$ty> for Stop {
+            fn from(v: $ty) -> Stop {
+                CallViolation::$variant(v).into()
+            }
+        }
+    )*};
+}
+
+stop_from! {
+    Argument(ArgumentViolation),
+    String(StringViolation),
+    Lock(LockViolation),
+    Global(GlobalViolation),
 }

@@ -2,6 +2,8 @@
 
 use skep_isa::InsnIdx;
 
+use crate::report::StateView;
+
 /// Limits of complexity and size.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LimitViolation {
@@ -21,6 +23,10 @@ pub enum LimitViolation {
     InfiniteLoop {
         /// The instruction.
         idx: InsnIdx,
+        /// The state.
+        now: StateView,
+        /// The state that it is the same as.
+        before: StateView,
     },
     /// More frames than a call chain may have.
     CallChain {

@@ -10,7 +10,9 @@ mod request;
 mod walk;
 
 pub use access::AccessViolation;
-pub use call::CallViolation;
+pub use call::{
+    ArgumentViolation, CallViolation, GlobalViolation, LockViolation, NoSleep, StringViolation,
+};
 pub use form::FormViolation;
 pub use limit::LimitViolation;
 pub use request::RequestViolation;
