@@ -94,7 +94,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             (Verdict::Rejected(r), false) => {
                 add("AR");
-                let text = report::message(&r.violation, &request.spec);
+                let text = report::message(&r.violation, &request.spec, &facts);
                 let last = text.lines().last().unwrap_or("");
                 let kernel = row["last_message"].as_str().unwrap_or("");
                 if last == kernel {

@@ -5,7 +5,7 @@ use skep_isa::InsnIdx;
 use crate::learned::Learned;
 use crate::prepare::Ctx;
 use crate::prune::Explored;
-use crate::report::Trace;
+use crate::report::{LogState, Trace};
 use crate::state::State;
 
 /// A branch that waits to be walked.
@@ -35,6 +35,8 @@ pub(crate) struct Env<'a> {
     pub(crate) trace: &'a mut dyn Trace,
     /// What the trace asks for.
     pub(crate) log_level: u32,
+    /// What was written to it.
+    pub(crate) log: LogState,
     /// Whether an instruction is being looked at, to which a violation belongs.
     pub(crate) at_insn: bool,
 }

@@ -2,6 +2,7 @@
 
 use skep_isa::InsnIdx;
 
+use crate::report::StateView;
 use crate::violation::{Unmodelled, Violation};
 
 /// Counters that the kernel prints too, in its closing line.
@@ -36,6 +37,8 @@ pub struct Rejection {
     /// The instructions of the path that led there: remembered jumps, oldest first, each as
     /// (instruction, the one before it).
     pub path: Vec<(InsnIdx, InsnIdx)>,
+    /// The frame of the instruction at fault, if one is.
+    pub state: Option<StateView>,
     /// Counters up to the fault.
     pub stats: Stats,
 }

@@ -27,7 +27,7 @@ pub(crate) enum Entry {
 }
 
 /// One frame of the call chain.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Frame {
     /// `r0` to `r10`.
     pub(crate) regs: [Value; 11],

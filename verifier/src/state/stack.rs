@@ -60,7 +60,7 @@ impl Slot {
 }
 
 /// The slots that a frame has touched so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Stack {
     slots: Vec<Slot>,
 }

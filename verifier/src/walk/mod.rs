@@ -24,7 +24,7 @@ use crate::learned::Learned;
 use crate::number::Scalar;
 use crate::prepare::{self, Ctx, GlobalArg};
 use crate::prune::{Explored, HistoryFlags, LinkedRegs, Visited};
-use crate::report::Trace;
+use crate::report::{self, LogState, StateView, Trace};
 use crate::state::{BtfSource, Entry, Frame, Pointer, PtrFlags, Region, State, Value};
 use crate::violation::{Check, LimitViolation, Stop, Unmodelled, WalkViolation};
 use crate::{Accepted, Config, Rejection, Stats, Verdict};
@@ -52,9 +52,13 @@ pub fn verify(
 ) -> Verdict {
     let ctx = match prepare::prepare(spec, facts, config, trace) {
         Ok(ctx) => ctx,
-        Err((stop, at)) => return verdict_of(stop, at, Vec::new(), Stats::default()),
+        Err((stop, at)) => {
+            report::log_unprepared(&stop, spec, facts, trace);
+            return verdict_of(stop, at, Vec::new(), None, Stats::default());
+        }
     };
     let mut env = Env::new(&ctx, trace);
+    env.log_prepared();
     let result = env.walk_all();
     let stats = env.stats();
     match result {
@@ -67,8 +71,11 @@ pub fn verify(
                 env.log_violation(violation);
             }
             env.log_closing(&stats);
-            let at = env.at_insn.then_some(env.state.insn_idx);
-            verdict_of(stop, at, env.path(), stats)
+            if !env.at_insn {
+                return verdict_of(stop, None, Vec::new(), None, stats);
+            }
+            let state = Some(StateView::of(&env.state));
+            verdict_of(stop, Some(env.state.insn_idx), env.path(), state, stats)
         }
     }
 }
@@ -77,11 +84,12 @@ fn verdict_of(
     stop: Stop,
     at: Option<InsnIdx>,
     path: Vec<(InsnIdx, InsnIdx)>,
+    state: Option<StateView>,
     stats: Stats,
 ) -> Verdict {
     match stop {
         Stop::Rejected(violation) => {
-            Verdict::Rejected(Box::new(Rejection { at, violation, path, stats }))
+            Verdict::Rejected(Box::new(Rejection { at, violation, path, state, stats }))
         }
         Stop::Undecided(feature) => Verdict::Undecided(Unmodelled { at, feature }),
     }
@@ -90,14 +98,19 @@ fn verdict_of(
 impl<'a> Env<'a> {
     fn new(ctx: &'a Ctx<'a>, trace: &'a mut dyn Trace) -> Env<'a> {
         let log_level = trace.level();
+        let mut explored = Explored::new(ctx);
+        if report::wants_prune_events(log_level) {
+            explored.keep_events();
+        }
         Env {
             ctx,
             state: State::new(Frame::new(0, 0, None), 0),
             learned: Learned::new(ctx.insns.len(), ctx.subprogs.len()),
-            explored: Explored::new(ctx),
+            explored,
             pending: Vec::new(),
             trace,
             log_level,
+            log: LogState::default(),
             at_insn: false,
         }
     }

@@ -1,0 +1,372 @@
+//! The kernel's log, written while walking: what `bpf_verifier_log` of Linux 6.18 holds, byte for
+//! byte, but for addresses and times.
+//!
+//! Below level 2 the log keeps only the path under way: it goes back to where a branch was pushed when
+//! the branch is taken up, and is dropped where a function turned out to be safe.
+
+use std::fmt::Write;
+
+use skep_isa::InsnIdx;
+use skep_spec::{Facts, ProgramSpec};
+
+use super::scene::Scene;
+use super::value::{Extent, FrameText};
+use super::{Trace, message};
+use crate::Stats;
+use crate::env::Env;
+use crate::state::{Precise, State};
+use crate::violation::{Stop, Violation};
+
+/// The log itself: instructions and states.
+pub(crate) const LOG: u32 = 1 | 2;
+/// Every path, and what decided about pruning.
+pub(crate) const LOG_ALL: u32 = 2;
+/// Statistics.
+pub(crate) const LOG_STATS: u32 = 4;
+
+/// What is written decides how the next piece is written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogState {
+    /// File and line that was shown last.
+    line: Option<(u32, u32)>,
+    /// Where the last instruction's line ended, and its length.
+    insn_end: usize,
+    insn_len: usize,
+    /// A branch was taken up whose state was not shown.
+    resumed: bool,
+}
+
+impl Env<'_> {
+    /// Where the log is now.
+    #[inline]
+    pub(crate) fn log_position(&self) -> usize {
+        if self.log_level == 0 {
+            0
+        } else {
+            self.trace.position()
+        }
+    }
+
+    /// Goes back to where the log was; at level 2 everything is kept.
+    #[inline]
+    pub(crate) fn log_rewind(&mut self, position: usize) {
+        if self.log_level != 0 && self.log_level & LOG_ALL == 0 {
+            self.trace.rewind(position);
+        }
+    }
+
+    /// Whether instructions and states are to be written.
+    #[inline]
+    fn logs(&self) -> bool {
+        self.log_level & LOG != 0
+    }
+
+    pub(super) fn scene(&self) -> Scene<'_> {
+        Scene {
+            spec: self.ctx.spec,
+            facts: self.ctx.facts,
+        }
+    }
+
+    /// The program was prepared: its live registers.
+    pub(crate) fn log_prepared(&mut self) {
+        if self.log_level & LOG_ALL == 0 {
+            return;
+        }
+        let mut text = String::new();
+        for (index, subprog) in self.ctx.subprogs.iter().enumerate() {
+            let _ = writeln!(text, "func#{index} @{}", subprog.start);
+        }
+        text.push_str("Live regs before insn:\n");
+        let mut idx = 0;
+        while let Some(flow) = self.ctx.flow.get(idx) {
+            match flow.scc {
+                0 => text.push_str("    "),
+                scc => {
+                    let _ = write!(text, "{scc:3} ");
+                }
+            }
+            let _ = write!(text, "{idx:3}: ");
+            text.extend((0..10u8).map(|reg| match flow.live_regs >> reg & 1 {
+                0 => '.',
+                _ => char::from(b'0' + reg),
+            }));
+            text.push(' ');
+            self.scene().push_insn(&mut text, idx);
+            text.push('\n');
+            idx += if self.ctx.insns[idx].is_ld_imm64() {
+                2
+            } else {
+                1
+            };
+        }
+        self.trace.write(&text);
+    }
+
+    /// The instruction that is about to be checked, with what is still to be shown of the state before.
+    /// `resumed`: the path was taken up here, or came back from a subprogram.
+    #[inline]
+    pub(crate) fn log_insn(&mut self, resumed: bool) {
+        if self.logs() {
+            self.write_insn(resumed);
+        }
+    }
+
+    fn write_insn(&mut self, resumed: bool) {
+        self.log.resumed |= resumed;
+        let idx = self.state.insn_idx;
+        if self.log_level & LOG_ALL != 0 && self.log.resumed {
+            let prev = self.state.last_insn_idx.map_or(-1, |idx| idx as i64);
+            let mut text = format!("\nfrom {prev} to {idx}:");
+            self.current_frame().push(&mut text, Extent::All);
+            self.trace.write(&text);
+            self.log.resumed = false;
+        }
+        if self.state.scratched != Precise::default() {
+            self.write_insn_state();
+        }
+        let mut text = String::new();
+        self.push_line(&mut text, idx);
+        let start = self.trace.position() + text.len();
+        let _ = write!(text, "{idx}: ");
+        self.scene().push_insn(&mut text, idx);
+        text.push('\n');
+        self.trace.write(&text);
+        self.log.insn_end = self.trace.position();
+        self.log.insn_len = self.log.insn_end - start;
+    }
+
+    /// What the instruction changed, as far as the log was not told.
+    #[inline]
+    pub(crate) fn log_insn_state(&mut self) {
+        if self.logs() {
+            self.write_insn_state();
+        }
+    }
+
+    /// On the instruction's own line, if that was the last thing written (`print_insn_state`).
+    fn write_insn_state(&mut self) {
+        let end = self.trace.position();
+        let mut text = String::new();
+        if end != 0 && self.log.insn_end == end {
+            self.trace.rewind(end - 1);
+            text.extend(std::iter::repeat_n(' ', padding(self.log.insn_len)));
+            text.push(';');
+        } else {
+            let _ = write!(text, "{}:", self.state.insn_idx);
+        }
+        self.current_frame()
+            .push(&mut text, Extent::Only(self.state.scratched));
+        self.state.scratched = Precise::default();
+        self.trace.write(&text);
+    }
+
+    fn current_frame(&self) -> FrameText<'_> {
+        FrameText::of(self.ctx, &self.state, self.state.curframe())
+    }
+
+    /// The source line of a slot, unless it was the last one shown (`verbose_linfo`).
+    fn push_line(&mut self, text: &mut String, idx: InsnIdx) {
+        // Records begin at the first slot, so that there is always one.
+        let Some(info) = self.ctx.spec.line_at(idx) else {
+            return;
+        };
+        let key = (info.file_name_off, info.line());
+        if self.log.line.replace(key) == Some(key) {
+            return;
+        }
+        let scene = self.scene();
+        let line = scene.string(info.line_off);
+        let path = scene.string(info.file_name_off);
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let line = line.trim_start_matches(is_c_space);
+        let _ = writeln!(text, "; {line} @ {file}:{}", info.line());
+    }
+
+    /// The path ended where a remembered state covers it.
+    #[inline]
+    pub(crate) fn log_pruned(&mut self, resumed: bool) {
+        if !self.logs() {
+            return;
+        }
+        self.log.resumed |= resumed;
+        let idx = self.state.insn_idx;
+        let text = if self.log.resumed {
+            let prev = self.state.last_insn_idx.map_or(-1, |idx| idx as i64);
+            format!("\nfrom {prev} to {idx}: safe\n")
+        } else {
+            format!("{idx}: safe\n")
+        };
+        self.trace.write(&text);
+    }
+
+    /// A subprogram is about to be walked on its own.
+    pub(crate) fn log_validating(&mut self, subprog: usize) {
+        self.log.line = None;
+        self.log.resumed = false;
+        if self.logs() {
+            let name = self.ctx.subprogs.get(subprog).map_or("", |s| &s.name);
+            self.trace
+                .write(&format!("Validating {name}() func#{subprog}...\n"));
+        }
+    }
+
+    /// A global subprogram is safe.
+    pub(crate) fn log_subprog_safe(&mut self, subprog: usize) {
+        if self.logs() {
+            let name = self.ctx.subprogs.get(subprog).map_or("", |s| &s.name);
+            self.trace.write(&format!(
+                "Func#{subprog} ('{name}') is safe for any args that match its prototype\n"
+            ));
+        }
+    }
+
+    /// All paths of the main program or of a global subprogram were walked: below level 2 nothing of
+    /// them is kept.
+    pub(crate) fn log_subprog_done(&mut self) {
+        self.log_rewind(0);
+    }
+
+    /// A global subprogram is called; it is verified on its own.
+    pub(crate) fn log_global_call(&mut self, subprog: usize) {
+        if self.logs() {
+            let name = self.ctx.subprogs.get(subprog).map_or("", |s| &s.name);
+            self.trace.write(&format!(
+                "Func#{subprog} ('{name}') is global and assumed valid.\n"
+            ));
+        }
+    }
+
+    /// A subprogram was entered: to be called when its frame is the current one.
+    pub(crate) fn log_entered(&mut self) {
+        if !self.logs() || self.state.curframe() == 0 {
+            return;
+        }
+        let mut text = "caller:\n".to_owned();
+        self.push_frame(&mut text, self.state.curframe() - 1);
+        text.push_str("callee:\n");
+        self.push_frame(&mut text, self.state.curframe());
+        self.trace.write(&text);
+    }
+
+    /// A subprogram is about to be left for `to`: to be called while its frame is the current one, but
+    /// the caller has its result.
+    pub(crate) fn log_leaving(&mut self, to: InsnIdx) {
+        if !self.logs() || self.state.curframe() == 0 {
+            return;
+        }
+        let mut text = "returning from callee:\n".to_owned();
+        self.push_frame(&mut text, self.state.curframe());
+        let _ = writeln!(text, "to caller at {to}:");
+        self.push_frame(&mut text, self.state.curframe() - 1);
+        self.trace.write(&text);
+    }
+
+    fn push_frame(&self, text: &mut String, number: usize) {
+        FrameText::of(self.ctx, &self.state, number).push(text, Extent::All);
+    }
+
+    /// Why the program is refused.
+    pub(crate) fn log_violation(&mut self, violation: &Violation) {
+        if self.log_level == 0 {
+            return;
+        }
+        let mut text = String::new();
+        if self.at_insn && message::shows_line(violation) {
+            self.push_line(&mut text, self.state.insn_idx);
+        }
+        text.push_str(&message::text(self.scene(), violation));
+        text.push('\n');
+        self.trace.write(&text);
+    }
+
+    /// The closing line, and statistics before it. There is no clock here, so no time is told.
+    pub(crate) fn log_closing(&mut self, stats: &Stats) {
+        if self.log_level == 0 {
+            return;
+        }
+        let mut text = String::new();
+        if self.log_level & LOG_STATS != 0 {
+            text.push_str("stack depth ");
+            for (index, depth) in stats.stack_depths.iter().enumerate() {
+                let _ = write!(text, "{}{depth}", if index == 0 { "" } else { "+" });
+            }
+            text.push('\n');
+        }
+        push_counts(&mut text, self.ctx.facts, stats);
+        self.trace.write(&text);
+    }
+
+    /// The way to the current instruction: every place where the path did not go on to the next slot,
+    /// as (where it arrived, where it came from), oldest first.
+    pub(crate) fn path(&self) -> Vec<(InsnIdx, InsnIdx)> {
+        let mut states: Vec<&State> = vec![&self.state];
+        let mut next = self.state.parent;
+        while let Some(state) = next.and_then(|id| self.explored.state(id)) {
+            states.push(state);
+            next = state.parent;
+        }
+        let entries = states
+            .iter()
+            .rev()
+            .flat_map(|state| state.history.entries());
+        let jumps = entries.filter_map(|entry| Some((entry.idx(), entry.prev()?)));
+        jumps
+            .filter(|&(idx, prev)| self.next_slot(prev) != idx)
+            .collect()
+    }
+
+    fn next_slot(&self, idx: InsnIdx) -> InsnIdx {
+        let is_wide = self
+            .ctx
+            .insns
+            .get(idx)
+            .is_some_and(|insn| insn.is_ld_imm64());
+        idx + if is_wide { 2 } else { 1 }
+    }
+}
+
+/// Why a program is refused before any path is walked.
+pub(crate) fn log_unprepared(
+    stop: &Stop,
+    spec: &ProgramSpec,
+    facts: &Facts,
+    trace: &mut dyn Trace,
+) {
+    let Stop::Rejected(violation) = stop else {
+        return;
+    };
+    let mut text = message::text(Scene { spec, facts }, violation);
+    if trace.level() == 0 || text.is_empty() {
+        return;
+    }
+    text.push('\n');
+    push_counts(&mut text, facts, &Stats::default());
+    trace.write(&text);
+}
+
+fn push_counts(text: &mut String, facts: &Facts, stats: &Stats) {
+    let _ = writeln!(
+        text,
+        "processed {} insns (limit {}) max_states_per_insn {} total_states {} peak_states {} \
+         mark_read 0",
+        stats.total_insns,
+        facts.limits().processed,
+        stats.max_states_per_insn,
+        stats.total_states,
+        stats.peak_states,
+    );
+}
+
+/// Spaces between an instruction of that length, newline included, and the state behind it
+/// (`vlog_alignment`).
+fn padding(len: usize) -> usize {
+    const MIN: usize = 8;
+    const USUAL: usize = 40;
+    (len + MIN / 2).max(USUAL).next_multiple_of(MIN) - len - 1
+}
+
+/// Spaces as C's `isspace` has them.
+fn is_c_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\x0b' | '\x0c' | '\r')
+}

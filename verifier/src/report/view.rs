@@ -1,0 +1,82 @@
+//! Copies of values and frames as they were when a rule was broken: for messages and explanations.
+
+use super::scene::Scene;
+use super::value::{Extent, FrameText};
+use crate::state::{Frame, Pointer, Precise, Refs, State, Value};
+
+/// A copy of a value as it was when a rule was broken, for messages.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ValueView(pub(crate) Value);
+
+impl From<Value> for ValueView {
+    fn from(value: Value) -> ValueView {
+        ValueView(value)
+    }
+}
+
+impl From<Pointer> for ValueView {
+    fn from(pointer: Pointer) -> ValueView {
+        ValueView(Value::Pointer(pointer))
+    }
+}
+
+/// A copy of the current frame of a state as it was when a rule was broken.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StateView {
+    number: usize,
+    frame: Box<Frame>,
+    precise: Precise,
+    refs: Box<Refs>,
+}
+
+impl StateView {
+    /// The current frame of a state.
+    pub(crate) fn of(state: &State) -> StateView {
+        let number = state.curframe();
+        StateView {
+            number,
+            frame: Box::new(state.cur().clone()),
+            precise: state.precise.get(number).copied().unwrap_or_default(),
+            refs: Box::new((*state.refs).clone()),
+        }
+    }
+
+    /// Appends it as the kernel's log prints it, with a newline at the end.
+    pub(crate) fn push(&self, out: &mut String, scene: Scene<'_>) {
+        self.text(scene).push(out, Extent::All);
+    }
+
+    fn text<'a>(&'a self, scene: Scene<'a>) -> FrameText<'a> {
+        let StateView {
+            number,
+            frame,
+            precise,
+            refs,
+        } = self;
+        FrameText {
+            scene,
+            number: *number,
+            frame,
+            precise: *precise,
+            refs,
+        }
+    }
+
+    /// A register's value as the kernel prints it; `None` where nothing was written.
+    pub(crate) fn reg_text(&self, scene: Scene<'_>, reg: usize) -> Option<String> {
+        let value = self
+            .frame
+            .regs
+            .get(reg)
+            .filter(|&value| *value != Value::Uninit)?;
+        let mut text = String::new();
+        self.text(scene)
+            .push_value(&mut text, value, self.precise.regs >> reg & 1 != 0);
+        Some(text)
+    }
+
+    /// What a register holds.
+    pub(crate) fn reg(&self, reg: usize) -> Option<&Value> {
+        self.frame.regs.get(reg)
+    }
+}
