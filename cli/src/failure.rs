@@ -1,0 +1,48 @@
+//! What a person is told when something cannot be done: what is wrong, and what to do about it.
+
+use std::fmt;
+
+use crate::style::{ERROR, HELP, NOTE};
+
+/// An error for people, without a full stop at its end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Failure {
+    /// What is wrong, beginning with the file that it is wrong in.
+    pub(crate) what: String,
+    /// What to do.
+    pub(crate) help: Option<String>,
+}
+
+impl Failure {
+    /// An error that says all there is to say.
+    pub(crate) fn new(what: impl Into<String>) -> Failure {
+        Failure {
+            what: what.into(),
+            help: None,
+        }
+    }
+
+    /// An error in a file.
+    pub(crate) fn of(file: impl fmt::Display, what: impl fmt::Display) -> Failure {
+        Failure::new(format!("{file}: {what}"))
+    }
+
+    /// The same with what to do about it.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Tells it on stderr.
+    pub(crate) fn print(&self) {
+        anstream::eprintln!("{ERROR}error{ERROR:#}: {}", self.what);
+        if let Some(help) = &self.help {
+            anstream::eprintln!("  {HELP}help{HELP:#}: {help}");
+        }
+    }
+}
+
+/// Tells on stderr something that is no error but should be known.
+pub(crate) fn note(text: impl fmt::Display) {
+    anstream::eprintln!("{NOTE}note{NOTE:#}: {text}");
+}

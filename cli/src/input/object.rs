@@ -1,0 +1,75 @@
+//! Objects: read, opened for each kernel, split into units.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use skep_loader::{Options, open};
+use skep_spec::ObjectSpec;
+
+use crate::failure::Failure;
+use crate::kernels::Kernel;
+
+use super::paths::{MAX_INPUT, plain};
+use super::{Source, Unit, help};
+
+/// An object's bytes.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn read_object(source: &Source) -> Result<Vec<u8>, Failure> {
+    if let Some(bytes) = &source.stdin {
+        return Ok(bytes.clone());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(&source.path);
+    let read = file.and_then(|file| file.take(MAX_INPUT).read_to_end(&mut bytes));
+    read.map_err(|e| Failure::of(source.shown(), plain(&e)))?;
+    Ok(bytes)
+}
+
+/// Opens an object's bytes.
+///
+/// # Errors
+/// What is wrong with the object, and what to do about it.
+pub(crate) fn open_object(
+    source: &Source,
+    bytes: &[u8],
+    options: &Options,
+) -> Result<ObjectSpec, Failure> {
+    open(&source.file(), bytes, options).map_err(|e| help::of_object(&source.shown(), bytes, &e))
+}
+
+/// The units of an object: its programs in order, each for every kernel.
+pub(super) fn units(
+    source: &Source,
+    kernels: &[Arc<Kernel>],
+    index: usize,
+) -> Result<Vec<Result<Unit, Failure>>, Failure> {
+    let bytes = read_object(source)?;
+    let mut columns = Vec::new();
+    for kernel in kernels {
+        let object = open_object(source, &bytes, &kernel.open_options())?;
+        columns.push(object.programs.into_iter());
+    }
+    let mut units = Vec::new();
+    loop {
+        let before = units.len();
+        for (column, kernel) in columns.iter_mut().zip(kernels) {
+            units.extend(column.next().map(|spec| {
+                Ok(Unit {
+                    file: source.file(),
+                    prog: spec.name.clone(),
+                    spec: Arc::new(spec),
+                    kernel: Arc::clone(kernel),
+                    blocked: None,
+                    recorded: None,
+                    source: index,
+                })
+            }));
+        }
+        if units.len() == before {
+            return Ok(units);
+        }
+    }
+}

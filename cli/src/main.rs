@@ -1,0 +1,38 @@
+//! `skep`: verify, run, inspect, assemble and cross-check eBPF programs.
+//!
+//! This file reads the command line and calls one command; each command has its own file or folder.
+//! Results go to stdout, everything else to stderr; the exit code says what came out (see `exit`).
+
+mod args;
+mod diagnostic;
+mod exit;
+mod failure;
+mod input;
+mod kernels;
+mod panics;
+mod pool;
+mod progress;
+mod select;
+mod style;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    panics::install();
+    let result = match &cli.command {
+        Command::Verify(args) => verify::run(args),
+    };
+    match result {
+        Ok(tally) => tally.code(),
+        Err(failure) => {
+            failure.print();
+            exit::BAD_INPUT.into()
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! One unit's verdict.
+
+use std::time::{Duration, Instant};
+
+use skep_isa::InsnIdx;
+use skep_verifier::report::{self, Log};
+use skep_verifier::{Config, Rejection, Stats, Verdict, verify};
+
+use crate::input::Unit;
+use crate::panics;
+
+/// A verdict, and what was asked.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What was asked.
+    pub(crate) unit: Unit,
+    /// The answer.
+    pub(crate) judgement: Judgement,
+    /// How long it took.
+    pub(crate) duration: Duration,
+    /// The log, if one was asked for.
+    pub(crate) log: String,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub(crate) enum Judgement {
+    /// The kernel would load the program.
+    Accepted(Stats),
+    /// The kernel would refuse it.
+    Rejected {
+        /// Why, as data.
+        rejection: Box<Rejection>,
+        /// Why, in the kernel's words: the last line before the statistics of its log.
+        message: String,
+    },
+    /// No verdict.
+    Undecided {
+        /// What is not modelled.
+        feature: String,
+        /// Where.
+        at: Option<InsnIdx>,
+    },
+}
+
+impl Judgement {
+    /// veristat's word for it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Judgement::Accepted(_) => "success",
+            Judgement::Rejected { .. } => "failure",
+            Judgement::Undecided { .. } => "undecided",
+        }
+    }
+
+    /// The word for people.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Judgement::Accepted(_) => "accepted",
+            Judgement::Rejected { .. } => "rejected",
+            Judgement::Undecided { .. } => "undecided",
+        }
+    }
+
+    /// The counters, where there are any.
+    pub(crate) fn stats(&self) -> Option<&Stats> {
+        match self {
+            Judgement::Accepted(stats) => Some(stats),
+            Judgement::Rejected { rejection, .. } => Some(&rejection.stats),
+            Judgement::Undecided { .. } => None,
+        }
+    }
+
+    /// The kernel's message of a rejection, the missing feature of no verdict, else nothing.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Judgement::Accepted(_) => "",
+            Judgement::Rejected { message, .. } => message,
+            Judgement::Undecided { feature, .. } => feature,
+        }
+    }
+}
+
+/// Verifies a unit, with a log of that level.
+pub(crate) fn judge(unit: Unit, log_level: u32) -> Outcome {
+    let start = Instant::now();
+    let mut log = Log::new(log_level);
+    let judgement = match &unit.blocked {
+        Some(feature) => Judgement::Undecided {
+            feature: feature.clone(),
+            at: None,
+        },
+        None => {
+            panics::catch(|| ask(&unit, &mut log)).unwrap_or_else(|text| Judgement::Undecided {
+                feature: format!("internal error: {text}"),
+                at: None,
+            })
+        }
+    };
+    Outcome {
+        judgement,
+        duration: start.elapsed(),
+        log: log.text().to_owned(),
+        unit,
+    }
+}
+
+fn ask(unit: &Unit, log: &mut Log) -> Judgement {
+    match verify(&unit.spec, &unit.kernel.facts, &Config::default(), log) {
+        Verdict::Accepted(accepted) => Judgement::Accepted(accepted.stats),
+        Verdict::Rejected(rejection) => {
+            let text = report::message(&rejection.violation, &unit.spec, &unit.kernel.facts);
+            let message = text
+                .lines()
+                .rfind(|l| !l.trim().is_empty())
+                .unwrap_or("")
+                .to_owned();
+            Judgement::Rejected { rejection, message }
+        }
+        Verdict::Undecided(missing) => Judgement::Undecided {
+            feature: missing.feature,
+            at: missing.at,
+        },
+    }
+}
