@@ -3,7 +3,7 @@
 //! A function is a range of a section; its instructions are stored once per section, however many
 //! symbols name them, and copied only when a program is linked.
 
-use crate::elf::{Elf, Home, Section, SymbolType};
+use crate::elf::{Elf, Section, SymbolType};
 use crate::error::Error;
 use skep_isa::RawInsn;
 use std::collections::BTreeMap;
@@ -32,6 +32,9 @@ impl Function {
         insn >= self.start && insn - self.start < self.len
     }
 }
+
+/// More functions than any object has; keeps hostile objects from taking long.
+const MAX_FUNCTIONS: usize = 1 << 16;
 
 /// The code of an object.
 #[derive(Debug, Default)]
@@ -69,10 +72,7 @@ impl Code {
         section: &Section<'_>,
         slots: usize,
     ) -> Result<(), Error> {
-        let here = elf
-            .symbols
-            .iter()
-            .filter(|s| s.home == Home::Section(index));
+        let here = elf.symbols_of(index);
         let mut symbols: Vec<_> = here.clone().filter(|s| s.ty == SymbolType::Func).collect();
         if symbols.is_empty() {
             // Compilers before LLVM 6 gave functions neither a type nor a size.
@@ -83,13 +83,12 @@ impl Code {
         symbols.sort_by_key(|s| s.value);
         // Only the default section is for subprograms alone.
         let entries = section.name != ".text";
-        for (i, symbol) in symbols.iter().enumerate() {
-            let next = symbols
-                .get(i + 1..)
-                .unwrap_or(&[])
-                .iter()
-                .find(|s| s.value > symbol.value);
-            let end = next.map_or(section.size, |s| s.value);
+        if self.functions.len() + symbols.len() > MAX_FUNCTIONS {
+            return Err(Error::damaged("too many functions").in_section(section.name));
+        }
+        for symbol in &symbols {
+            let next = symbols.partition_point(|s| s.value <= symbol.value);
+            let end = symbols.get(next).map_or(section.size, |s| s.value);
             let size = if symbol.size == 0 {
                 end.saturating_sub(symbol.value)
             } else {

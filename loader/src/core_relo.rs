@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// What instructions still wait for, by section and slot.
 pub(crate) type Needs = BTreeMap<(usize, usize), String>;
 
+/// How many needs are described in full; real objects have a few hundred.
+const MAX_SUBJECTS: usize = 1 << 14;
+
 /// The number of the helper call that stands for an instruction without meaning here (libbpf's
 /// "bad relo"). The kernel refuses it if it is ever reached.
 const POISON: i32 = 0x0bad_2310;
@@ -41,8 +44,10 @@ pub(crate) fn apply(
                 continue;
             };
             if let Err(why) = apply_one(insns, slot, btf, relo, resolver.as_mut()) {
-                let subject = btf.core_subject(relo);
-                let what = format!("CO-RE relocation {} of {subject}{why}", relo.kind.name());
+                let mut what = format!("CO-RE relocation {}", relo.kind.name());
+                if needs.len() < MAX_SUBJECTS {
+                    what.push_str(&format!(" of {}{why}", btf.core_subject(relo)));
+                }
                 needs.insert((section, slot), what);
             }
         }

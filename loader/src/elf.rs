@@ -4,8 +4,10 @@
 
 use crate::error::{Error, ErrorKind};
 use object::elf::{self, FileHeader64};
-use object::read::elf::{FileHeader, Rel as _, SectionHeader as _, Sym as _};
+use object::read::elf::{FileHeader, Rel as _, SectionHeader as _, SectionTable, Sym as _};
 use object::{Endianness, SectionIndex};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 /// What the file holds of a section.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,7 +102,15 @@ impl Symbol<'_> {
 pub(crate) struct Elf<'d> {
     pub(crate) sections: Vec<Section<'d>>,
     pub(crate) symbols: Vec<Symbol<'d>>,
+    /// The first section of each name.
+    by_name: FxHashMap<&'d str, usize>,
+    /// Indexes of the symbols that each section defines.
+    by_home: BTreeMap<usize, Vec<usize>>,
 }
+
+/// The longest name of a section or symbol, in bytes: hostile objects name a thousand things with
+/// one text of a megabyte.
+pub(crate) const MAX_NAME: usize = 1024;
 
 impl<'d> Elf<'d> {
     /// Reads the tables; any byte sequence gives tables or an error.
@@ -109,65 +119,39 @@ impl<'d> Elf<'d> {
         let endian = header
             .endian()
             .map_err(|e| Error::damaged(e.to_string()).at(5))?;
-        let damaged = |e: object::read::Error| Error::damaged(e.to_string());
         let table = header.sections(endian, data).map_err(damaged)?;
-
-        let mut sections = Vec::with_capacity(table.len());
-        for header in table.iter() {
-            let name = table.section_name(endian, header).unwrap_or(b"");
-            let name = std::str::from_utf8(name).unwrap_or("<?>");
-            let ty = header.sh_type(endian);
-            let bits = if ty == elf::SHT_NOBITS || ty == elf::SHT_NULL {
-                &[]
-            } else {
-                header
-                    .data(endian, data)
-                    .map_err(|e| damaged(e).in_section(name))?
-            };
-            let contents = if ty == elf::SHT_PROGBITS {
-                Contents::Bits
-            } else if ty == elf::SHT_NOBITS {
-                Contents::Zeros
-            } else {
-                Contents::Other
-            };
-            sections.push(Section {
-                name,
-                contents,
-                is_executable: header.sh_flags(endian).0 & elf::SHF_EXECINSTR.0 != 0,
-                data: bits,
-                size: header.sh_size(endian),
-                relocs: Vec::new(),
-            });
-        }
-
+        let mut sections = read_sections(&table, endian, data)?;
         let symbols = read_symbols(&table, endian, data)?;
-        for header in table.iter() {
-            let Some((rels, _)) = header.rel(endian, data).map_err(damaged)? else {
-                continue;
-            };
-            let Some(target) = sections.get_mut(header.sh_info(endian) as usize) else {
-                return Err(Error::damaged("a relocation section has no target"));
-            };
-            // DWARF and BTF are full of references that nobody needs.
-            if target.name.starts_with(".debug_") || target.name.starts_with(".BTF") {
-                continue;
-            }
-            target.relocs.extend(rels.iter().map(|rel| Reloc {
-                offset: rel.r_offset(endian),
-                symbol: rel.r_sym(endian) as usize,
-            }));
-            target.relocs.sort_by_key(|r| r.offset);
+        read_relocs(&table, endian, data, &mut sections)?;
+
+        let mut by_name = FxHashMap::default();
+        for (index, section) in sections.iter().enumerate() {
+            by_name.entry(section.name).or_insert(index);
         }
-        Ok(Elf { sections, symbols })
+        let mut by_home = BTreeMap::<usize, Vec<usize>>::new();
+        for (index, symbol) in symbols.iter().enumerate() {
+            if let Home::Section(home) = symbol.home {
+                by_home.entry(home).or_default().push(index);
+            }
+        }
+        Ok(Elf {
+            sections,
+            symbols,
+            by_name,
+            by_home,
+        })
     }
 
     /// Index and section of that name, the first if there are several.
     pub(crate) fn section(&self, name: &str) -> Option<(usize, &Section<'d>)> {
-        self.sections
-            .iter()
-            .enumerate()
-            .find(|(_, s)| s.name == name)
+        let index = *self.by_name.get(name)?;
+        self.sections.get(index).map(|s| (index, s))
+    }
+
+    /// The symbols that a section defines.
+    pub(crate) fn symbols_of(&self, section: usize) -> impl Iterator<Item = &Symbol<'d>> + Clone {
+        let indexes = self.by_home.get(&section).map_or(&[][..], Vec::as_slice);
+        indexes.iter().filter_map(|i| self.symbols.get(*i))
     }
 
     /// Name of the section, or `<?>`.
@@ -182,6 +166,90 @@ impl<'d> Elf<'d> {
             Home::Section(_) | Home::Undefined | Home::Special(_) => symbol.name,
         }
     }
+}
+
+fn damaged(error: object::read::Error) -> Error {
+    Error::damaged(error.to_string())
+}
+
+fn overlap() -> Error {
+    Error::damaged("sections overlap")
+}
+
+type Table<'d> = SectionTable<'d, FileHeader64<Endianness>>;
+
+fn read_sections<'d>(
+    table: &Table<'d>,
+    endian: Endianness,
+    data: &'d [u8],
+) -> Result<Vec<Section<'d>>, Error> {
+    // Sections that share their bytes could be larger together than any file.
+    let mut left = data.len();
+    let mut sections = Vec::with_capacity(table.len());
+    for header in table.iter() {
+        let name = read_name(table.section_name(endian, header).unwrap_or(b""))?;
+        let ty = header.sh_type(endian);
+        let mut contents = Contents::Other;
+        let mut bits: &[u8] = &[];
+        if ty == elf::SHT_PROGBITS {
+            contents = Contents::Bits;
+            bits = header
+                .data(endian, data)
+                .map_err(|e| damaged(e).in_section(name))?;
+            left = left.checked_sub(bits.len()).ok_or_else(overlap)?;
+        } else if ty == elf::SHT_NOBITS {
+            contents = Contents::Zeros;
+        }
+        sections.push(Section {
+            name,
+            contents,
+            is_executable: header.sh_flags(endian).0 & elf::SHF_EXECINSTR.0 != 0,
+            data: bits,
+            size: header.sh_size(endian),
+            relocs: Vec::new(),
+        });
+    }
+    Ok(sections)
+}
+
+fn read_relocs(
+    table: &Table<'_>,
+    endian: Endianness,
+    data: &[u8],
+    sections: &mut [Section<'_>],
+) -> Result<(), Error> {
+    let mut left = data.len() / size_of::<elf::Rel64<Endianness>>();
+    for header in table.iter() {
+        let Some((rels, _)) = header.rel(endian, data).map_err(damaged)? else {
+            continue;
+        };
+        let Some(target) = sections.get_mut(header.sh_info(endian) as usize) else {
+            return Err(Error::damaged("a relocation section has no target"));
+        };
+        // DWARF and BTF are full of references that nobody needs.
+        if target.name.starts_with(".debug_") || target.name.starts_with(".BTF") {
+            continue;
+        }
+        left = left.checked_sub(rels.len()).ok_or_else(overlap)?;
+        target.relocs.extend(rels.iter().map(|rel| Reloc {
+            offset: rel.r_offset(endian),
+            symbol: rel.r_sym(endian) as usize,
+        }));
+    }
+    for section in sections {
+        section.relocs.sort_by_key(|r| r.offset);
+    }
+    Ok(())
+}
+
+fn read_name(name: &[u8]) -> Result<&str, Error> {
+    if name.len() > MAX_NAME {
+        return Err(Error::damaged(format!(
+            "a name of {} bytes is too long",
+            name.len()
+        )));
+    }
+    Ok(std::str::from_utf8(name).unwrap_or("<?>"))
 }
 
 fn check_header(data: &[u8]) -> Result<&FileHeader64<Endianness>, Error> {
@@ -216,11 +284,10 @@ fn check_header(data: &[u8]) -> Result<&FileHeader64<Endianness>, Error> {
 }
 
 fn read_symbols<'d>(
-    table: &object::read::elf::SectionTable<'d, FileHeader64<Endianness>>,
+    table: &Table<'d>,
     endian: Endianness,
     data: &'d [u8],
 ) -> Result<Vec<Symbol<'d>>, Error> {
-    let damaged = |e: object::read::Error| Error::damaged(e.to_string());
     let symtab = table
         .symbols(endian, data, elf::SHT_SYMTAB)
         .map_err(damaged)?;
@@ -233,7 +300,7 @@ fn read_symbols<'d>(
         let bind = sym.st_bind();
         let vis = sym.st_visibility();
         symbols.push(Symbol {
-            name: std::str::from_utf8(name).unwrap_or("<?>"),
+            name: read_name(name)?,
             value: sym.st_value(endian),
             size: sym.st_size(endian),
             ty: match sym.st_type() {

@@ -7,7 +7,7 @@
 
 use crate::elf::Elf;
 use crate::error::Error;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use skep_btf::{Btf, FuncLinkage, Kind, Type, TypeId, VarLinkage};
 
 pub(crate) const KCONFIG: &str = ".kconfig";
@@ -64,8 +64,10 @@ impl Externs {
         };
         let sections = sections_of_members(btf);
         let mut found = Vec::new();
+        let mut seen = FxHashSet::default();
         for (index, symbol) in elf.symbols.iter().enumerate() {
-            if !symbol.is_extern() || symbol.name.is_empty() {
+            // A symbol table names each external symbol once.
+            if !symbol.is_extern() || symbol.name.is_empty() || !seen.insert(symbol.name) {
                 continue;
             }
             let Some(id) = declaration(btf, symbol.name)? else {

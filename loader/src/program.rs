@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::code::Function;
+use crate::elf::MAX_NAME;
 use crate::error::Error;
 use crate::kconfig::has_enum_value;
 use crate::kernel::{self, Resolution};
@@ -55,6 +56,12 @@ fn exception_callbacks<'p>(parts: &'p Parts<'_>) -> Result<FxHashMap<&'p str, us
     let Some(btf) = parts.types.as_deref() else {
         return Ok(found);
     };
+    let mut globals = FxHashMap::default();
+    for (index, function) in parts.code.functions.iter().enumerate() {
+        if !function.entry && function.global && !function.hidden {
+            globals.entry(function.name.as_str()).or_insert(index);
+        }
+    }
     for (_, ty) in btf.types() {
         let Some(tag) = ty.as_decl_tag().filter(|t| t.component.is_none()) else {
             continue;
@@ -65,12 +72,8 @@ fn exception_callbacks<'p>(parts: &'p Parts<'_>) -> Result<FxHashMap<&'p str, us
         let Type::Func(program) = btf.ty(tag.ty)? else {
             continue;
         };
-        let function = parts
-            .code
-            .functions
-            .iter()
-            .position(|f| !f.entry && f.global && !f.hidden && f.name == callback);
-        let Some(function) = function else {
+        let Some(&function) = globals.get(callback) else {
+            let callback: String = callback.chars().take(MAX_NAME).collect();
             let why = format!("exception callback `{callback}` is no global function");
             return Err(Error::program(program.name(), why));
         };

@@ -5,12 +5,13 @@
 //! the value is laid out anew for it, and each program attaches to a member's number there.
 
 use crate::code::Code;
-use crate::elf::{Elf, Home};
+use crate::elf::{Elf, Home, MAX_NAME};
 use crate::error::Error;
 use crate::maps::{MapDef, Place};
 use rustc_hash::FxHashMap;
 use skep_btf::{Btf, Composite, Kind, Member, Type, TypeId, essential_name};
 use skep_spec::{MapFlags, MapSpec, MapType};
+use std::collections::BTreeMap;
 
 /// Prefix of the struct that wraps a table in the kernel.
 const VALUE_PREFIX: &str = "bpf_struct_ops_";
@@ -42,8 +43,8 @@ struct Value<'b> {
     links: bool,
     ty: Composite<'b>,
     data: &'b [u8],
-    /// Members filled by programs: member index and function.
-    fillers: Vec<(usize, usize)>,
+    /// The functions that fill members, by member index.
+    fillers: BTreeMap<usize, usize>,
 }
 
 impl StructOps {
@@ -103,7 +104,7 @@ impl StructOps {
             }
             Err(why) => {
                 spec.init = Some(value.data.to_vec());
-                for (_, function) in &value.fillers {
+                for function in value.fillers.values() {
                     let unknown = Attach::Unknown(why.clone());
                     self.programs.entry(*function).or_insert(unknown);
                 }
@@ -118,8 +119,10 @@ impl StructOps {
     }
 }
 
-/// More values than any object has; keeps hostile objects from taking long.
-const MAX_VALUES: usize = 1024;
+/// More values, members and references than any object has; keeps hostile ones from taking long.
+const MAX_VALUES: usize = 256;
+const MAX_MEMBERS: usize = 1024;
+const MAX_RELOCS: usize = 1 << 16;
 
 fn find_values<'b>(
     elf: &'b Elf<'b>,
@@ -154,6 +157,9 @@ fn find_values<'b>(
         };
         let ty = ty.as_struct().filter(|s| !s.name().is_empty());
         let ty = ty.ok_or_else(|| fail("not a named struct"))?;
+        if ty.members.len() > MAX_MEMBERS || var.name().len() > MAX_NAME {
+            return Err(fail("too many members, or too long a name"));
+        }
         let start = entry.offset as usize;
         let data = section
             .data
@@ -165,7 +171,7 @@ fn find_values<'b>(
             links,
             ty,
             data: data.ok_or_else(|| fail("the value lies outside the section"))?,
-            fillers: Vec::new(),
+            fillers: BTreeMap::new(),
         });
     }
     values.sort_by_key(|v| v.offset);
@@ -177,6 +183,9 @@ fn fill(elf: &Elf<'_>, index: usize, code: &Code, values: &mut [Value<'_>]) -> R
     let Some(section) = elf.sections.get(index) else {
         return Ok(());
     };
+    if section.relocs.len() > MAX_RELOCS {
+        return Err(Error::damaged("too many references").in_section(section.name));
+    }
     for reloc in &section.relocs {
         let symbol = elf.symbols.get(reloc.symbol);
         let name = symbol.map_or("?", |s| s.name);
@@ -202,7 +211,7 @@ fn fill(elf: &Elf<'_>, index: usize, code: &Code, values: &mut [Value<'_>]) -> R
             .iter()
             .position(|m| u64::from(m.bit_offset) == bits);
         let member = member.ok_or_else(|| fail("no member at this place"))?;
-        value.fillers.push((member, function));
+        value.fillers.insert(member, function);
     }
     Ok(())
 }
@@ -268,7 +277,7 @@ impl<'k> KernelTable<'k> {
             attaches: Vec::new(),
         };
         for (index, member) in value.ty.members.iter().enumerate() {
-            let filler = value.fillers.iter().find(|f| f.0 == index).map(|f| f.1);
+            let filler = value.fillers.get(&index).copied();
             self.place(btf, value, member, filler, &mut laid)?;
         }
         Ok(laid)

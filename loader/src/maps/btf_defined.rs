@@ -5,9 +5,9 @@
 
 use super::{MAX_MAPS, MapDef, Place};
 use crate::code::Code;
-use crate::elf::{Elf, Home};
+use crate::elf::{Elf, Home, MAX_NAME};
 use crate::error::Error;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use skep_btf::{Btf, Composite, Kind, Member, Type, TypeId, VarLinkage};
 use skep_spec::{MapFlags, MapSpec, MapType};
 
@@ -45,6 +45,9 @@ pub(crate) fn find_btf_maps(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Vec<MapD
             .ty(entry.ty)?
             .as_var()
             .ok_or_else(|| fail("?", "not a variable"))?;
+        if var.name().len() > MAX_NAME {
+            return Err(fail("?", "name is too long"));
+        }
         if u64::from(entry.offset) + u64::from(entry.size) > section.size {
             return Err(fail(var.name(), "definition lies outside the section"));
         }
@@ -240,6 +243,9 @@ fn pointee(btf: &Btf, name: &str, member: Member<'_>) -> Result<TypeId, Error> {
     target.ok_or_else(|| member_error(name, member, "a type (`__type`)"))
 }
 
+/// More initial values than any object has.
+const MAX_SLOTS: usize = 1 << 16;
+
 /// Bytes of a slot in the initialiser of `values`.
 const SLOT: u64 = 8;
 
@@ -274,6 +280,11 @@ pub(crate) fn fill_slots(
             )
         })
         .collect();
+    let places: FxHashMap<Place, usize> =
+        maps.iter().enumerate().map(|(i, m)| (m.place, i)).collect();
+    if section.relocs.len() > MAX_SLOTS {
+        return Err(Error::damaged("too many initial values of maps").in_section(SECTION));
+    }
     for reloc in &section.relocs {
         let fail = |symbol: &str, why: &str| {
             Error::relocation(symbol, why)
@@ -295,7 +306,7 @@ pub(crate) fn fill_slots(
             section: index,
             offset,
         };
-        let map = maps.iter_mut().find(|m| m.place == place);
+        let map = places.get(&place).and_then(|i| maps.get_mut(*i));
         let map = map.ok_or_else(|| fail("no map definition at this place"))?;
         if matches!(map.spec.ty, MapType::ArrayOfMaps | MapType::HashOfMaps) {
             if symbol.home != Home::Section(index) || !names.contains(symbol.name) {

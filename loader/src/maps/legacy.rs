@@ -4,7 +4,7 @@
 //! their length. All begin with type, key size, value size and number of entries.
 
 use super::{MAX_MAPS, MapDef, Place};
-use crate::elf::{Elf, Home, Section, SymbolType};
+use crate::elf::{Elf, Section, SymbolType};
 use crate::error::Error;
 use skep_spec::{MapFlags, MapSpec, MapType};
 
@@ -48,9 +48,8 @@ fn find_in_section(
     found: &mut Vec<Legacy>,
 ) -> Result<(), Error> {
     let mut symbols: Vec<_> = elf
-        .symbols
-        .iter()
-        .filter(|s| s.home == Home::Section(index) && !s.name.is_empty())
+        .symbols_of(index)
+        .filter(|s| !s.name.is_empty())
         .filter(|s| matches!(s.ty, SymbolType::Object | SymbolType::None))
         .map(|s| (s.value, s.name))
         .collect();

@@ -18,7 +18,7 @@ pub(crate) struct MapDef {
 }
 
 /// How instructions name a map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     /// By a symbol at this offset of a section of map definitions.
     Declared { section: usize, offset: u64 },
