@@ -4,15 +4,16 @@ use skep_isa::{Reg, Size};
 use skep_spec::tables::{Condition, HelperFlags, HelperProto, helpers};
 use skep_spec::{AttachType, ProgType};
 
-use super::CallMeta;
+use super::{CallMeta, id};
 use crate::access::{MemAccess, Stored};
 use crate::env::Env;
 use crate::state::Value;
 use crate::violation::{CallViolation, Check, NoSleep, Stop};
+use crate::walk::Next;
 
 impl Env<'_> {
     /// `call helper` (`check_helper_call`).
-    pub(crate) fn check_helper_call(&mut self, number: i32) -> Check<()> {
+    pub(crate) fn check_helper_call(&mut self, number: i32) -> Check<Next> {
         let proto = self.check_helper_allowed(number)?;
         let mut meta = CallMeta::new(proto);
         for (index, arg) in proto.args.iter().enumerate() {
@@ -29,10 +30,26 @@ impl Env<'_> {
         self.set_helper_result(&meta)?;
         self.check_map_for_helper(&meta)?;
         self.check_func_ip(&meta)?;
+        if proto.id == id::TAIL_CALL {
+            return self.take_tail_call();
+        }
         if proto.has(HelperFlags::CHANGES_PKT_DATA) {
             self.clear_packet_pointers();
         }
-        Ok(())
+        Ok(Next::Fallthrough)
+    }
+
+    /// A tail call that is taken ends the subprogram that it stands in: the caller goes on with
+    /// whatever the other program returned. The path on which it fails is walked later.
+    fn take_tail_call(&mut self) -> Check<Next> {
+        if self.state.curframe() == 0 {
+            return Ok(Next::Fallthrough);
+        }
+        let idx = self.state.insn_idx;
+        self.push_branch(idx + 1, idx)?;
+        self.clear_packet_pointers();
+        self.state.set_reg(Reg::R0, Value::unknown());
+        self.leave_subprog()
     }
 
     /// Whether the program may call the helper here at all.

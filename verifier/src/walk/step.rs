@@ -64,7 +64,7 @@ impl Env<'_> {
     fn step_call(&mut self, call: CallTarget) -> Check<Next> {
         self.check_call_under_lock(call)?;
         match call {
-            CallTarget::Helper(id) => self.check_helper_call(id).map(|()| Next::Fallthrough),
+            CallTarget::Helper(id) => self.check_helper_call(id),
             CallTarget::Subprog(off) => self.check_subprog_call(target(self.state.insn_idx, off)),
             CallTarget::Kfunc { id, btf_idx } => self.check_kfunc_call(id, btf_idx),
         }
