@@ -98,11 +98,6 @@ impl LinkedRegs {
         (self.0 & 0xf) as usize
     }
 
-    /// Whether it has no members.
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     /// The members in the order in which they were added, each with its frame.
     pub(crate) fn iter(self) -> impl Iterator<Item = (usize, LinkedAt)> {
         (0..self.len() as u32).map(move |i| {

@@ -23,6 +23,6 @@ mod visit;
 
 pub(crate) use events::PruneEvent;
 pub(crate) use explored::{Explored, StateId};
-pub(crate) use history::{History, HistoryEntry, HistoryFlags, LinkedAt, LinkedRegs};
+pub(crate) use history::{History, HistoryFlags, LinkedAt, LinkedRegs};
 pub(crate) use stack_live::{InstanceId, LiveEvent};
 pub(crate) use visit::Visited;

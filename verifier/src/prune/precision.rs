@@ -251,7 +251,9 @@ impl Explored {
         self.note(PruneEvent::AllPrecise { frame: start.frame });
         let mut next = start.parent;
         while let Some(id) = next {
-            let Some(state) = self.state_mut(id) else { return };
+            let Some(state) = self.state_mut(id) else {
+                return;
+            };
             next = state.parent;
             let frames = state.frames().len();
             for frame in 0..frames {
@@ -261,14 +263,20 @@ impl Explored {
     }
 
     fn force_precise(&mut self, id: StateId, frame: usize) {
-        let Some(state) = self.state_mut(id) else { return };
+        let Some(state) = self.state_mut(id) else {
+            return;
+        };
         let (regs, slots) = (scalar_regs(state, frame), scalar_slots(state, frame));
         let precise = &mut state.precise[frame];
         let (new_regs, new_slots) = (regs & !precise.regs, slots & !precise.slots);
         precise.regs |= regs;
         precise.slots |= slots;
         if new_regs != 0 || new_slots != 0 {
-            self.note(PruneEvent::ForcedPrecise { frame, regs: new_regs, slots: new_slots });
+            self.note(PruneEvent::ForcedPrecise {
+                frame,
+                regs: new_regs,
+                slots: new_slots,
+            });
         }
     }
 

@@ -204,7 +204,10 @@ impl Env<'_> {
         if self.is_infinite_loop(id) {
             self.flush_prune_events();
             let now = StateView::of(&self.state);
-            let before = self.explored.state(id).map_or_else(|| now.clone(), StateView::of);
+            let before = self
+                .explored
+                .state(id)
+                .map_or_else(|| now.clone(), StateView::of);
             return Err(LimitViolation::InfiniteLoop { idx, now, before }.into());
         }
         Ok(Verdict::OpenMiss)

@@ -2,6 +2,7 @@
 //! (6.18.44, level 2) says of the same programs is written beside them.
 
 mod backtrack;
+mod counts;
 mod history;
 mod live;
 mod subsumes;
