@@ -69,7 +69,15 @@ impl Env<'_> {
             self.state.set_reg(reg, Value::Uninit);
         }
         self.state.set_reg(Reg::R0, Value::unknown());
-        Ok(Next::Fallthrough)
+        if self.state.curframe() == 0 {
+            return Ok(Next::Fallthrough);
+        }
+        // Beyond the packet's end the load ends the function with zero: in a subprogram that is a
+        // return to the caller.
+        let idx = self.state.insn_idx;
+        self.push_branch(idx + 1, idx)?;
+        self.state.set_reg(Reg::R0, Value::constant(0));
+        self.leave_subprog()
     }
 
     pub(super) fn check_load_packet_allowed(&self) -> Check<()> {
