@@ -14,24 +14,17 @@ use crate::{Capability, Environment, Lane, Limits, MapSpec, MapType, Profile, Pr
 #[derive(Clone, Debug)]
 pub struct Facts {
     profile: Profile,
-    restrictions: Restrictions,
 }
 
 impl Facts {
     /// The facts of a profile.
     pub fn new(profile: Profile) -> Facts {
-        Facts {
-            profile,
-            restrictions: Restrictions::default(),
-        }
+        Facts { profile }
     }
 
     /// The same kernel with something taken away.
     pub fn restricted(self, restrictions: Restrictions) -> Facts {
-        Facts {
-            restrictions,
-            ..self
-        }
+        Facts { profile: Profile { restrictions, ..self.profile } }
     }
 
     /// The kernel that they are of.
@@ -67,7 +60,7 @@ impl Facts {
     /// The prototype of a helper for a program; `None` if programs like it cannot use the helper.
     pub fn helper(&self, hook: &Hook<'_>, id: u32) -> Option<&'static HelperProto> {
         let proto = sets::of(hook.ty)?.get(hook, id)?;
-        (!self.restrictions.helpers.contains(&id)).then_some(proto)
+        (!self.profile.restrictions.helpers.contains(&id)).then_some(proto)
     }
 
     /// A helper's name as messages print it, `bpf_map_lookup_elem`; `None` for a number that is no helper.
@@ -82,7 +75,7 @@ impl Facts {
 
     /// What becomes of an access to a program's context.
     pub fn ctx_access(&self, hook: &Hook<'_>, access: &Access) -> CtxAccess {
-        if access.write && hook.ty == ProgType::Kprobe && self.restrictions.read_only_registers {
+        if access.write && hook.ty == ProgType::Kprobe && self.profile.restrictions.read_only_registers {
             return CtxAccess::Refused;
         }
         ctx::access(hook, access)

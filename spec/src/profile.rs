@@ -8,6 +8,7 @@ use std::sync::Arc;
 use skep_btf::Btf;
 
 use crate::KernelVersion;
+use crate::tables::Restrictions;
 
 /// A behaviour of a kernel's verifier that others lack.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -113,6 +114,8 @@ pub struct Profile {
     pub environment: Environment,
     /// Abilities of the loader.
     pub lane: Lane,
+    /// What its configuration takes away from every program.
+    pub restrictions: Restrictions,
     /// The kernel's BTF, where it is known.
     pub btf: Option<Arc<Btf>>,
 }
@@ -154,17 +157,29 @@ impl Profile {
                 page_size: 4096,
             },
             lane: Lane::PRIVILEGED,
+            restrictions: Restrictions::default(),
             btf: None,
         }
     }
 
+    /// The build of 6.18.44 that the recorded verdicts come from: the same, but locked down, so that
+    /// programs may write neither user memory nor the registers of what they probe.
+    pub fn linux_6_18_44() -> Profile {
+        const PROBE_WRITE_USER: u32 = 36;
+        let restrictions =
+            Restrictions { helpers: vec![PROBE_WRITE_USER], read_only_registers: true };
+        Profile { name: "6.18.44".to_owned(), restrictions, ..Profile::linux_6_18() }
+    }
+
     /// The built-in profile for a version as the user writes it, if there is one: today the 6.18 series.
     pub fn built_in(version: KernelVersion) -> Option<Profile> {
-        (version.major == 6 && version.minor == 18).then(|| {
-            let mut profile = Profile::linux_6_18();
-            profile.name = version.to_string();
-            profile
-        })
+        match (version.major, version.minor, version.patch) {
+            (6, 18, 44) => Some(Profile::linux_6_18_44()),
+            (6, 18, _) => {
+                Some(Profile { name: version.to_string(), ..Profile::linux_6_18() })
+            }
+            _ => None,
+        }
     }
 
     /// The same kernel with its BTF.

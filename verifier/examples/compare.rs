@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let want = rest.first().map_or("", String::as_str);
     let store = BtfStore::open(Path::new(dir))?;
     let btf = Arc::new(read_btf(Path::new(vmlinux))?);
-    let facts = Facts::new(Profile::linux_6_18().with_btf(btf));
+    let facts = Facts::new(Profile::linux_6_18_44().with_btf(btf));
     let mut known = BTreeMap::new();
     for line in std::fs::read_to_string(answers)?.lines() {
         let row: serde_json::Value = serde_json::from_str(line)?;

@@ -8,6 +8,7 @@ mod stack_depth;
 use skep_isa::opcode;
 
 use crate::env::Env;
+use crate::learned::LoopSeen;
 use crate::violation::Check;
 
 impl Env<'_> {
@@ -18,9 +19,10 @@ impl Env<'_> {
     }
 
     /// Bytes of stack per subprogram as the kernel prints them in the end: those that no path came to
-    /// are removed as dead, and a loop budget takes two slots.
+    /// are removed as dead, a loop budget takes two slots and an inlined `bpf_loop` three.
     pub(crate) fn stack_depths(&self) -> Vec<u32> {
         const BUDGET: u32 = 16;
+        const INLINED_LOOP: u32 = 24;
         let mut depths = Vec::new();
         for (index, subprog) in self.ctx.subprogs.iter().enumerate() {
             let range = subprog.start..subprog.end;
@@ -33,7 +35,14 @@ impl Env<'_> {
                 insn.code == opcode::JCOND && insn.off != 0 && seen(idx)
             };
             let budget = if range.clone().any(is_budget) { BUDGET } else { 0 };
-            depths.push(self.learned.subprogs[index].stack_depth + budget);
+            let is_inlined = |idx: usize| {
+                matches!(self.learned.insns[idx].bpf_loop, LoopSeen::One(_))
+                    && self.ctx.facts.environment().jit
+            };
+            let inlined = if range.clone().any(is_inlined) { INLINED_LOOP } else { 0 };
+            // Room for inlined loops begins at a multiple of a slot.
+            let depth = self.learned.subprogs[index].stack_depth;
+            depths.push(depth.next_multiple_of(8) + inlined + budget);
         }
         depths
     }

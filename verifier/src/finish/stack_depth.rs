@@ -37,11 +37,18 @@ impl Env<'_> {
         // From the last to the first: what an asynchronous callback can reach is marked before the
         // main program is looked at, since both may run at once.
         for root in (0..self.ctx.subprogs.len()).rev() {
-            if root == 0 || self.learned.subprogs[root].is_async_callback {
+            if root == 0 || self.runs_later(root) {
                 self.check_depth_from(root, private && root == 0, &mut modes)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a subprogram is called by the kernel some time, not by the program: by a timer or work
+    /// queue, or when an exception was thrown.
+    fn runs_later(&self, subprog: usize) -> bool {
+        self.learned.subprogs[subprog].is_async_callback
+            || self.ctx.subprogs[subprog].is_exception_callback
     }
 
     /// `bpf_enable_priv_stack`.
@@ -150,7 +157,7 @@ impl Env<'_> {
             let Some(callee) = entry.and_then(|entry| self.ctx.subprog_at(entry)) else {
                 return Err(Stop::undecided("a call that leads to no subprogram"));
             };
-            if self.learned.subprogs[callee].is_async_callback {
+            if self.runs_later(callee) {
                 // It runs later, on a stack of its own, unless it is called.
                 if !calls {
                     continue;

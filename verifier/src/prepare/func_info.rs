@@ -324,11 +324,10 @@ fn is_context(btf: &Btf, target: TypeId, facts: &Facts, hook: &Hook<'_>) -> bool
     }
     let Some(row) = facts.prog_type(hook.ty) else { return false };
     let name = row.ctx.strip_prefix("struct ").unwrap_or(row.ctx);
-    let known = match hook.ty {
-        ProgType::Kprobe | ProgType::PerfEvent if name == "bpf_user_pt_regs_t" => "pt_regs",
-        _ => name,
-    };
-    !known.is_empty() && is_struct_named(btf, target, known)
+    // Where the kernel's name is a typedef, a structure of either name will do.
+    let behind = if name == "bpf_user_pt_regs_t" { "pt_regs" } else { name };
+    !name.is_empty()
+        && (is_struct_named(btf, target, name) || is_struct_named(btf, target, behind))
 }
 
 fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {
@@ -338,7 +337,8 @@ fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {
 /// The kernel's structure of the same name, or 0 where its BTF is not known or has none.
 fn kernel_struct(btf: &Btf, target: TypeId, facts: &Facts) -> u32 {
     let Ok((_, Type::Struct(wanted))) = btf.resolve(target) else { return 0 };
-    let found =
-        facts.btf().and_then(|k| k.find_by_name(Kind::Struct, wanted.name()));
+    // A flavour, `task_struct___mine`, stands for the structure without its suffix.
+    let name = wanted.name().split("___").next().unwrap_or_default();
+    let found = facts.btf().and_then(|k| k.find_by_name(Kind::Struct, name));
     found.map_or(0, |id| id.0)
 }
