@@ -3,11 +3,11 @@
 use skep_isa::Reg;
 use skep_spec::tables::{ArgType, Mods};
 
-use Kind::Pointer as P;
 use super::{CallMeta, id};
 use crate::env::Env;
 use crate::state::{BtfSource, Pointer, PtrFlags, Region, RegionKind as R, SockKind, Value};
 use crate::violation::{ArgumentViolation, Check, Stop};
+use Kind::Pointer as P;
 
 /// What a value is, its modifiers apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +48,14 @@ const BTF_SOCKS: Allowed = Allowed {
         (P(R::Btf), PLAIN),
         (P(R::Btf), TRUSTED),
     ],
-    names: &["sock_common", "sock", "tcp_sock", "xdp_sock", "ptr_", "trusted_ptr_"],
+    names: &[
+        "sock_common",
+        "sock",
+        "tcp_sock",
+        "xdp_sock",
+        "ptr_",
+        "trusted_ptr_",
+    ],
 };
 const MEMORY: Allowed = Allowed {
     kinds: &[
@@ -74,13 +81,26 @@ const MEMORY: Allowed = Allowed {
         "trusted_ptr_",
     ],
 };
-const SCALAR: Allowed = Allowed { kinds: &[(Kind::Scalar, PLAIN)], names: &["scalar"] };
-const CTX: Allowed = Allowed { kinds: &[(P(R::Ctx), PLAIN)], names: &["ctx"] };
-const MAP: Allowed = Allowed { kinds: &[(P(R::ConstMap), PLAIN)], names: &["map_ptr"] };
-const FULL_SOCK: Allowed =
-    Allowed { kinds: &[(P(R::Sock(SockKind::Socket)), PLAIN)], names: &["sock"] };
-const RINGBUF: Allowed =
-    Allowed { kinds: &[(P(R::Mem), PtrFlags::RINGBUF)], names: &["ringbuf_mem"] };
+const SCALAR: Allowed = Allowed {
+    kinds: &[(Kind::Scalar, PLAIN)],
+    names: &["scalar"],
+};
+const CTX: Allowed = Allowed {
+    kinds: &[(P(R::Ctx), PLAIN)],
+    names: &["ctx"],
+};
+const MAP: Allowed = Allowed {
+    kinds: &[(P(R::ConstMap), PLAIN)],
+    names: &["map_ptr"],
+};
+const FULL_SOCK: Allowed = Allowed {
+    kinds: &[(P(R::Sock(SockKind::Socket)), PLAIN)],
+    names: &["sock"],
+};
+const RINGBUF: Allowed = Allowed {
+    kinds: &[(P(R::Mem), PtrFlags::RINGBUF)],
+    names: &["ringbuf_mem"],
+};
 const STRUCTURE: Allowed = Allowed {
     kinds: &[(P(R::Btf), PLAIN), (P(R::Btf), TRUSTED), (P(R::Btf), RCU)],
     names: &["ptr_", "trusted_ptr_", "rcu_ptr_"],
@@ -93,11 +113,22 @@ const PERCPU_STRUCTURE: Allowed = Allowed {
     ],
     names: &["percpu_ptr_", "percpu_rcu_ptr_", "percpu_trusted_ptr_"],
 };
-const VALUE_OR_OBJECT: Allowed =
-    Allowed { kinds: &[(P(R::MapValue), PLAIN), (P(R::Btf), ALLOC)], names: &["map_value", "ptr_"] };
-const VALUE: Allowed = Allowed { kinds: &[(P(R::MapValue), PLAIN)], names: &["map_value"] };
-const FUNC: Allowed = Allowed { kinds: &[(P(R::Func), PLAIN)], names: &["func"] };
-const STACK: Allowed = Allowed { kinds: &[(P(R::Stack), PLAIN)], names: &["fp"] };
+const VALUE_OR_OBJECT: Allowed = Allowed {
+    kinds: &[(P(R::MapValue), PLAIN), (P(R::Btf), ALLOC)],
+    names: &["map_value", "ptr_"],
+};
+const VALUE: Allowed = Allowed {
+    kinds: &[(P(R::MapValue), PLAIN)],
+    names: &["map_value"],
+};
+const FUNC: Allowed = Allowed {
+    kinds: &[(P(R::Func), PLAIN)],
+    names: &["func"],
+};
+const STACK: Allowed = Allowed {
+    kinds: &[(P(R::Stack), PLAIN)],
+    names: &["fp"],
+};
 const DYNPTR: Allowed = Allowed {
     kinds: &[(P(R::Stack), PLAIN), (P(R::ConstDynptr), PLAIN)],
     names: &["fp", "dynptr_ptr"],
@@ -143,9 +174,16 @@ impl Env<'_> {
         mods: Mods,
     ) -> Check<()> {
         let value = self.state.reg(reg);
-        let Some(allowed) = allowed(ty) else { return Ok(()) };
+        let Some(allowed) = allowed(ty) else {
+            return Ok(());
+        };
         check_kind(reg, value, ty, mods, allowed)?;
-        let Value::Pointer(pointer @ Pointer { region: Region::Btf { source, id }, .. }) = value
+        let Value::Pointer(
+            pointer @ Pointer {
+                region: Region::Btf { source, id },
+                ..
+            },
+        ) = value
         else {
             return Ok(());
         };
@@ -155,7 +193,12 @@ impl Env<'_> {
                 return Ok(());
             }
             let value = (*value).into();
-            return Err(ArgumentViolation::MayWrite { id: helper, reg, value }.into());
+            return Err(ArgumentViolation::MayWrite {
+                id: helper,
+                reg,
+                value,
+            }
+            .into());
         }
         if pointer.flags.contains(PtrFlags::PERCPU) {
             return Ok(());
@@ -165,10 +208,12 @@ impl Env<'_> {
         }
         let releases = mods.contains(Mods::RELEASE);
         check_not_null(pointer, reg, mods.contains(Mods::MAYBE_NULL) && !releases)?;
-        let name = match ty {
-            ArgType::BtfId(name) => name,
-            ArgType::BtfIdSockCommon => "sock_common",
-            _ => return Err(Stop::undecided("kernel pointers in map values")),
+        let name = if let ArgType::BtfId(name) = ty {
+            name
+        } else if ty == ArgType::BtfIdSockCommon {
+            "sock_common"
+        } else {
+            return Err(Stop::undecided("kernel pointers in map values"));
         };
         let expected = self.kernel_structure(name)?;
         // A socket is released as what it begins with.
@@ -184,9 +229,19 @@ impl Env<'_> {
         nullable: bool,
     ) -> Check<()> {
         let value = self.state.reg(reg);
-        let mods = if nullable { Mods::MAYBE_NULL } else { Mods::empty() };
+        let mods = if nullable {
+            Mods::MAYBE_NULL
+        } else {
+            Mods::empty()
+        };
         check_kind(reg, value, ArgType::BtfId(""), mods, &STRUCTURE)?;
-        let Value::Pointer(pointer @ Pointer { region: Region::Btf { id, .. }, .. }) = value else {
+        let Value::Pointer(
+            pointer @ Pointer {
+                region: Region::Btf { id, .. },
+                ..
+            },
+        ) = value
+        else {
             return Ok(());
         };
         check_not_null(pointer, reg, nullable)?;
@@ -195,7 +250,9 @@ impl Env<'_> {
 
     /// What an argument's offset may be (`check_func_arg_reg_off`).
     pub(super) fn check_arg_offset(&self, reg: Reg, ty: Option<ArgType>, mods: Mods) -> Check<()> {
-        let Value::Pointer(pointer) = self.state.reg(reg) else { return Ok(()) };
+        let Value::Pointer(pointer) = self.state.reg(reg) else {
+            return Ok(());
+        };
         if mods.contains(Mods::RELEASE) {
             let on_stack = matches!(pointer.region, Region::Stack { .. });
             if ty == Some(ArgType::Dynptr) && on_stack && pointer.flags.is_empty() {
@@ -261,7 +318,12 @@ fn check_kind(
         return Ok(());
     }
     let (value, expected) = ((*value).into(), allowed.names);
-    Err(ArgumentViolation::Type { reg, value, expected }.into())
+    Err(ArgumentViolation::Type {
+        reg,
+        value,
+        expected,
+    }
+    .into())
 }
 
 fn check_not_null(pointer: &Pointer, reg: Reg, null_allowed: bool) -> Check<()> {

@@ -18,7 +18,9 @@ impl Env<'_> {
         index: usize,
         arg: &Arg,
     ) -> Check<()> {
-        let Some(&reg) = Reg::ARGS.get(index) else { return Ok(()) };
+        let Some(&reg) = Reg::ARGS.get(index) else {
+            return Ok(());
+        };
         self.check_reg_readable(reg)?;
         if arg.ty == ArgType::Anything {
             if self.leaks(reg) {
@@ -110,25 +112,38 @@ impl Env<'_> {
         if let Some((timer_map, timer_uid)) = meta.map
             && (timer_map, timer_uid) != (map, uid)
         {
-            return Err(ArgumentViolation::OtherMap { timer_uid, map_uid: uid }.into());
+            return Err(ArgumentViolation::OtherMap {
+                timer_uid,
+                map_uid: uid,
+            }
+            .into());
         }
         meta.map = Some((map, uid));
         Ok(())
     }
 
     fn check_map_key(&mut self, meta: &mut CallMeta, reg: Reg) -> Check<()> {
-        let Some((map, _)) = meta.map else { return Err(no_map()) };
+        let Some((map, _)) = meta.map else {
+            return Err(no_map());
+        };
         let spec = self.ctx.map(map).spec;
         let size = spec.key_size;
         self.check_helper_mem_access(reg, size, false, false, None)?;
-        if self.ctx.facts.map_type(spec.ty).is_some_and(|facts| facts.elides_null) {
+        if self
+            .ctx
+            .facts
+            .map_type(spec.ty)
+            .is_some_and(|facts| facts.elides_null)
+        {
             meta.key = self.constant_key(reg, size)?;
         }
         Ok(())
     }
 
     fn check_map_value_arg(&mut self, meta: &mut CallMeta, reg: Reg, mods: Mods) -> Check<()> {
-        let Some((map, _)) = meta.map else { return Err(no_map()) };
+        let Some((map, _)) = meta.map else {
+            return Err(no_map());
+        };
         let size = self.ctx.map(map).spec.value_size;
         let writes = mods.contains(Mods::WRITE);
         meta.raw_mode = mods.contains(Mods::UNINIT);
@@ -136,13 +151,7 @@ impl Env<'_> {
     }
 
     /// Memory: its size is fixed, or the next argument, which is where it is checked.
-    fn check_memory(
-        &mut self,
-        meta: &mut CallMeta,
-        reg: Reg,
-        arg: &Arg,
-        mods: Mods,
-    ) -> Check<()> {
+    fn check_memory(&mut self, meta: &mut CallMeta, reg: Reg, arg: &Arg, mods: Mods) -> Check<()> {
         meta.raw_mode = mods.contains(Mods::UNINIT);
         if !mods.contains(Mods::FIXED_SIZE) {
             return Ok(());
@@ -166,9 +175,10 @@ impl Env<'_> {
         writes: bool,
         zero_allowed: bool,
     ) -> Check<()> {
-        let (Some(&reg), Some(&memory)) =
-            (Reg::ARGS.get(index), index.checked_sub(1).and_then(|at| Reg::ARGS.get(at)))
-        else {
+        let (Some(&reg), Some(&memory)) = (
+            Reg::ARGS.get(index),
+            index.checked_sub(1).and_then(|at| Reg::ARGS.get(at)),
+        ) else {
             return Ok(());
         };
         meta.size_max = self.state.reg(reg).var().umax();

@@ -21,11 +21,23 @@ impl Env<'_> {
             return Err(Stop::undecided("a walk without map"));
         };
         let ty = self.ctx.map(map).spec.ty;
-        let walks = self.ctx.facts.map_type(ty).is_some_and(|facts| facts.for_each);
+        let walks = self
+            .ctx
+            .facts
+            .map_type(ty)
+            .is_some_and(|facts| facts.for_each);
         let key = Pointer::new(Region::MapKey { map, uid: 0 }, PtrFlags::empty());
         let value = Pointer::new(Region::MapValue { map, uid: 0 }, PtrFlags::empty());
-        let handed =
-            [Handed { to: Reg::R1, from: Reg::R1 }, Handed { to: Reg::R4, from: Reg::R3 }];
+        let handed = [
+            Handed {
+                to: Reg::R1,
+                from: Reg::R1,
+            },
+            Handed {
+                to: Reg::R4,
+                from: Reg::R3,
+            },
+        ];
         self.push_callback(meta, &handed, |callee| {
             if !walks {
                 return Err(CallViolation::MapCallback.into());
@@ -38,7 +50,10 @@ impl Env<'_> {
 
     /// `bpf_loop(rounds, callback, context, flags)`: `callback(index, context)`.
     pub(super) fn call_loop(&mut self, meta: &CallMeta) -> Check<()> {
-        let handed = [Handed { to: Reg::R2, from: Reg::R3 }];
+        let handed = [Handed {
+            to: Reg::R2,
+            from: Reg::R3,
+        }];
         self.push_callback(meta, &handed, |callee| {
             callee.regs[Reg::R1.index()] = Value::unknown();
             Ok(())
@@ -48,10 +63,21 @@ impl Env<'_> {
     /// `bpf_find_vma(task, address, callback, context, flags)`: `callback(task, vma, context)`.
     pub(super) fn call_find_vma(&mut self, meta: &CallMeta) -> Check<()> {
         let id = self.kernel_structure("vm_area_struct")?;
-        let region = Region::Btf { source: BtfSource::Kernel, id };
+        let region = Region::Btf {
+            source: BtfSource::Kernel,
+            id,
+        };
         let vma = Pointer::new(region, PtrFlags::empty());
-        let handed =
-            [Handed { to: Reg::R1, from: Reg::R1 }, Handed { to: Reg::R3, from: Reg::R4 }];
+        let handed = [
+            Handed {
+                to: Reg::R1,
+                from: Reg::R1,
+            },
+            Handed {
+                to: Reg::R3,
+                from: Reg::R4,
+            },
+        ];
         self.push_callback(meta, &handed, |callee| {
             callee.regs[Reg::R2.index()] = Value::Pointer(vma);
             Ok(())

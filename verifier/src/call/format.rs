@@ -32,8 +32,12 @@ impl ConstString<'_> {
 impl Env<'_> {
     /// A constant string (`check_reg_const_str`).
     pub(super) fn check_const_string(&self, reg: Reg) -> Check<()> {
-        let Value::Pointer(pointer) = *self.state.reg(reg) else { return Ok(()) };
-        let Region::MapValue { map, .. } = pointer.region else { return Ok(()) };
+        let Value::Pointer(pointer) = *self.state.reg(reg) else {
+            return Ok(());
+        };
+        let Region::MapValue { map, .. } = pointer.region else {
+            return Ok(());
+        };
         let spec = self.ctx.map(map).spec;
         if !spec.is_constant() {
             return Err(StringViolation::Mutable { reg }.into());
@@ -41,14 +45,23 @@ impl Env<'_> {
         if !pointer.var.is_const() {
             return Err(StringViolation::Place { reg }.into());
         }
-        if !self.ctx.facts.map_type(spec.ty).is_some_and(|facts| facts.direct_value) {
+        if !self
+            .ctx
+            .facts
+            .map_type(spec.ty)
+            .is_some_and(|facts| facts.direct_value)
+        {
             return Err(StringViolation::Map.into());
         }
         let size = (spec.value_size as i32).wrapping_sub(pointer.off);
         self.check_map_value(reg, &pointer, pointer.off, size, false, AccessBy::Helper)?;
         let string = self.string_at(&pointer)?;
         let end = string.bytes().any(|byte| byte == 0);
-        if end { Ok(()) } else { Err(StringViolation::NoEnd.into()) }
+        if end {
+            Ok(())
+        } else {
+            Err(StringViolation::NoEnd.into())
+        }
     }
 
     fn string_at(&self, pointer: &Pointer) -> Check<ConstString<'_>> {
@@ -59,15 +72,19 @@ impl Env<'_> {
         let var = pointer.var.const_value().unwrap_or(0) as i64;
         let at = usize::try_from(var.wrapping_add(pointer.off.into()));
         // Only maps of one value have it at a fixed address.
-        let inside = at.ok().filter(|&at| at < spec.value_size as usize && spec.max_entries == 1);
-        let Some(at) = inside else { return Err(StringViolation::Outside.into()) };
+        let inside = at
+            .ok()
+            .filter(|&at| at < spec.value_size as usize && spec.max_entries == 1);
+        let Some(at) = inside else {
+            return Err(StringViolation::Outside.into());
+        };
         Ok(ConstString { spec, at })
     }
 
     /// The format of `bpf_snprintf` fits its arguments (`check_bpf_snprintf_call`).
     pub(super) fn check_snprintf(&self) -> Check<()> {
         let size = self.state.reg(Reg::R5).var().known().value();
-        if size % 8 != 0 {
+        if !size.is_multiple_of(8) {
             return Err(StringViolation::FormatData.into());
         }
         let Value::Pointer(pointer) = self.state.reg(Reg::R3) else {

@@ -22,7 +22,12 @@ impl Env<'_> {
         }
         if let Some(fault) = fault {
             let (start, fault) = (subprog.start, Box::new(fault));
-            return Err(GlobalViolation::Arguments { subprog: index, start, fault }.into());
+            return Err(GlobalViolation::Arguments {
+                subprog: index,
+                start,
+                fault,
+            }
+            .into());
         }
         self.log_global_call(index);
         if self.ctx.subprogs[index].changes_pkt_data {
@@ -58,20 +63,25 @@ impl Env<'_> {
         match arg {
             GlobalArg::Scalar => match value {
                 Value::Scalar(_) => Ok(()),
-                Value::Pointer(_) | Value::Uninit => {
-                    Err(GlobalViolation::NoScalar { reg }.into())
-                }
+                Value::Pointer(_) | Value::Uninit => Err(GlobalViolation::NoScalar { reg }.into()),
             },
             // Reads through it are probed: anything will do.
-            GlobalArg::Mem { untrusted: true, .. } | GlobalArg::Btf { untrusted: true, .. } => {
-                Ok(())
+            GlobalArg::Mem {
+                untrusted: true, ..
             }
+            | GlobalArg::Btf {
+                untrusted: true, ..
+            } => Ok(()),
             GlobalArg::Ctx => {
                 self.check_arg_offset(reg, None, Mods::empty())?;
                 let is_ctx = value
                     .pointer()
                     .is_some_and(|p| p.region == Region::Ctx && p.flags.is_empty());
-                if is_ctx { Ok(()) } else { Err(GlobalViolation::NoCtx { arg: nth }.into()) }
+                if is_ctx {
+                    Ok(())
+                } else {
+                    Err(GlobalViolation::NoCtx { arg: nth }.into())
+                }
             }
             GlobalArg::Mem { size, nullable, .. } => {
                 self.check_arg_offset(reg, None, Mods::empty())?;
@@ -87,7 +97,11 @@ impl Env<'_> {
                     Value::Pointer(pointer) => pointer.region == Region::Arena,
                     Value::Uninit => false,
                 };
-                if fits { Ok(()) } else { Err(GlobalViolation::NoArena { reg }.into()) }
+                if fits {
+                    Ok(())
+                } else {
+                    Err(GlobalViolation::NoArena { reg }.into())
+                }
             }
             GlobalArg::Dynptr => Err(Stop::undecided("dynptr arguments")),
             GlobalArg::Btf { nullable: true, .. } if value.is_null() => Ok(()),

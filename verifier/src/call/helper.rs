@@ -103,18 +103,22 @@ impl Env<'_> {
         let hook = &self.ctx.hook;
         match condition {
             Condition::Always => Ok(true),
-            Condition::DPath if hook.ty == ProgType::Tracing && hook.attach == AttachType::TraceIter => {
+            Condition::DPath
+                if hook.ty == ProgType::Tracing && hook.attach == AttachType::TraceIter =>
+            {
                 Ok(true)
             }
-            Condition::DPath | Condition::SleepableLsmHook | Condition::SkStorageTracing => {
-                Err(Stop::undecided("helpers that depend on the function attached to"))
-            }
+            Condition::DPath | Condition::SleepableLsmHook | Condition::SkStorageTracing => Err(
+                Stop::undecided("helpers that depend on the function attached to"),
+            ),
         }
     }
 
     /// Memory that the helper fills is written byte by byte: what was spilled there is gone.
     fn write_raw_memory(&mut self, meta: &CallMeta) -> Check<()> {
-        let Some((reg, size)) = meta.raw.range else { return Ok(()) };
+        let Some((reg, size)) = meta.raw.range else {
+            return Ok(());
+        };
         for off in 0..size {
             let access = MemAccess::Write(Stored::Unknown);
             self.check_mem_access(reg, off, Size::B, access, false)?;

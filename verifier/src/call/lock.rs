@@ -72,6 +72,7 @@ impl Env<'_> {
             return Err(LockViolation::NoBtf { pointer: view }.into());
         }
         let lock = info.fields.iter().find(|f| f.kind == FieldKind::SpinLock);
-        lock.map(|f| f.off).ok_or_else(|| LockViolation::NoLock { pointer: view }.into())
+        lock.map(|f| f.off)
+            .ok_or_else(|| LockViolation::NoLock { pointer: view }.into())
     }
 }

@@ -14,7 +14,9 @@ use crate::violation::{CallViolation, Check};
 impl Env<'_> {
     /// Whether the map goes with the helper, asked from both sides (`check_map_func_compatibility`).
     pub(super) fn check_map_for_helper(&self, meta: &CallMeta) -> Check<()> {
-        let Some((map, _)) = meta.map else { return Ok(()) };
+        let Some((map, _)) = meta.map else {
+            return Ok(());
+        };
         let (ctx, id) = (self.ctx, meta.proto.id);
         let map = ctx.map(map).spec.ty;
         let sockets = match ctx.facts.map_for_helper(&ctx.hook, map, meta.proto) {
@@ -49,7 +51,9 @@ impl Env<'_> {
                 | id::REDIRECT_MAP
                 | id::MAP_LOOKUP_PERCPU_ELEM
         );
-        let (Some((map, _)), true) = (meta.map, recorded) else { return Ok(()) };
+        let (Some((map, _)), true) = (meta.map, recorded) else {
+            return Ok(());
+        };
         let changes = matches!(
             meta.proto.id,
             id::MAP_DELETE_ELEM | id::MAP_UPDATE_ELEM | id::MAP_PUSH_ELEM | id::MAP_POP_ELEM
@@ -71,7 +75,9 @@ impl Env<'_> {
         if meta.proto.id != id::TAIL_CALL {
             return Ok(());
         }
-        let Some((map, _)) = meta.map else { return Err(CallViolation::NoProgArray.into()) };
+        let Some((map, _)) = meta.map else {
+            return Err(CallViolation::NoProgArray.into());
+        };
         let spec = self.ctx.map(map).spec;
         if spec.ty != skep_spec::MapType::ProgArray {
             return Err(CallViolation::NoProgArray.into());
@@ -96,19 +102,31 @@ impl Env<'_> {
     /// The key behind a stack pointer, if it is known; it then has to be exact
     /// (`get_constant_map_key`).
     pub(super) fn constant_key(&mut self, reg: Reg, size: u32) -> Check<Option<u64>> {
-        let Value::Pointer(pointer) = *self.state.reg(reg) else { return Ok(None) };
-        let Region::Stack { frame } = pointer.region else { return Ok(None) };
-        let (true, true, Some(var)) =
-            (self.ctx.facts.lane().bpf, pointer.flags.is_empty(), pointer.var.const_value())
-        else {
+        let Value::Pointer(pointer) = *self.state.reg(reg) else {
+            return Ok(None);
+        };
+        let Region::Stack { frame } = pointer.region else {
+            return Ok(None);
+        };
+        let (true, true, Some(var)) = (
+            self.ctx.facts.lane().bpf,
+            pointer.flags.is_empty(),
+            pointer.var.const_value(),
+        ) else {
             return Ok(None);
         };
         let off = i64::from(pointer.off).wrapping_add(var as i64);
-        let Ok(place) = usize::try_from(-1 - off) else { return Ok(None) };
+        let Ok(place) = usize::try_from(-1 - off) else {
+            return Ok(None);
+        };
         let (frame, index, byte) = (frame as usize, place / SLOT_BYTES, place % SLOT_BYTES);
         let slot = self.state.frame(frame).stack.slot(index);
         let run = |kind| {
-            slot.bytes[..=byte].iter().rev().take_while(|&&byte| byte == kind).count() as u32
+            slot.bytes[..=byte]
+                .iter()
+                .rev()
+                .take_while(|&&byte| byte == kind)
+                .count() as u32
         };
         if run(ByteKind::Zero) >= size {
             return Ok(Some(0));
@@ -116,9 +134,10 @@ impl Env<'_> {
         if !slot.is_spilled_scalar() || run(ByteKind::Spill) != size {
             return Ok(None);
         }
-        let Some(key) = slot.value.var().const_value() else { return Ok(None) };
+        let Some(key) = slot.value.var().const_value() else {
+            return Ok(None);
+        };
         self.mark_precise_slot(frame, index)?;
         Ok(Some(key))
     }
-
 }

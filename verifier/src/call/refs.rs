@@ -9,8 +9,9 @@ use crate::state::{Pointer, PtrFlags, Region, Value};
 use crate::violation::{ArgumentViolation, CallViolation, Check, Stop};
 
 /// Slices of dynptrs over packets.
-const PACKET_SLICE: PtrFlags =
-    PtrFlags::DYNPTR_SKB.union(PtrFlags::DYNPTR_XDP).union(PtrFlags::DYNPTR_SKB_META);
+const PACKET_SLICE: PtrFlags = PtrFlags::DYNPTR_SKB
+    .union(PtrFlags::DYNPTR_XDP)
+    .union(PtrFlags::DYNPTR_SKB_META);
 
 impl Env<'_> {
     /// An object from now on held; its id (`acquire_reference`).
@@ -51,7 +52,11 @@ impl Env<'_> {
     /// nothing (`mark_reg_invalid`).
     fn invalidate(&mut self, concerns: impl Fn(&Pointer) -> bool) {
         let ptr_leaks = self.ctx.facts.lane().ptr_leaks;
-        let worthless = if ptr_leaks { Value::unknown() } else { Value::Uninit };
+        let worthless = if ptr_leaks {
+            Value::unknown()
+        } else {
+            Value::Uninit
+        };
         self.state.update_values(
             |value| value.pointer().is_some_and(&concerns),
             |value| *value = worthless,
@@ -80,7 +85,12 @@ impl Env<'_> {
         if ref_id != 0 && ty != ArgType::KptrXchgDest {
             if meta.ref_id != 0 {
                 let other = meta.ref_id;
-                return Err(ArgumentViolation::TwoReferences { reg, id: ref_id, other }.into());
+                return Err(ArgumentViolation::TwoReferences {
+                    reg,
+                    id: ref_id,
+                    other,
+                }
+                .into());
             }
             meta.ref_id = ref_id;
         }
@@ -89,7 +99,9 @@ impl Env<'_> {
 
     /// Gives up what the call releases.
     pub(super) fn release_argument(&mut self, meta: &CallMeta) -> Check<()> {
-        let Some(reg) = meta.released else { return Ok(()) };
+        let Some(reg) = meta.released else {
+            return Ok(());
+        };
         if meta.proto.id == id::KPTR_XCHG {
             return Err(Stop::undecided("kernel pointers in map values"));
         }

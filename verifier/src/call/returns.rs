@@ -40,10 +40,16 @@ impl Env<'_> {
             RetType::Socket => Region::Sock(SockKind::Socket),
             RetType::TcpSock => Region::Sock(SockKind::Tcp),
             RetType::SockCommon => Region::Sock(SockKind::Common),
-            RetType::Mem => Region::Mem { size: meta.mem_size, dynptr_id: 0 },
+            RetType::Mem => Region::Mem {
+                size: meta.mem_size,
+                dynptr_id: 0,
+            },
             RetType::BtfId(name) => {
                 let id = self.kernel_structure(name)?;
-                Region::Btf { source: BtfSource::Kernel, id }
+                Region::Btf {
+                    source: BtfSource::Kernel,
+                    id,
+                }
             }
             RetType::DynptrMem => return Err(Stop::undecided("dynptrs")),
             RetType::MemOrBtfId => return Err(Stop::undecided("per-CPU kernel variables")),
@@ -71,17 +77,21 @@ impl Env<'_> {
 
     /// Whether the key is one that the array certainly has.
     fn is_present(&self, meta: &CallMeta) -> bool {
-        let (Some((map, _)), Some(key)) = (meta.map, meta.key) else { return false };
+        let (Some((map, _)), Some(key)) = (meta.map, meta.key) else {
+            return false;
+        };
         key < u64::from(self.ctx.map(map).spec.max_entries)
     }
 
     /// Whether the result must be released (`is_acquire_function`).
     fn acquires(&self, meta: &CallMeta) -> bool {
         let sockets = meta.map.is_some_and(|(map, _)| {
-            matches!(self.ctx.map(map).spec.ty, MapType::Sockmap | MapType::Sockhash)
+            matches!(
+                self.ctx.map(map).spec.ty,
+                MapType::Sockmap | MapType::Sockhash
+            )
         });
-        meta.proto.has(HelperFlags::ACQUIRES)
-            || (meta.proto.id == id::MAP_LOOKUP_ELEM && sockets)
+        meta.proto.has(HelperFlags::ACQUIRES) || (meta.proto.id == id::MAP_LOOKUP_ELEM && sockets)
     }
 
     /// What is known of a number that a helper returns (`do_refine_retval_range`).
@@ -112,6 +122,8 @@ fn flags_of(mods: Mods) -> PtrFlags {
         (Mods::RINGBUF, PtrFlags::RINGBUF),
         (Mods::TRUSTED, PtrFlags::TRUSTED),
     ];
-    let given = pairs.iter().filter(|(modifier, _)| mods.contains(*modifier));
+    let given = pairs
+        .iter()
+        .filter(|(modifier, _)| mods.contains(*modifier));
     given.fold(PtrFlags::empty(), |flags, (_, flag)| flags | *flag)
 }

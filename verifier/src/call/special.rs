@@ -57,8 +57,11 @@ impl Env<'_> {
             self.mark_precise(Reg::R4)?;
         }
         let same = seen == LoopSeen::None || seen == LoopSeen::One(callback);
-        self.learned.at(idx).bpf_loop =
-            if flagless && same { LoopSeen::One(callback) } else { LoopSeen::Several };
+        self.learned.at(idx).bpf_loop = if flagless && same {
+            LoopSeen::One(callback)
+        } else {
+            LoopSeen::Several
+        };
         Ok(())
     }
 
@@ -75,11 +78,13 @@ impl Env<'_> {
         if meta.proto.id != id::GET_FUNC_IP {
             return Ok(());
         }
-        match self.ctx.hook.ty {
-            ProgType::Kprobe => Ok(()),
-            ProgType::Tracing if self.ctx.hook.has_trampoline() => Ok(()),
-            ProgType::Tracing => Err(CallViolation::FuncIpTrampoline.into()),
-            ty => Err(CallViolation::FuncIpProgType { ty }.into()),
+        let hook = &self.ctx.hook;
+        if hook.ty == ProgType::Kprobe || (hook.ty == ProgType::Tracing && hook.has_trampoline()) {
+            Ok(())
+        } else if hook.ty == ProgType::Tracing {
+            Err(CallViolation::FuncIpTrampoline.into())
+        } else {
+            Err(CallViolation::FuncIpProgType { ty: hook.ty }.into())
         }
     }
 }

@@ -13,7 +13,9 @@ impl Env<'_> {
     fn kernel_btf(&self) -> Check<&Btf> {
         match self.ctx.facts.btf() {
             Some(btf) => Ok(btf),
-            None => Err(Stop::undecided("structures of a kernel whose types are not known")),
+            None => Err(Stop::undecided(
+                "structures of a kernel whose types are not known",
+            )),
         }
     }
 
@@ -21,7 +23,9 @@ impl Env<'_> {
     pub(super) fn kernel_structure(&self, name: &str) -> Check<u32> {
         match self.kernel_btf()?.find_by_name(Kind::Struct, name) {
             Some(id) => Ok(id.0),
-            None => Err(Stop::undecided(format!("struct {name}, which the kernel lacks"))),
+            None => Err(Stop::undecided(format!(
+                "struct {name}, which the kernel lacks"
+            ))),
         }
     }
 
@@ -43,12 +47,19 @@ impl Env<'_> {
             return Ok(());
         }
         let pointer = (*self.state.reg(reg)).into();
-        Err(ArgumentViolation::Structure { reg, pointer, expected }.into())
+        Err(ArgumentViolation::Structure {
+            reg,
+            pointer,
+            expected,
+        }
+        .into())
     }
 }
 
 fn begins_with(btf: &Btf, mut id: TypeId, off: i32, expected: TypeId) -> bool {
-    let Ok(mut off) = u32::try_from(off) else { return false };
+    let Ok(mut off) = u32::try_from(off) else {
+        return false;
+    };
     for _ in 0..MAX_NESTING {
         match part_at(btf, id, off) {
             Some(part) if part == expected => return true,

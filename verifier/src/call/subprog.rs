@@ -57,9 +57,9 @@ impl Env<'_> {
     pub(crate) fn leave_subprog(&mut self) -> Check<Next> {
         let result = *self.state.reg(Reg::R0);
         let is_stack = |value: &Value| {
-            value.pointer().is_some_and(|p| {
-                matches!(p.region, Region::Stack { .. }) && p.flags.is_empty()
-            })
+            value
+                .pointer()
+                .is_some_and(|p| matches!(p.region, Region::Stack { .. }) && p.flags.is_empty())
         };
         if is_stack(&result) {
             return Err(CallViolation::ReturnsStack.into());
@@ -68,7 +68,9 @@ impl Env<'_> {
         if in_callback {
             self.check_callback_result(&result)?;
         }
-        let Some(callsite) = self.state.cur().callsite else { return Ok(Next::PathEnd) };
+        let Some(callsite) = self.state.cur().callsite else {
+            return Ok(Next::PathEnd);
+        };
         let next = if in_callback { callsite } else { callsite + 1 };
         if !in_callback {
             self.return_result(result);
@@ -87,7 +89,9 @@ impl Env<'_> {
     fn return_result(&mut self, result: Value) {
         let bit = 1 << Reg::R0.index();
         let precise = self.state.is_precise(Reg::R0);
-        let Some(caller) = self.state.curframe().checked_sub(1) else { return };
+        let Some(caller) = self.state.curframe().checked_sub(1) else {
+            return;
+        };
         self.state.frame_mut(caller).regs[Reg::R0.index()] = result;
         let marks = &mut self.state.precise[caller].regs;
         *marks = if precise { *marks | bit } else { *marks & !bit };
@@ -104,7 +108,14 @@ impl Env<'_> {
         let scalar = result.var();
         if scalar.smin() < i64::from(min) || scalar.smax() > i64::from(max) {
             let (place, reg) = (ReturnPlace::Callback, Reg::R0);
-            return Err(WalkViolation::ReturnRange { place, reg, scalar, min, max }.into());
+            return Err(WalkViolation::ReturnRange {
+                place,
+                reg,
+                scalar,
+                min,
+                max,
+            }
+            .into());
         }
         Ok(())
     }

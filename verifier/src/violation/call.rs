@@ -48,7 +48,11 @@ pub enum CallViolation {
     /// Tail calls and subprograms do not go together here.
     TailCallMixed,
     /// The map is not for that helper; `sockets`: since a socket may be locked here.
-    MapForHelper { id: u32, map: MapType, sockets: bool },
+    MapForHelper {
+        id: u32,
+        map: MapType,
+        sockets: bool,
+    },
     /// What is released was never acquired.
     NotAcquired { id: u32 },
     /// `bpf_get_local_storage` has no flags.
@@ -80,13 +84,21 @@ pub enum ArgumentViolation {
     /// A map of sockets takes sockets as values only.
     SocketMapValue,
     /// The argument is of another type; `expected` are the kernel's names of those allowed.
-    Type { reg: Reg, value: ValueView, expected: &'static [&'static str] },
+    Type {
+        reg: Reg,
+        value: ValueView,
+        expected: &'static [&'static str],
+    },
     /// The helper may write into memory that may only be read.
     MayWrite { id: u32, reg: Reg, value: ValueView },
     /// A pointer that may be null to a helper that does not expect it.
     MaybeNull { reg: Reg },
     /// A kernel structure of another type than that of the kernel's BTF.
-    Structure { reg: Reg, pointer: ValueView, expected: u32 },
+    Structure {
+        reg: Reg,
+        pointer: ValueView,
+        expected: u32,
+    },
     /// What is released must be as it was acquired.
     ReleaseOffset { reg: Reg },
     /// What is released is not held.
@@ -150,7 +162,11 @@ pub enum GlobalViolation {
     /// It may sleep, and nothing may here.
     Sleeps,
     /// The arguments do not fit its prototype; `fault` says why. `start` is its first slot.
-    Arguments { subprog: usize, start: InsnIdx, fault: Box<Violation> },
+    Arguments {
+        subprog: usize,
+        start: InsnIdx,
+        fault: Box<Violation>,
+    },
     /// The argument is no number.
     NoScalar { reg: Reg },
     /// The argument, counted from 0, is not the context.
