@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_spec::{AttachType, KernelVersion, ProgType};
 
+use crate::crosscheck::CrosscheckArgs;
 use crate::verify::VerifyArgs;
 
 /// Verify, run, inspect, assemble and cross-check eBPF programs, without a kernel and with one.
@@ -25,6 +26,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Verify(VerifyArgs),
+    Crosscheck(CrosscheckArgs),
 }
 
 /// What to read, and which programs of it are meant.

@@ -42,6 +42,8 @@ pub(crate) struct Kernels {
     chosen: Vec<Arc<Kernel>>,
     recorded: BTreeMap<String, Arc<Kernel>>,
     btf: Option<Arc<Btf>>,
+    /// Captured requests, too, are judged for the chosen kernels.
+    only_chosen: bool,
 }
 
 /// The series that verdicts are for where none is asked for.
@@ -70,6 +72,30 @@ impl Kernels {
             chosen,
             recorded: BTreeMap::new(),
             btf,
+            only_chosen: false,
+        })
+    }
+
+    /// The running kernel for everything, with its own BTF unless another is given.
+    ///
+    /// # Errors
+    /// It has no built-in profile, or its BTF cannot be read.
+    pub(crate) fn running(
+        release: &str,
+        version: KernelVersion,
+        btf: Option<&Path>,
+    ) -> Result<Kernels, Failure> {
+        let btf = match btf {
+            Some(path) => Some(kernel_btf(path)?),
+            // A kernel built without BTF judges programs that need none.
+            None => running_btf().ok(),
+        };
+        let kernel = Arc::new(kernel(release.to_owned(), version, btf.as_ref())?);
+        Ok(Kernels {
+            chosen: vec![kernel],
+            recorded: BTreeMap::new(),
+            btf,
+            only_chosen: true,
         })
     }
 
@@ -83,7 +109,7 @@ impl Kernels {
     /// # Errors
     /// The recorded kernel has no profile.
     pub(crate) fn for_request(&mut self, recorded: &str) -> Result<Vec<Arc<Kernel>>, Failure> {
-        if recorded.is_empty() {
+        if recorded.is_empty() || self.only_chosen {
             return Ok(self.chosen.clone());
         }
         if let Some(kernel) = self.recorded.get(recorded) {
@@ -125,12 +151,16 @@ fn kernel_btf(path: &Path) -> Result<Arc<Btf>, Failure> {
                 .help("--btf takes a kernel's BTF, such as a copy of /sys/kernel/btf/vmlinux")
         });
     }
-    let place = "/sys/kernel/btf/vmlinux";
-    let bytes = skep_kernel::vmlinux_btf().map_err(|e| Failure::of(place, e))?;
     let release = skep_kernel::release().unwrap_or_default();
     note(format_args!(
         "types are those of the running kernel {release}"
     ));
+    running_btf()
+}
+
+fn running_btf() -> Result<Arc<Btf>, Failure> {
+    let place = "/sys/kernel/btf/vmlinux";
+    let bytes = skep_kernel::vmlinux_btf().map_err(|e| Failure::of(place, e))?;
     Btf::parse(bytes)
         .map(Arc::new)
         .map_err(|e| Failure::of(place, e))

@@ -4,6 +4,7 @@
 //! Results go to stdout, everything else to stderr; the exit code says what came out (see `exit`).
 
 mod args;
+mod crosscheck;
 mod diagnostic;
 mod exit;
 mod failure;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     panics::install();
     let result = match &cli.command {
         Command::Verify(args) => verify::run(args),
+        Command::Crosscheck(args) => crosscheck::run(args),
     };
     match result {
         Ok(tally) => tally.code(),

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use skep_corpus::{BtfStore, Recorded};
+use skep_corpus::BtfStore;
 use skep_spec::ProgramSpec;
 
 use crate::args::InputArgs;
@@ -36,8 +36,8 @@ pub(crate) struct Unit {
     pub(crate) kernel: Arc<Kernel>,
     /// Why the request alone does not allow a verdict, if so.
     pub(crate) blocked: Option<String>,
-    /// What was recorded of it.
-    pub(crate) recorded: Option<Recorded>,
+    /// The kernel that it was recorded on; empty if it was not.
+    pub(crate) recorded_on: String,
     /// Which source it came from, from 0.
     pub(crate) source: usize,
 }

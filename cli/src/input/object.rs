@@ -63,7 +63,7 @@ pub(super) fn units(
                     spec: Arc::new(spec),
                     kernel: Arc::clone(kernel),
                     blocked: None,
-                    recorded: None,
+                    recorded_on: String::new(),
                     source: index,
                 })
             }));

@@ -57,7 +57,7 @@ impl<'a> Requests<'a> {
         let Request {
             file,
             prog,
-            verdict,
+            kernel: recorded_on,
             spec,
             target,
             ..
@@ -74,7 +74,7 @@ impl<'a> Requests<'a> {
                     "the BPF program that it attaches to, which the request does not hold"
                         .to_owned()
                 }),
-                recorded: verdict,
+                recorded_on: recorded_on.clone(),
                 source,
             })
         };

@@ -127,8 +127,13 @@ impl Report for Human {
         if !outcome.log.is_empty() {
             details = format!("{}\n", outcome.log.trim_end());
         }
-        if let Judgement::Rejected { rejection, message } = &outcome.judgement {
-            details += &diagnostic::draw(unit, rejection, message);
+        if let Judgement::Rejected {
+            rejection,
+            headline,
+            ..
+        } = &outcome.judgement
+        {
+            details += &diagnostic::draw(unit, rejection, headline);
         }
         self.lines.push(Line {
             prog: unit.prog.clone(),

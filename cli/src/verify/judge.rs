@@ -33,6 +33,8 @@ pub(crate) enum Judgement {
         rejection: Box<Rejection>,
         /// Why, in the kernel's words: the last line before the statistics of its log.
         message: String,
+        /// The line of these words that says what is wrong: not always the last.
+        headline: String,
     },
     /// No verdict.
     Undecided {
@@ -105,17 +107,24 @@ pub(crate) fn judge(unit: Unit, log_level: u32) -> Outcome {
     }
 }
 
+/// Whether a line of a message shows the states of a loop that never ends.
+fn is_state(line: &str) -> bool {
+    line.starts_with("cur state:") || line.starts_with("old state:")
+}
+
 fn ask(unit: &Unit, log: &mut Log) -> Judgement {
     match verify(&unit.spec, &unit.kernel.facts, &Config::default(), log) {
         Verdict::Accepted(accepted) => Judgement::Accepted(accepted.stats),
         Verdict::Rejected(rejection) => {
             let text = report::message(&rejection.violation, &unit.spec, &unit.kernel.facts);
-            let message = text
-                .lines()
-                .rfind(|l| !l.trim().is_empty())
-                .unwrap_or("")
-                .to_owned();
-            Judgement::Rejected { rejection, message }
+            let mut lines = text.lines().rev().filter(|l| !l.trim().is_empty());
+            let message = lines.clone().next().unwrap_or("").to_owned();
+            let headline = lines.find(|l| !is_state(l)).unwrap_or("").to_owned();
+            Judgement::Rejected {
+                rejection,
+                message,
+                headline,
+            }
         }
         Verdict::Undecided(missing) => Judgement::Undecided {
             feature: missing.feature,
