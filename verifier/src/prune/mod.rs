@@ -13,6 +13,7 @@ mod events;
 mod explored;
 mod history;
 mod id_map;
+mod live_graph;
 mod marks;
 mod precision;
 mod stack_live;

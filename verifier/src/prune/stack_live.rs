@@ -10,11 +10,14 @@
 //! first visit adds writes to an instruction that the last spreading took for one without; so both
 //! are those of `kernel/bpf/liveness.c` in Linux 6.18. Querying is right only after spreading.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap;
-use skep_isa::{InsnIdx, RawInsn};
+use skep_isa::InsnIdx;
 use smallvec::SmallVec;
 
-use crate::prepare::{Ctx, successors};
+use super::live_graph::{LiveGraph, Stale};
+use crate::prepare::Ctx;
 use crate::state::State;
 
 /// Instruction tables of all call chains together may take that many bytes; past it there is no
@@ -58,36 +61,53 @@ struct Masks {
     live_before: u64,
 }
 
+/// What is known of the slots of one frame.
+#[derive(Debug, Default)]
+struct FrameTable {
+    /// By instruction; empty until the frame is touched.
+    masks: Vec<Masks>,
+    /// Where a mark was added since the last spreading.
+    stale: Stale,
+}
+
 #[derive(Debug)]
 struct Instance {
     outer: Option<InstanceId>,
     /// The call in the outer instance.
     callsite: InsnIdx,
-    subprog: usize,
     start: InsnIdx,
-    insns: usize,
+    graph: Rc<LiveGraph>,
     /// Spreading is due.
     updated: bool,
     /// Some certain write turned out not to be one.
     write_dropped: bool,
-    /// By frame, then by instruction; empty until the frame is touched.
-    frames: SmallVec<[Vec<Masks>; 2]>,
+    frames: SmallVec<[FrameTable; 2]>,
     /// Instructions whose writes were collected at least once.
     visited: Vec<u64>,
 }
 
 impl Instance {
     fn masks(&self, frame: usize, idx: InsnIdx) -> Option<&Masks> {
-        self.frames.get(frame)?.get(idx.checked_sub(self.start)?)
+        self.frames
+            .get(frame)?
+            .masks
+            .get(idx.checked_sub(self.start)?)
     }
 
+    /// What is known of a frame at an instruction, to be added to.
     fn masks_mut(&mut self, frame: usize, idx: InsnIdx, memory: &mut usize) -> Option<&mut Masks> {
+        let slot = idx.checked_sub(self.start)?;
         let table = self.frames.get_mut(frame)?;
-        if table.is_empty() {
-            *memory += self.insns * size_of::<Masks>();
-            table.resize(self.insns, Masks::default());
+        if table.masks.is_empty() {
+            let len = self.graph.slots();
+            *memory += len * size_of::<Masks>();
+            table.masks.resize(len, Masks::default());
+            table.stale = Stale::none(self.graph.len());
         }
-        table.get_mut(idx.checked_sub(self.start)?)
+        if let Some(place) = self.graph.place(slot) {
+            table.stale.add(place);
+        }
+        table.masks.get_mut(slot)
     }
 
     fn is_alive(&self, frame: usize, idx: InsnIdx) -> u64 {
@@ -103,6 +123,7 @@ pub(crate) type AliveSlots = SmallVec<[u64; 4]>;
 pub(crate) struct StackLiveness {
     instances: Vec<Instance>,
     by_chain: FxHashMap<(Option<InstanceId>, InsnIdx, usize), InstanceId>,
+    graphs: FxHashMap<usize, Rc<LiveGraph>>,
     /// The instance that the walk is in, once it is known.
     current: Option<InstanceId>,
     /// Writes of the instruction under way, by frame.
@@ -166,23 +187,21 @@ impl StackLiveness {
             return id;
         }
         let depth = outer.map_or(0, |outer| self.instances[outer.0 as usize].frames.len());
-        let (start, end) = ctx
-            .subprogs
-            .get(subprog)
-            .map_or((0, 0), |s| (s.start, s.end));
-        let insns = end.saturating_sub(start);
-        let visited = vec![0; insns.div_ceil(64)];
+        let graph = self
+            .graphs
+            .entry(subprog)
+            .or_insert_with(|| Rc::new(LiveGraph::new(ctx, subprog)));
+        let visited = vec![0; graph.slots().div_ceil(64)];
         self.memory += visited.len() * size_of::<u64>() + size_of::<Instance>();
         let id = InstanceId(self.instances.len() as u32);
         self.instances.push(Instance {
             outer,
             callsite,
-            subprog,
-            start,
-            insns,
+            start: ctx.subprogs.get(subprog).map_or(0, |s| s.start),
+            graph: Rc::clone(graph),
             updated: false,
             write_dropped: false,
-            frames: SmallVec::from_elem(Vec::new(), depth + 1),
+            frames: (0..=depth).map(|_| FrameTable::default()).collect(),
             visited,
         });
         self.by_chain.insert(key, id);
@@ -271,7 +290,7 @@ impl StackLiveness {
         for frame in 0..instance.frames.len() {
             let mut writes = self.writes.get(frame).copied().unwrap_or(0);
             // Tables are made for what they say only.
-            if writes == 0 && (!visited || instance.frames[frame].is_empty()) {
+            if writes == 0 && (!visited || instance.frames[frame].masks.is_empty()) {
                 continue;
             }
             let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else {
@@ -310,38 +329,42 @@ impl StackLiveness {
         }
     }
 
+    /// Sweeps over the instructions until nothing changes. Only what may be out of date is looked at;
+    /// the rest would come out as it is, so that the result is that of whole sweeps.
     fn spread(&mut self, ctx: &Ctx<'_>, id: InstanceId) {
         let instance = &mut self.instances[id.0 as usize];
+        let (graph, start) = (Rc::clone(&instance.graph), instance.start);
         if instance.write_dropped {
             // What was certain because of the dropped write must be found out anew.
-            for masks in instance.frames.iter_mut().flatten() {
-                masks.must_write_after = 0;
+            for table in instance
+                .frames
+                .iter_mut()
+                .filter(|table| !table.masks.is_empty())
+            {
+                for masks in &mut table.masks {
+                    masks.must_write_after = 0;
+                }
+                table.stale.add_all(graph.len());
             }
         }
-        let start = instance.start;
-        let order = ctx
-            .subprogs
-            .get(instance.subprog)
-            .map(|s| s.postorder.clone());
-        let order = order
-            .and_then(|range| ctx.postorder.get(range))
-            .unwrap_or(&[]);
         let mut sweeps = 0;
         loop {
             sweeps += 1;
             let mut changed = false;
-            for frame in 0..instance.frames.len() {
-                let table = &mut instance.frames[frame];
-                if table.is_empty() {
-                    continue;
-                }
-                for &idx in order {
-                    let idx = idx as InsnIdx;
-                    let Some((old, new)) = flow_back(ctx.insns, table, start, idx) else {
+            for (frame, table) in instance.frames.iter_mut().enumerate() {
+                let mut from = 0;
+                while let Some(place) = table.stale.take_from(from) {
+                    from = place + 1;
+                    let (old, new) = flow_back(&graph, &mut table.masks, place);
+                    if old == new {
                         continue;
-                    };
-                    changed |= old != new;
+                    }
+                    changed = true;
+                    for &before in graph.before(place) {
+                        table.stale.add(before as usize);
+                    }
                     if let Some(events) = &mut self.events {
+                        let idx = start + graph.slot(place);
                         let telling = idx == start || ctx.flow[idx].prune_point;
                         tell(events, id, frame, idx, telling, &old, &new);
                     }
@@ -399,33 +422,23 @@ impl StackLiveness {
     }
 }
 
-/// Carries liveness and certain writes of one frame from an instruction's successors over it; `None`
-/// at an instruction that has none.
-fn flow_back(
-    insns: &[RawInsn],
-    table: &mut [Masks],
-    start: InsnIdx,
-    idx: InsnIdx,
-) -> Option<(Masks, Masks)> {
-    let next = successors(insns, idx);
-    if next.is_empty() {
-        return None;
-    }
-    let (mut live_after, mut written) = (0, u64::MAX);
-    for next in next {
-        let after = next
-            .checked_sub(start)
-            .and_then(|at| table.get(at))
-            .copied();
-        let after = after.unwrap_or_default();
+/// Carries liveness and certain writes of one frame over an instruction, from those that follow it;
+/// the values before and after. Where nothing follows, nothing changes.
+fn flow_back(graph: &LiveGraph, table: &mut [Masks], place: usize) -> (Masks, Masks) {
+    let (mut live_after, mut written, mut ends) = (0, u64::MAX, true);
+    for next in graph.next(place) {
+        let after = table.get(next).copied().unwrap_or_default();
         live_after |= after.live_before;
         written &= after.must_write_after;
+        ends = false;
     }
-    let masks = table.get_mut(idx.checked_sub(start)?)?;
+    let masks = &mut table[graph.slot(place)];
     let old = *masks;
-    masks.must_write_after = written | masks.must_write;
-    masks.live_before = (live_after & !masks.must_write) | masks.may_read;
-    Some((old, *masks))
+    if !ends {
+        masks.must_write_after = written | masks.must_write;
+        masks.live_before = (live_after & !masks.must_write) | masks.may_read;
+    }
+    (old, *masks)
 }
 
 /// Keeps a change for the log, where the kernel's log has it.
