@@ -20,8 +20,8 @@ pub struct Options {
     pub debug_info: bool,
     /// The kernel's BTF, in which `call kfunc NAME` and `ksym NAME` are looked up.
     pub kernel_btf: Option<Arc<Btf>>,
-    /// BTF that the numbers behind `btf_key` and `btf_value` of maps refer to.
-    pub map_btf: Option<Arc<Btf>>,
+    /// BTF that the numbers behind `.func_btf`, and `btf_key` and `btf_value` of maps refer to.
+    pub btf: Option<Arc<Btf>>,
 }
 
 /// The programs of a source and what belongs to them.
@@ -71,6 +71,15 @@ pub(crate) fn assemble_source<'a>(
 
     let mut infos: Vec<DebugInfo> = Vec::with_capacity(drafts.len());
     for draft in &drafts {
+        let told = debug::told_functions(&source, draft);
+        if !told.is_empty() {
+            infos.push(DebugInfo {
+                func_info: told,
+                told: true,
+                ..DebugInfo::default()
+            });
+            continue;
+        }
         let wanted = options.debug_info || debug::needs_functions(&source, draft);
         let func_info = if wanted {
             debug::functions(&mut types, &source, draft)
@@ -79,13 +88,13 @@ pub(crate) fn assemble_source<'a>(
         };
         infos.push(DebugInfo {
             func_info,
-            line_info: Vec::new(),
+            ..DebugInfo::default()
         });
     }
     let mut out = BtfBuilder::new();
     types.write(&mut out);
     if options.debug_info {
-        for (draft, info) in drafts.iter().zip(&mut infos) {
+        for (draft, info) in drafts.iter().zip(&mut infos).filter(|(_, info)| !info.told) {
             info.line_info = debug::lines(&mut out, &options.file_name, &source, draft);
         }
     }
@@ -105,7 +114,10 @@ pub(crate) fn assemble_source<'a>(
     let programs = drafts
         .into_iter()
         .zip(infos)
-        .filter_map(|(draft, info)| program_spec(&source, draft, info, &maps, &btf, &license))
+        .filter_map(|(draft, info)| {
+            let btf = if info.told { &options.btf } else { &btf };
+            program_spec(&source, draft, info, &maps, btf, &license)
+        })
         .collect();
     let name = object_name(&options.file_name);
     let object = ObjectSpec {
@@ -181,7 +193,7 @@ fn map_spec(decl: &MapDecl, own: &Option<Arc<Btf>>, options: &Options) -> MapSpe
     if typed {
         spec.btf = own.clone();
     } else if spec.btf_key_id != 0 || spec.btf_value_id != 0 {
-        spec.btf = options.map_btf.clone();
+        spec.btf = options.btf.clone();
     }
     spec.flags = decl.flags;
     spec.extra = decl.extra;

@@ -15,6 +15,22 @@ use crate::types::{Linkage, Node, TypeRef, Types};
 pub(crate) struct DebugInfo {
     pub(crate) func_info: Vec<FuncInfo>,
     pub(crate) line_info: Vec<LineInfo>,
+    /// The functions' ids are the source's own and refer to a BTF that the caller supplies.
+    pub(crate) told: bool,
+}
+
+/// The functions that the source tells by id.
+pub(crate) fn told_functions(source: &Source<'_>, draft: &Draft) -> Vec<FuncInfo> {
+    let mut infos = Vec::new();
+    for (unit, start) in &draft.placed {
+        for (slot, id) in source.units.get(*unit).map_or(&[][..], |u| &u.func_ids) {
+            infos.push(FuncInfo {
+                insn_off: (start + slot) as u32,
+                type_id: *id,
+            });
+        }
+    }
+    infos
 }
 
 /// Whether a program's verdict needs its functions' prototypes: one of them was written down.

@@ -1,7 +1,8 @@
 //! Load requests to source text that assembles to the same requests.
 //!
-//! Instructions, maps, type, flags and names come back as they were. BTF does not: function and line
-//! information is dropped, BTF ids of map keys and values stay as numbers.
+//! Instructions, maps, type, flags and names come back as they were. Of BTF only the ids come back, of
+//! functions and of map keys and values: the assembler is given the BTF they refer to. Line
+//! information is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -195,6 +196,13 @@ fn write_program(out: &mut String, program: &ProgramSpec, name: &str, maps: &Map
     let labels = find_labels(program);
     let mut idx = 0;
     while idx < program.insns.len() {
+        for info in program
+            .func_info
+            .iter()
+            .filter(|info| info.insn_off as usize == idx)
+        {
+            let _ = writeln!(out, ".func_btf {}", info.type_id);
+        }
         if let Some(label) = labels.get(&idx) {
             let _ = writeln!(out, "{label}:");
         }

@@ -16,6 +16,9 @@ use crate::error::{AsmError, MOST_ERRORS, Span};
 use crate::parse::{Refers, Statement};
 use crate::source::{Code, CodeLine, Source, Unit, UnitKind};
 
+/// The declaration tag by which a program names its exception callback.
+const EXCEPTION_CALLBACK: &str = "exception_callback:";
+
 /// A program put together, before its BTF is made.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
@@ -73,9 +76,10 @@ impl<'s, 'a> Linker<'s, 'a> {
 
     /// Puts a program together. Mistakes go to `errors`, and what is returned is then of no use.
     pub(crate) fn program(&mut self, unit: usize) -> Draft {
+        let placed = self.place(unit);
         let mut draft = Draft {
             unit,
-            placed: self.place(unit),
+            placed,
             ..Draft::default()
         };
         if let Some(UnitKind::Program(header)) = self.source.units.get(unit).map(|u| &u.kind) {
@@ -112,9 +116,41 @@ impl<'s, 'a> Linker<'s, 'a> {
     }
 
     /// The units of a program and their first slots.
-    fn place(&self, unit: usize) -> Vec<(usize, usize)> {
+    fn place(&mut self, unit: usize) -> Vec<(usize, usize)> {
         let mut placed = vec![(unit, 0)];
         let mut end = self.source.units.get(unit).map_or(0, |u| u.slots);
+        self.walk_calls(unit, &mut placed, &mut end);
+        // Nothing points to an exception callback but the program's tag.
+        let source = self.source;
+        let Some(main) = source.units.get(unit) else {
+            return placed;
+        };
+        let UnitKind::Program(header) = &main.kind else {
+            return placed;
+        };
+        for name in header
+            .tags
+            .iter()
+            .filter_map(|tag| tag.strip_prefix(EXCEPTION_CALLBACK))
+        {
+            match self.functions.get(name).copied() {
+                None => {
+                    let message = format!("there is no function `{name}` for exceptions");
+                    self.errors.push(main.span.error(message));
+                }
+                Some(function) if placed.iter().any(|(known, _)| *known == function) => {}
+                Some(function) => {
+                    placed.push((function, end));
+                    end += source.units.get(function).map_or(0, |u| u.slots);
+                    self.walk_calls(function, &mut placed, &mut end);
+                }
+            }
+        }
+        placed
+    }
+
+    /// Places all functions that a unit calls, directly or not.
+    fn walk_calls(&self, unit: usize, placed: &mut Vec<(usize, usize)>, end: &mut usize) {
         // The walk is depth first; a unit's place in it is the next of its lines to look at.
         let mut walk = vec![(unit, 0)];
         while let Some((unit, at)) = walk.last_mut() {
@@ -129,11 +165,10 @@ impl<'s, 'a> Linker<'s, 'a> {
             if placed.iter().any(|(known, _)| *known == function) {
                 continue;
             }
-            placed.push((function, end));
-            end += self.source.units.get(function).map_or(0, |u| u.slots);
+            placed.push((function, *end));
+            *end += self.source.units.get(function).map_or(0, |u| u.slots);
             walk.push((function, 0));
         }
-        placed
     }
 
     /// The function that a line calls or takes the address of.
@@ -296,9 +331,10 @@ impl Draft {
         self.unresolved.push(Unresolved { insn_idx, what });
     }
 
-    /// First slots of all functions: the program's own, and what calls and addresses point to.
+    /// First slots of all functions: the units', and what calls and addresses point to.
     pub(crate) fn function_starts(&self) -> Vec<usize> {
-        let mut starts = vec![0];
+        let mut starts: Vec<usize> = self.placed.iter().map(|(_, start)| *start).collect();
+        starts.retain(|start| *start < self.insns.len());
         let mut second = false;
         for (idx, raw) in self.insns.iter().enumerate() {
             if std::mem::take(&mut second) {

@@ -91,6 +91,8 @@ pub(crate) struct Unit<'a> {
     /// Labels and the slots before which they stand.
     pub(crate) labels: FxHashMap<String, usize>,
     pub(crate) comments: Vec<Comment<'a>>,
+    /// Slots at which functions begin, with their ids in a BTF that the caller supplies.
+    pub(crate) func_ids: Vec<(usize, u32)>,
 }
 
 /// A whole source.
@@ -166,6 +168,7 @@ impl<'a> Reader<'a> {
             slots: 0,
             labels: FxHashMap::default(),
             comments: Vec::new(),
+            func_ids: Vec::new(),
         });
     }
 
@@ -273,6 +276,12 @@ impl<'a> Reader<'a> {
                 let header = directive::header(cur, types)?;
                 self.begin(name, span, UnitKind::Program(header));
             }
+            "func_btf" => {
+                let id = cur.u32("a BTF id")?;
+                let unit = self.source.units.last_mut();
+                let unit = unit.ok_or_else(|| outside(cur.since(mark)))?;
+                unit.func_ids.push((unit.slots, id));
+            }
             "cases" => self.cases = Some(directive::header(cur, types)?),
             "func" | "global" => {
                 let linkage = if name == "func" {
@@ -285,7 +294,7 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 let message = format!(
-                    "unknown directive `.{name}` (map, prog, func, global, struct, union, license, cases, slot)"
+                    "unknown directive `.{name}` (map, prog, func, global, struct, union, license, cases, slot, func_btf)"
                 );
                 return Err(cur.since(mark).error(message));
             }

@@ -61,6 +61,13 @@ fn difference(program: &ProgramSpec, copy: &ProgramSpec) -> Option<String> {
             .position(|(a, b)| a != b);
         return Some(format!("instructions differ at {at:?}"));
     }
+    if program.func_info != copy.func_info {
+        return Some("functions differ".to_owned());
+    }
+    let btf = |spec: &ProgramSpec| spec.btf.as_ref().map(|btf| btf.bytes().len());
+    if !program.func_info.is_empty() && btf(program) != btf(copy) {
+        return Some("BTF differs".to_owned());
+    }
     let maps = |spec: &ProgramSpec| spec.maps.iter().map(|m| shape(m)).collect::<Vec<_>>();
     if maps(program) != maps(copy) {
         return Some(format!(
@@ -103,7 +110,14 @@ fn every_recorded_program_survives_disassembly() {
     for set in SETS {
         for request in requests(set, &store) {
             let text = disassemble_program(&request.spec);
-            let object = assemble(&text, &Options::default());
+            let btf = request.spec.btf.clone();
+            let object = assemble(
+                &text,
+                &Options {
+                    btf,
+                    ..Options::default()
+                },
+            );
             let copy = object.unwrap_or_else(|e| panic!("{}: {e}\n{text}", request.id));
             assert_eq!(copy.programs.len(), 1);
             if let Some(what) = difference(&request.spec, &copy.programs[0]) {
@@ -131,7 +145,15 @@ fn recorded_objects_survive_disassembly() {
             .flat_map(|p| p.maps.iter().cloned())
             .collect();
         let text = disassemble(&object);
-        let copy = assemble(&text, &Options::default()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        let btf = object.programs[0].btf.clone();
+        let copy = assemble(
+            &text,
+            &Options {
+                btf,
+                ..Options::default()
+            },
+        );
+        let copy = copy.unwrap_or_else(|e| panic!("{e}\n{text}"));
         assert_eq!(object.programs.len(), copy.programs.len());
         for (program, copy) in object.programs.iter().zip(&copy.programs) {
             if program.name == copy.name {

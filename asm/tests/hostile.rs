@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
-use skep_asm::{Options, assemble, assemble_program, cases, disassemble_program};
+use skep_asm::{Options, assemble, assemble_program, cases, disassemble_program, write_elf};
 use skep_isa::RawInsn;
 use skep_spec::{MapSpec, MapType, ProgType, ProgramSpec};
 
@@ -53,6 +53,7 @@ fn try_everything(text: &str) {
     };
     for options in [Options::default(), debug] {
         if let Ok(object) = assemble(text, &options) {
+            let _ = write_elf(&object, object.btf.as_deref());
             for program in &object.programs {
                 let _ = disassemble_program(program);
             }
@@ -184,6 +185,7 @@ proptest! {
             TestCaseError::fail(format!("{e}\n{text}"))
         })?;
         prop_assert_eq!(&copy.programs[0].insns, &program.insns, "{}", text);
+        let _ = write_elf(&copy, None);
         let names = |p: &ProgramSpec| p.maps.iter().map(|m| m.name.clone()).collect::<Vec<_>>();
         prop_assert_eq!(names(&copy.programs[0]), names(&program), "{}", text);
     }
@@ -198,6 +200,7 @@ proptest! {
         let copy = assemble(&text, &Options::default()).map_err(|e| {
             TestCaseError::fail(format!("{e}\n{text}"))
         })?;
+        let _ = write_elf(&copy, None);
         let copy = &copy.programs[0];
         prop_assert_eq!((&copy.name, &copy.section, &copy.license), (&name, &name, &map));
         prop_assert_eq!(&copy.maps[0].name, &map);

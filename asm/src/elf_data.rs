@@ -1,0 +1,88 @@
+//! Maps of global data as sections: which maps they are, their names and their contents.
+
+use skep_isa::pseudo;
+use skep_spec::{MapFlags, MapSpec, MapType, ObjectSpec};
+
+use crate::elf::ElfError;
+
+/// What a section of data holds.
+pub(crate) enum Data {
+    /// Nothing but zeros, of this many bytes.
+    Zeros(u64),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// Sections larger than this many bytes are not written.
+const LARGEST: u32 = 64 << 20;
+
+/// Whether a map is global data: an array of one value that has contents, or in whose value some
+/// program takes an address.
+pub(crate) fn is_data(map: &MapSpec, object: &ObjectSpec) -> bool {
+    let single = map.ty == MapType::Array && map.max_entries == 1 && map.key_size == 4;
+    let addressed = || {
+        object.programs.iter().any(|program| {
+            program.insns.iter().any(|raw| {
+                let index = usize::try_from(raw.imm).ok();
+                let named = index.and_then(|index| program.maps.get(index));
+                raw.is_ld_imm64()
+                    && raw.src() == pseudo::MAP_VALUE
+                    && named.is_some_and(|named| std::ptr::eq(named.as_ref(), map))
+            })
+        })
+    };
+    single && (map.init.is_some() || special(&map.name).is_some() || addressed())
+}
+
+/// The part of a map's name that libbpf gives the maps of such sections: `.bss` of `object.bss`.
+fn special(name: &str) -> Option<&str> {
+    let stems = [".rodata", ".data", ".bss"];
+    let at = stems.iter().filter_map(|stem| name.find(stem)).min()?;
+    name.get(at..)
+}
+
+/// The section's name.
+pub(crate) fn section_name(map: &MapSpec) -> String {
+    if let Some(name) = special(&map.name) {
+        return name.to_owned();
+    }
+    let stem = if map.flags.contains(MapFlags::RDONLY_PROG) {
+        ".rodata"
+    } else {
+        ".data"
+    };
+    format!("{stem}.{}", map.name)
+}
+
+/// The name of the variable that fills the section, an identifier.
+pub(crate) fn variable_name(map: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    format!("__{}", map.chars().map(plain).collect::<String>())
+}
+
+/// Whether programs may not write to a section of that name.
+pub(crate) fn is_read_only(name: &str) -> bool {
+    name.starts_with(".rodata")
+}
+
+/// What goes into the section.
+pub(crate) fn contents(map: &MapSpec) -> Result<Data, ElfError> {
+    let bad = |why| ElfError::Map {
+        map: map.name.clone(),
+        why,
+    };
+    if map.value_size > LARGEST {
+        return Err(bad("its value is too large"));
+    }
+    let init = map.init.as_deref().unwrap_or(&[]);
+    if init.len() > map.value_size as usize {
+        return Err(bad("it holds more bytes than its value has"));
+    }
+    let zero = init.iter().all(|byte| *byte == 0);
+    if section_name(map).starts_with(".bss") && zero {
+        return Ok(Data::Zeros(map.value_size.into()));
+    }
+    let mut bytes = init.to_vec();
+    bytes.resize(map.value_size as usize, 0);
+    Ok(Data::Bytes(bytes))
+}
