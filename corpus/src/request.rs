@@ -282,14 +282,14 @@ fn program(fields: Fields<'_>, store: &BtfStore) -> Result<ProgramSpec, FieldErr
     Ok(spec)
 }
 
-/// Puts the index of a map in the place of its descriptor, and -1 in that of a descriptor of no map.
+/// Puts the index of a map in the place of its descriptor, and -1 less the descriptor in that of one of no map.
 fn name_maps_by_index(slots: &mut [RawInsn], indices: &FxHashMap<i32, usize>) {
     let mut second = false;
     for slot in slots {
         let first = !second && slot.is_ld_imm64();
         if first && matches!(slot.src(), pseudo::MAP_FD | pseudo::MAP_VALUE) {
             let index = indices.get(&slot.imm).and_then(|i| i32::try_from(*i).ok());
-            slot.imm = index.unwrap_or(-1);
+            slot.imm = index.unwrap_or((-1i32).wrapping_sub(slot.imm));
         }
         second = first;
     }

@@ -96,7 +96,8 @@ pub struct Unresolved {
 /// What `BPF_PROG_LOAD` is given for one program.
 ///
 /// In `insns`, slots that name a map (`pseudo::MAP_FD`, `pseudo::MAP_VALUE`) hold an index into
-/// `maps` where the kernel's request holds a file descriptor; -1 names no map.
+/// `maps` where the kernel's request holds a file descriptor. A negative number names no map: -1 less the
+/// descriptor that was asked for.
 #[derive(Clone, Debug)]
 pub struct ProgramSpec {
     /// Name: the C function's.

@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut totals: BTreeMap<String, usize> = BTreeMap::new();
     let mut add = |key: &str| *totals.entry(key.to_owned()).or_default() += 1;
+    let mut ratios = Vec::new();
     for request in RequestReader::open(Path::new(requests), &store)? {
         let request = request?;
         let Some(row) = known.get(&request.id) else { continue };
@@ -51,11 +52,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut log = Log::new(level);
         let start = Instant::now();
         let verdict = verify(&request.spec, &facts, &Config::default(), &mut log);
-        let us = start.elapsed().as_micros() as u64;
+        let mut us = start.elapsed().as_micros() as u64;
+        for _ in 0..if us > 100 { 2 } else { 0 } {
+            let start = Instant::now();
+            verify(&request.spec, &facts, &Config::default(), &mut report::Silent);
+            us = us.min(start.elapsed().as_micros() as u64);
+        }
         if level != 0 {
             println!("{}", log.text());
         }
         let n = |key: &str| row[key].as_u64().unwrap_or(0);
+        if n("time_us") >= 200 && matches!(verdict, Verdict::Accepted(_)) {
+            ratios.push((us as f64 / n("time_us") as f64, id.clone(), us, n("total_insns")));
+        }
         match (&verdict, accepted) {
             (Verdict::Accepted(a), true) => {
                 add("AA");
@@ -118,6 +127,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     println!("UN {id} {u:?}");
                 }
             }
+        }
+    }
+    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if let (Some(mid), Some(last)) = (ratios.get(ratios.len() / 2), ratios.last()) {
+        println!("TIME {} programs, median {:.3}, worst {last:?}", ratios.len(), mid.0);
+        for row in ratios.iter().rev().take(12) {
+            println!("  {row:?}");
         }
     }
     for (key, count) in totals {

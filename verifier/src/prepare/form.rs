@@ -74,7 +74,8 @@ fn check_imm64(spec: &ProgramSpec, idx: InsnIdx) -> Result<Option<usize>, FormVi
         _ => return Err(FormViolation::UnrecognizedImm64),
     }
     let index = usize::try_from(insn.imm).ok().filter(|&index| index < spec.maps.len());
-    index.map(Some).ok_or(FormViolation::NoSuchMap { fd: insn.imm })
+    let fd = if insn.imm < 0 { (-1i32).wrapping_sub(insn.imm) } else { insn.imm };
+    index.map(Some).ok_or(FormViolation::NoSuchMap { fd })
 }
 
 /// The address of a place in a value must be one that the map can give.

@@ -10,14 +10,14 @@ use crate::violation::{Check, ReservedIn, Stop, WalkViolation};
 
 impl Env<'_> {
     /// The error of an instruction that does not decode.
-    pub(super) fn malformed(&self, raw: RawInsn, error: FormError) -> Stop {
+    pub(super) fn malformed(&mut self, raw: RawInsn, error: FormError) -> Stop {
         match self.check_malformed(raw, error) {
             Ok(()) => WalkViolation::UnknownClass { class: raw.class() }.into(),
             Err(stop) => stop,
         }
     }
 
-    fn check_malformed(&self, raw: RawInsn, error: FormError) -> Check<()> {
+    fn check_malformed(&mut self, raw: RawInsn, error: FormError) -> Check<()> {
         let reserved = |kind| Err(WalkViolation::ReservedField { kind }.into());
         match raw.class() {
             class::ALU | class::ALU64 => self.malformed_alu(raw),
@@ -53,7 +53,7 @@ impl Env<'_> {
         }
     }
 
-    fn malformed_alu(&self, raw: RawInsn) -> Check<()> {
+    fn malformed_alu(&mut self, raw: RawInsn) -> Check<()> {
         let reserved = |kind| Err(WalkViolation::ReservedField { kind }.into());
         let is_reg = raw.code & opcode::SRC_REG != 0;
         match raw.code & 0xf0 {
@@ -113,7 +113,7 @@ impl Env<'_> {
         }
     }
 
-    fn malformed_jump(&self, raw: RawInsn) -> Check<()> {
+    fn malformed_jump(&mut self, raw: RawInsn) -> Check<()> {
         let reserved = |kind| Err(WalkViolation::ReservedField { kind }.into());
         match raw.code & 0xf0 {
             0x80 => reserved(ReservedIn::Call),
@@ -134,7 +134,7 @@ impl Env<'_> {
         }
     }
 
-    fn malformed_ld(&self, raw: RawInsn) -> Check<()> {
+    fn malformed_ld(&mut self, raw: RawInsn) -> Check<()> {
         match raw.code & 0xe0 {
             mode::ABS | mode::IND => {
                 self.check_load_packet_allowed()?;
@@ -153,14 +153,14 @@ impl Env<'_> {
         }
     }
 
-    fn check_raw_readable(&self, number: u8) -> Check<()> {
+    fn check_raw_readable(&mut self, number: u8) -> Check<()> {
         match Reg::new(number) {
             Some(reg) => self.check_reg_readable(reg),
             None => Err(WalkViolation::NoSuchRegister { reg: number }.into()),
         }
     }
 
-    fn check_raw_writable(&self, number: u8) -> Check<()> {
+    fn check_raw_writable(&mut self, number: u8) -> Check<()> {
         match Reg::new(number) {
             Some(reg) => self.check_reg_writable(reg),
             None => Err(WalkViolation::NoSuchRegister { reg: number }.into()),

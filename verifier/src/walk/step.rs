@@ -85,7 +85,8 @@ impl Env<'_> {
     }
 
     /// A register that is read must have been written (`check_reg_arg`, source).
-    pub(crate) fn check_reg_readable(&self, reg: Reg) -> Check<()> {
+    pub(crate) fn check_reg_readable(&mut self, reg: Reg) -> Check<()> {
+        self.state.scratch_reg(reg);
         match self.state.reg(reg) {
             Value::Uninit => Err(WalkViolation::UninitializedRegister { reg }.into()),
             Value::Scalar(_) | Value::Pointer(_) => Ok(()),
@@ -93,7 +94,8 @@ impl Env<'_> {
     }
 
     /// The frame pointer may not be written (`check_reg_arg`, destination).
-    pub(crate) fn check_reg_writable(&self, reg: Reg) -> Check<()> {
+    pub(crate) fn check_reg_writable(&mut self, reg: Reg) -> Check<()> {
+        self.state.scratch_reg(reg);
         if reg == Reg::FP { Err(WalkViolation::FramePointerWrite.into()) } else { Ok(()) }
     }
 
