@@ -1,0 +1,300 @@
+//! Packets as `struct __sk_buff`: traffic control, socket filters, control groups, tunnels.
+//!
+//! The fields of the context in guest memory are the packet's only metadata: helpers read and write
+//! them there. Positions of headers are kept beside. All bytes are linear.
+
+use skep_spec::ProgType;
+use skep_spec::tables::ctx;
+use skep_spec::tables::hook::Hook;
+
+use super::fields::{SK_BUFF, SOCK, sk_buff, sock};
+use super::{ETH_HLEN, LOOPBACK, Run, RunInput, expose, get32, is_zero, put, user_ctx};
+use crate::arena::Perm;
+use crate::errno::Errno;
+use crate::fault::Owner;
+use crate::sim::Sim;
+
+/// Bytes before the packet, for helpers that push headers.
+const HEADROOM: u64 = 8 << 10;
+/// Bytes of a packet at most.
+const MAX_LEN: usize = 128 << 10;
+/// Ethernet types, in host order.
+pub(crate) const ETH_P_IP: u16 = 0x0800;
+pub(crate) const ETH_P_IPV6: u16 = 0x86dd;
+const ETH_P_802_3: u16 = 0x0001;
+const ETH_P_802_2: u16 = 0x0004;
+/// Numbers below are lengths, not types.
+const ETH_P_802_3_MIN: u16 = 0x0600;
+/// Packet types of `__sk_buff.pkt_type`.
+const PACKET_HOST: u64 = 0;
+const PACKET_MULTICAST: u64 = 2;
+const PACKET_OTHERHOST: u64 = 3;
+/// Address families and the state of a socket that is not connected.
+const AF_INET: u64 = 2;
+const AF_INET6: u64 = 10;
+const TCP_CLOSE: u64 = 7;
+
+/// A run over a packet with metadata: guest addresses of its parts.
+#[derive(Debug)]
+pub(crate) struct SkbRun {
+    pub(crate) ty: ProgType,
+    pub(crate) data: u64,
+    pub(crate) end: u64,
+    /// The Ethernet header.
+    pub(crate) mac: u64,
+    /// The network header.
+    pub(crate) net: u64,
+    /// A tunnel header was pushed (`encapsulation`).
+    pub(crate) encap: bool,
+    user_ctx: Option<Vec<u8>>,
+}
+
+impl SkbRun {
+    pub(crate) fn len(&self) -> u64 {
+        self.end - self.data
+    }
+
+    /// Whether programs see the packet from its Ethernet header on.
+    pub(crate) fn is_l2(&self) -> bool {
+        matches!(self.ty, ProgType::SchedCls | ProgType::SchedAct)
+    }
+
+    /// Whether programs may write to the packet directly.
+    fn perm(&self) -> Perm {
+        let writers = [
+            ProgType::SchedCls,
+            ProgType::SchedAct,
+            ProgType::LwtXmit,
+            ProgType::SkSkb,
+        ];
+        if writers.contains(&self.ty) {
+            Perm::ReadWrite
+        } else if self.ty == ProgType::SocketFilter {
+            Perm::No
+        } else {
+            Perm::Read
+        }
+    }
+}
+
+impl Sim {
+    pub(super) fn begin_skb(&mut self, hook: &Hook<'_>, input: &RunInput) -> Result<(), Errno> {
+        let len = input.data.len() as u64;
+        if len < ETH_HLEN || input.data.len() > MAX_LEN {
+            return Err(Errno::INVAL);
+        }
+        let user_ctx = user_ctx(input, SK_BUFF)?;
+        let protocol = eth_type(&input.data);
+        let header = match protocol {
+            ETH_P_IP => 20,
+            ETH_P_IPV6 => 40,
+            _ => 0,
+        };
+        if len - ETH_HLEN < header {
+            return Err(Errno::INVAL);
+        }
+        let mac = self.room.base() + HEADROOM;
+        let net = mac + ETH_HLEN;
+        let mut run = SkbRun {
+            ty: hook.ty,
+            data: net,
+            end: mac + len,
+            mac,
+            net,
+            encap: false,
+            user_ctx: None,
+        };
+        if run.is_l2() {
+            run.data = mac;
+        }
+        if let Some(ctx) = &user_ctx {
+            check_user_ctx(ctx, run.len())?;
+        }
+        self.mem.poke(mac, &input.data);
+        self.hide_ctx(SK_BUFF);
+        self.mem.fill(self.ctx, SK_BUFF, 0);
+        expose(&mut self.mem, self.ctx, &ctx::SK_BUFF, hook);
+        self.describe_packet(&run, protocol, &input.data);
+        if let Some(ctx) = &user_ctx {
+            self.adopt_user_ctx(ctx, run.len());
+        }
+        run.user_ctx = user_ctx;
+        self.set_skb(run);
+        Ok(())
+    }
+
+    /// Fills the fields that follow from the packet alone.
+    fn describe_packet(&mut self, run: &SkbRun, protocol: u16, packet: &[u8]) {
+        let ctx = self.ctx;
+        let dest = packet.get(..6).unwrap_or_default();
+        // The loopback device's own address is zero, its broadcast address too.
+        let pkt_type = match dest {
+            [0, 0, 0, 0, 0, 0] => PACKET_HOST,
+            [first, ..] if first & 1 != 0 => PACKET_MULTICAST,
+            _ => PACKET_OTHERHOST,
+        };
+        self.mem.poke_le::<4>(ctx + sk_buff::PKT_TYPE, pkt_type);
+        self.mem
+            .poke_le::<4>(ctx + sk_buff::PROTOCOL, protocol.swap_bytes().into());
+        self.mem.poke_le::<4>(ctx + sk_buff::IFINDEX, LOOPBACK);
+        let family = match protocol {
+            ETH_P_IP => AF_INET,
+            ETH_P_IPV6 => AF_INET6,
+            _ => 0,
+        };
+        let sk = self.socket(family);
+        self.mem.poke_le::<8>(ctx + sk_buff::SK, sk.unwrap_or(0));
+        self.mem.poke_le::<4>(ctx + sk_buff::FAMILY, family);
+        // The test run binds its socket to the packet's own addresses.
+        let copies: &[(u64, u64, u64, u64)] = match family {
+            AF_INET => &[
+                (12, 4, sk_buff::LOCAL_IP4, sock::SRC_IP4),
+                (16, 4, sk_buff::REMOTE_IP4, sock::DST_IP4),
+            ],
+            AF_INET6 => &[
+                (8, 16, sk_buff::LOCAL_IP6, sock::SRC_IP6),
+                (24, 16, sk_buff::REMOTE_IP6, sock::DST_IP6),
+            ],
+            _ => &[],
+        };
+        for &(from, len, field, of_sock) in copies {
+            self.mem.copy(run.net + from, ctx + field, len);
+            if let Some(sk) = sk {
+                self.mem.copy(run.net + from, sk + of_sock, len);
+            }
+        }
+    }
+
+    /// The socket of test runs: not connected, of the packet's family.
+    fn socket(&mut self, family: u64) -> Option<u64> {
+        if self.sock == 0 {
+            self.sock = self.mem.alloc(SOCK, 64, Owner::Kernel("socket"))?;
+            self.mem.allow(self.sock, SOCK, Perm::Read);
+        }
+        self.mem.fill(self.sock, SOCK, 0);
+        self.mem.poke_le::<4>(self.sock + sock::FAMILY, family);
+        self.mem.poke_le::<4>(self.sock + sock::STATE, TCP_CLOSE);
+        self.mem
+            .poke_le::<4>(self.sock + sock::RX_QUEUE_MAPPING, u32::MAX.into());
+        Some(self.sock)
+    }
+
+    /// Takes over the fields that user space may set.
+    fn adopt_user_ctx(&mut self, user: &[u8], len: u64) {
+        let ctx = self.ctx;
+        let mut copy = |field: u64, bytes: usize| {
+            let from = field as usize;
+            self.mem.poke(
+                ctx + field,
+                user.get(from..from + bytes).unwrap_or_default(),
+            );
+        };
+        copy(sk_buff::MARK, 4);
+        copy(sk_buff::PRIORITY, 4);
+        copy(sk_buff::INGRESS_IFINDEX, 4);
+        copy(sk_buff::TSTAMP, 8);
+        copy(sk_buff::CB, 20);
+        copy(sk_buff::GSO_SEGS, 4);
+        copy(sk_buff::GSO_SIZE, 4);
+        copy(sk_buff::HWTSTAMP, 8);
+        let ifindex = u64::from(get32(user, sk_buff::IFINDEX)).max(LOOPBACK);
+        self.mem.poke_le::<4>(ctx + sk_buff::IFINDEX, ifindex);
+        let wire_len = match u64::from(get32(user, sk_buff::WIRE_LEN)) {
+            0 => len,
+            wire_len => wire_len,
+        };
+        self.mem.poke_le::<4>(ctx + sk_buff::WIRE_LEN, wire_len);
+    }
+
+    /// Makes the packet's new bounds known to context and shadow.
+    pub(crate) fn set_skb(&mut self, run: SkbRun) {
+        let ctx = self.ctx;
+        self.mem.poke_le::<4>(ctx + sk_buff::LEN, run.len());
+        self.mem.poke_le::<4>(ctx + sk_buff::DATA, run.data);
+        self.mem.poke_le::<4>(ctx + sk_buff::DATA_META, run.data);
+        self.mem.poke_le::<4>(ctx + sk_buff::DATA_END, run.end);
+        self.room.show(&mut self.mem, run.data, run.end, run.perm());
+        self.run = Run::Skb(run);
+    }
+
+    pub(super) fn finish_skb(&mut self, run: SkbRun) -> (Vec<u8>, Vec<u8>) {
+        let mut data = Vec::new();
+        if !run.is_l2() {
+            // The kernel pushes an empty Ethernet header in front of what the program saw.
+            data.resize(ETH_HLEN as usize, 0);
+        }
+        data.extend_from_slice(self.mem.peek(run.data, run.len()));
+        let had_ctx = run.user_ctx.is_some();
+        let mut user = run.user_ctx.unwrap_or_else(|| vec![0; SK_BUFF as usize]);
+        let mut copy = |field: u64, bytes: u64| {
+            put(&mut user, field, self.mem.peek(self.ctx + field, bytes));
+        };
+        copy(sk_buff::MARK, 4);
+        copy(sk_buff::PRIORITY, 4);
+        copy(sk_buff::INGRESS_IFINDEX, 4);
+        copy(sk_buff::IFINDEX, 4);
+        copy(sk_buff::TSTAMP, 8);
+        copy(sk_buff::CB, 20);
+        copy(sk_buff::GSO_SEGS, 4);
+        copy(sk_buff::HWTSTAMP, 8);
+        if had_ctx {
+            copy(sk_buff::WIRE_LEN, 4);
+        }
+        (data, user)
+    }
+
+    /// Stores to a context field that the kernel narrows when a program writes it. `false` if the bytes
+    /// are no such field of this program's context; then the store is a fault.
+    pub fn store_ctx_field(&mut self, addr: u64, len: u64, value: u64) -> bool {
+        let Run::Skb(run) = &self.run else {
+            return false;
+        };
+        let off = addr.wrapping_sub(self.ctx);
+        let allowed = match off {
+            sk_buff::TC_INDEX => run.is_l2() || run.ty == ProgType::SkSkb,
+            sk_buff::QUEUE_MAPPING | sk_buff::TC_CLASSID => run.is_l2(),
+            _ => false,
+        };
+        if !allowed || len != 4 {
+            return false;
+        }
+        let value = value as u32;
+        // A queue that does not exist is not set (`NO_QUEUE_MAPPING`).
+        if off == sk_buff::QUEUE_MAPPING && value >= u16::MAX.into() {
+            return true;
+        }
+        self.mem.poke_le::<4>(addr, u64::from(value & 0xffff));
+        true
+    }
+}
+
+/// Whether user space set only what it may (`convert___skb_to_skb`).
+fn check_user_ctx(ctx: &[u8], len: u64) -> Result<(), Errno> {
+    let gaps = [
+        (0, sk_buff::MARK),
+        (sk_buff::MARK + 4, sk_buff::PRIORITY),
+        (sk_buff::IFINDEX + 4, sk_buff::CB),
+        (sk_buff::CB + 20, sk_buff::TSTAMP),
+        (sk_buff::GSO_SEGS + 4, sk_buff::GSO_SIZE),
+        (sk_buff::GSO_SIZE + 4, sk_buff::HWTSTAMP),
+        (sk_buff::HWTSTAMP + 8, SK_BUFF),
+    ];
+    let wire_len = u64::from(get32(ctx, sk_buff::WIRE_LEN));
+    let bad = gaps.iter().any(|&(from, to)| !is_zero(ctx, from, to))
+        || wire_len != 0 && !(len..=0x1_0000).contains(&wire_len)
+        || get32(ctx, sk_buff::GSO_SEGS) > 0xffff;
+    if bad { Err(Errno::INVAL) } else { Ok(()) }
+}
+
+/// The protocol of an Ethernet packet, in host order (`eth_type_trans`).
+fn eth_type(packet: &[u8]) -> u16 {
+    let field = |off: usize| match packet.get(off..off + 2) {
+        Some(&[hi, lo]) => u16::from_be_bytes([hi, lo]),
+        _ => 0,
+    };
+    match field(12) {
+        ty if ty >= ETH_P_802_3_MIN => ty,
+        _ if packet.len() >= 16 && field(14) == 0xffff => ETH_P_802_3,
+        _ => ETH_P_802_2,
+    }
+}

@@ -1,0 +1,306 @@
+//! Maps: what programs reach through helpers and user space through `bpf(2)`.
+//!
+//! Values lie in the arena, so that programs get pointers to them; indexes, order and bookkeeping lie
+//! outside, where no program can spoil them. Errors are those of Linux 6.18. Where the kernel's order
+//! of keys depends on a random seed, ours is fixed: the order of the slots.
+
+mod array;
+mod bloom;
+mod create;
+mod hash;
+mod lpm;
+mod queue;
+mod refs;
+mod ring;
+mod sparse;
+mod storage;
+mod user;
+
+use std::sync::Arc;
+
+use skep_spec::MapSpec;
+
+use crate::arena::Perm;
+use crate::arena::layout::{MAP_HANDLE_STEP, MAP_HANDLES, MAX_MAPS};
+use crate::errno::Errno;
+use crate::memory::Memory;
+
+pub(crate) use array::Array;
+pub(crate) use bloom::Bloom;
+pub(crate) use hash::Hash;
+pub(crate) use lpm::Lpm;
+pub(crate) use queue::Queue;
+pub(crate) use refs::Refs;
+pub(crate) use ring::Ring;
+pub(crate) use sparse::Sparse;
+pub(crate) use storage::Storage;
+
+pub use array::ArrayLayout;
+pub use create::MapError;
+pub use ring::{RingRecord, RingState};
+pub use user::Entry;
+
+/// A map of the simulated kernel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MapId(pub u32);
+
+impl MapId {
+    /// What a program holds as the map's address.
+    pub const fn handle(self) -> u64 {
+        MAP_HANDLES + self.0 as u64 * MAP_HANDLE_STEP
+    }
+
+    /// The map of a handle, if it is one.
+    pub const fn from_handle(handle: u64) -> Option<MapId> {
+        let off = handle.wrapping_sub(MAP_HANDLES);
+        if off.is_multiple_of(MAP_HANDLE_STEP) && off / MAP_HANDLE_STEP < MAX_MAPS as u64 {
+            Some(MapId((off / MAP_HANDLE_STEP) as u32))
+        } else {
+            None
+        }
+    }
+}
+
+/// `BPF_ANY`, `BPF_NOEXIST`, `BPF_EXIST` and `BPF_F_LOCK` of the update commands.
+pub mod flags {
+    /// Create or replace.
+    pub const ANY: u64 = 0;
+    /// Only create.
+    pub const NOEXIST: u64 = 1;
+    /// Only replace.
+    pub const EXIST: u64 = 2;
+    /// Copy under the value's spin lock.
+    pub const LOCK: u64 = 4;
+}
+
+/// Where bytes of a key or value come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bytes<'a> {
+    /// Guest memory, already checked.
+    Guest(u64),
+    /// The caller's memory.
+    Host(&'a [u8]),
+}
+
+impl<'a> Bytes<'a> {
+    /// The first `len` bytes.
+    pub(crate) fn get<'m>(&self, mem: &'m Memory, len: u64) -> &'m [u8]
+    where
+        'a: 'm,
+    {
+        match *self {
+            Bytes::Guest(addr) => mem.peek(addr, len),
+            Bytes::Host(bytes) => bytes.get(..len as usize).unwrap_or(bytes),
+        }
+    }
+
+    /// Copies the first `len` bytes to guest memory.
+    pub(crate) fn copy_to(&self, mem: &mut Memory, to: u64, len: u64) {
+        match *self {
+            Bytes::Guest(addr) => mem.copy(addr, to, len),
+            Bytes::Host(bytes) => mem.poke(to, bytes.get(..len as usize).unwrap_or(bytes)),
+        }
+    }
+}
+
+/// Which CPUs' values an update sets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cpus {
+    /// A program's: that of the CPU it runs on.
+    This(u32),
+    /// User space's: all, from values that follow each other at multiples of 8 bytes.
+    All,
+}
+
+/// What kind of map it is, and its contents.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Array(Array),
+    Hash(Hash),
+    Lpm(Lpm),
+    Queue(Queue),
+    Bloom(Bloom),
+    Ring(Ring),
+    /// Programs, maps or perf events by number.
+    Refs(Refs),
+    /// Devices, CPUs and sockets to redirect to.
+    Sparse(Sparse),
+    /// Values that belong to kernel objects.
+    Storage(Storage),
+    /// Can be made and named, and no more.
+    Opaque,
+}
+
+/// One map.
+#[derive(Debug)]
+pub struct Map {
+    id: MapId,
+    spec: Arc<MapSpec>,
+    frozen: bool,
+    pub(crate) kind: Kind,
+}
+
+impl Map {
+    /// Its number.
+    pub fn id(&self) -> MapId {
+        self.id
+    }
+
+    /// What it was made from.
+    pub fn spec(&self) -> &Arc<MapSpec> {
+        &self.spec
+    }
+
+    /// Whether user space can no longer write to it.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// How an array's values lie in memory; `None` for other maps.
+    pub fn array_layout(&self) -> Option<ArrayLayout> {
+        if let Kind::Array(array) = &self.kind {
+            Some(array.layout())
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn key_size(&self) -> u64 {
+        self.spec.key_size.into()
+    }
+
+    pub(crate) fn value_size(&self) -> u64 {
+        self.spec.value_size.into()
+    }
+
+    /// The value of a key as programs see it: an address, and for maps of maps the inner map's handle.
+    pub(crate) fn lookup(&mut self, mem: &Memory, key: Bytes<'_>, cpu: u32) -> Option<u64> {
+        match &mut self.kind {
+            Kind::Array(array) => array.lookup(mem, key, cpu),
+            Kind::Hash(hash) => hash.lookup(mem, key, cpu),
+            Kind::Lpm(lpm) => lpm.lookup(mem, key),
+            Kind::Refs(refs) => refs.lookup(mem, key).map(|id| MapId(id).handle()),
+            Kind::Sparse(sparse) => sparse.lookup(mem, key),
+            Kind::Queue(_) | Kind::Bloom(_) | Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => {
+                None
+            }
+        }
+    }
+
+    pub(crate) fn update(
+        &mut self,
+        mem: &mut Memory,
+        key: Bytes<'_>,
+        value: Bytes<'_>,
+        flags: u64,
+        cpus: Cpus,
+    ) -> Result<(), Errno> {
+        match &mut self.kind {
+            Kind::Array(array) => array.update(mem, key, value, flags, cpus),
+            Kind::Hash(hash) => hash.update(mem, key, value, flags, cpus),
+            Kind::Lpm(lpm) => lpm.update(mem, key, value, flags),
+            Kind::Sparse(sparse) => sparse.update(mem, key, value, flags),
+            Kind::Refs(refs) => refs.update(mem, key, value, flags),
+            Kind::Queue(queue) => queue.push(mem, value, flags),
+            Kind::Bloom(bloom) => bloom.push(mem, value, flags),
+            Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => Err(Errno::NOTSUPP),
+        }
+    }
+
+    pub(crate) fn delete(&mut self, mem: &mut Memory, key: Bytes<'_>) -> Result<(), Errno> {
+        match &mut self.kind {
+            Kind::Array(_) => Err(Errno::INVAL),
+            Kind::Hash(hash) => hash.delete(mem, key),
+            Kind::Lpm(lpm) => lpm.delete(mem, key),
+            Kind::Sparse(sparse) => sparse.delete(mem, key),
+            Kind::Refs(refs) => refs.delete(mem, key),
+            Kind::Queue(_) => Err(Errno::INVAL),
+            Kind::Bloom(_) => Err(Errno::OPNOTSUPP),
+            Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => Err(Errno::NOTSUPP),
+        }
+    }
+
+    /// The element at or behind a place in the map's order, for walks: the next place, where the key
+    /// lies (or the index of an array) and where the value does.
+    pub(crate) fn element(&self, place: u32, cpu: u32) -> Option<(u32, ElementKey, u64)> {
+        match &self.kind {
+            Kind::Array(array) => {
+                let value = array.at(place, cpu)?;
+                Some((place + 1, ElementKey::Index(place), value))
+            }
+            Kind::Hash(hash) => hash.element(place, cpu),
+            Kind::Lpm(_)
+            | Kind::Queue(_)
+            | Kind::Bloom(_)
+            | Kind::Ring(_)
+            | Kind::Refs(_)
+            | Kind::Sparse(_)
+            | Kind::Storage(_)
+            | Kind::Opaque => None,
+        }
+    }
+}
+
+/// Where the key of an element is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ElementKey {
+    /// It is the index itself.
+    Index(u32),
+    /// In guest memory.
+    At(u64),
+}
+
+/// All maps of a simulated kernel.
+#[derive(Debug, Default)]
+pub struct Maps {
+    all: Vec<Map>,
+}
+
+impl Maps {
+    /// The map of that number.
+    pub fn get(&self, id: MapId) -> Option<&Map> {
+        self.all.get(id.0 as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: MapId) -> Option<&mut Map> {
+        self.all.get_mut(id.0 as usize)
+    }
+
+    /// All maps in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &Map> {
+        self.all.iter()
+    }
+
+    /// The first map of that name.
+    pub fn by_name(&self, name: &str) -> Option<MapId> {
+        self.iter().find(|m| m.spec.name == name).map(Map::id)
+    }
+
+    /// The map that was made from that very request.
+    pub fn by_spec(&self, spec: &Arc<MapSpec>) -> Option<MapId> {
+        self.iter()
+            .find(|m| Arc::ptr_eq(&m.spec, spec))
+            .map(Map::id)
+    }
+}
+
+/// What programs may do with the values of a map.
+pub(crate) fn value_perm(spec: &MapSpec) -> Perm {
+    use skep_spec::MapFlags;
+    let read = !spec.flags.contains(MapFlags::WRONLY_PROG);
+    let write = !spec.flags.contains(MapFlags::RDONLY_PROG);
+    match (read, write) {
+        (true, true) => Perm::ReadWrite,
+        (true, false) => Perm::Read,
+        (false, true) => Perm::Write,
+        (false, false) => Perm::No,
+    }
+}
+
+/// A little-endian number at the front of a key.
+pub(crate) fn index_of(mem: &Memory, key: Bytes<'_>) -> u32 {
+    match key.get(mem, 4) {
+        &[a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+        _ => u32::MAX,
+    }
+}

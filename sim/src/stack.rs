@@ -1,0 +1,73 @@
+//! The stack: one frame of 512 bytes per function on the call chain, red zones between them.
+//!
+//! A frame is accessible while its function is active, so pointers into callers' frames work and
+//! pointers into frames that returned do not. What a returned function left in its frame stays there
+//! for the next one; every run begins with zeros.
+
+use crate::arena::Perm;
+use crate::fault::Owner;
+use crate::memory::Memory;
+
+/// Bytes of a frame.
+pub const FRAME: u64 = 512;
+/// Bytes from one frame to the next.
+const STEP: u64 = FRAME + 64;
+
+/// Where the frames lie, and which of them are open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stack {
+    base: u64,
+    frames: u32,
+    /// Frames that the run has used.
+    used: u32,
+}
+
+impl Stack {
+    pub(crate) fn new(mem: &mut Memory, frames: u32) -> Option<Stack> {
+        let base = mem.alloc(STEP * u64::from(frames), 64, Owner::Stack)?;
+        Some(Stack {
+            base,
+            frames,
+            used: 0,
+        })
+    }
+
+    /// Frames that exist.
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// The frame pointer of a frame: the address behind it. Deeper frames lie lower.
+    pub fn top(&self, depth: u32) -> u64 {
+        let below = u64::from(self.frames.saturating_sub(depth));
+        self.base + below * STEP - (STEP - FRAME)
+    }
+
+    #[inline]
+    pub(crate) fn open(&mut self, mem: &mut Memory, depth: u32) -> Option<u64> {
+        if depth >= self.frames {
+            return None;
+        }
+        self.used = self.used.max(depth + 1);
+        let top = self.top(depth);
+        mem.allow(top - FRAME, FRAME, Perm::ReadWrite);
+        Some(top)
+    }
+
+    #[inline]
+    pub(crate) fn close(&self, mem: &mut Memory, depth: u32) {
+        if depth < self.frames {
+            mem.allow(self.top(depth) - FRAME, FRAME, Perm::No);
+        }
+    }
+
+    /// Makes all frames inaccessible and zero, for a new run.
+    pub(crate) fn reset(&mut self, mem: &mut Memory) {
+        for depth in 0..self.used {
+            let bottom = self.top(depth) - FRAME;
+            mem.allow(bottom, FRAME, Perm::No);
+            mem.fill(bottom, FRAME, 0);
+        }
+        self.used = 0;
+    }
+}
