@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_spec::{AttachType, KernelVersion, ProgType};
 
+use crate::asm::AsmArgs;
 use crate::crosscheck::CrosscheckArgs;
+use crate::dis::DisArgs;
+use crate::inspect::InspectArgs;
 use crate::verify::VerifyArgs;
 
 /// Verify, run, inspect, assemble and cross-check eBPF programs, without a kernel and with one.
@@ -27,13 +30,16 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Verify(VerifyArgs),
     Crosscheck(CrosscheckArgs),
+    Inspect(InspectArgs),
+    Dis(DisArgs),
+    Asm(AsmArgs),
 }
 
 /// What to read, and which programs of it are meant.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct InputArgs {
-    /// BPF objects, captured load requests (.jsonl, .jsonl.xz, .jsonl.zst), folders of objects, or
-    /// `-` for standard input
+    /// BPF objects, assembly (.s), captured load requests (.jsonl, also .xz and .zst), folders of
+    /// objects, or `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) inputs: Vec<PathBuf>,
 

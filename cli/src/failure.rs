@@ -11,6 +11,8 @@ pub(crate) struct Failure {
     pub(crate) what: String,
     /// What to do.
     pub(crate) help: Option<String>,
+    /// The same drawn on a source text, which then stands for the whole.
+    pub(crate) drawing: Option<String>,
 }
 
 impl Failure {
@@ -19,6 +21,7 @@ impl Failure {
         Failure {
             what: what.into(),
             help: None,
+            drawing: None,
         }
     }
 
@@ -33,8 +36,20 @@ impl Failure {
         self
     }
 
+    /// The same, drawn.
+    pub(crate) fn drawn(self, drawing: String) -> Failure {
+        Failure {
+            drawing: Some(drawing),
+            ..self
+        }
+    }
+
     /// Tells it on stderr.
     pub(crate) fn print(&self) {
+        if let Some(drawing) = &self.drawing {
+            anstream::eprintln!("{drawing}");
+            return;
+        }
         anstream::eprintln!("{ERROR}error{ERROR:#}: {}", self.what);
         if let Some(help) = &self.help {
             anstream::eprintln!("  {HELP}help{HELP:#}: {help}");

@@ -104,6 +104,17 @@ impl Kernels {
         &self.chosen
     }
 
+    /// The first of them.
+    ///
+    /// # Errors
+    /// Never: there is always one.
+    pub(crate) fn first(&self) -> Result<Arc<Kernel>, Failure> {
+        self.chosen
+            .first()
+            .cloned()
+            .ok_or_else(|| Failure::new("no kernel was chosen"))
+    }
+
     /// The kernels for a captured request: the one that it was recorded on, else those asked for.
     ///
     /// # Errors

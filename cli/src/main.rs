@@ -4,11 +4,14 @@
 //! Results go to stdout, everything else to stderr; the exit code says what came out (see `exit`).
 
 mod args;
+mod asm;
 mod crosscheck;
 mod diagnostic;
+mod dis;
 mod exit;
 mod failure;
 mod input;
+mod inspect;
 mod kernels;
 mod panics;
 mod pool;
@@ -29,6 +32,9 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Verify(args) => verify::run(args),
         Command::Crosscheck(args) => crosscheck::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Dis(args) => dis::run(args),
+        Command::Asm(args) => asm::run(args),
     };
     match result {
         Ok(tally) => tally.code(),

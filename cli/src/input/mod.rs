@@ -4,6 +4,7 @@
 //! one by one as they are asked for. What cannot be read is a [`Failure`] in its place, and the rest
 //! goes on.
 
+mod assembly;
 mod help;
 mod object;
 mod paths;
@@ -21,6 +22,8 @@ use crate::failure::Failure;
 use crate::kernels::{Kernel, Kernels};
 use crate::select::Names;
 
+pub(crate) use assembly::assemble_text;
+pub(crate) use object::{open_source, read};
 pub(crate) use paths::{Kind, Source, expand};
 
 /// One program for one kernel.
@@ -103,7 +106,7 @@ impl<'a> Units<'a> {
                 Kind::Requests => {
                     self.requests = Some(requests::Requests::open(source, self.store)?);
                 }
-                Kind::Object => {
+                Kind::Object | Kind::Assembly => {
                     let units = object::units(source, self.kernels.chosen(), self.next - 1)?;
                     self.ready.extend(units);
                 }

@@ -4,20 +4,20 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
-use skep_loader::{Options, open};
+use skep_loader::open;
 use skep_spec::ObjectSpec;
 
 use crate::failure::Failure;
 use crate::kernels::Kernel;
 
 use super::paths::{MAX_INPUT, plain};
-use super::{Source, Unit, help};
+use super::{Kind, Source, Unit, assemble_text, help};
 
-/// An object's bytes.
+/// A file's bytes.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(crate) fn read_object(source: &Source) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(source: &Source) -> Result<Vec<u8>, Failure> {
     if let Some(bytes) = &source.stdin {
         return Ok(bytes.clone());
     }
@@ -28,16 +28,24 @@ pub(crate) fn read_object(source: &Source) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Opens an object's bytes.
+/// Opens an object, or assembles a text, for a kernel.
 ///
 /// # Errors
-/// What is wrong with the object, and what to do about it.
-pub(crate) fn open_object(
-    source: &Source,
-    bytes: &[u8],
-    options: &Options,
-) -> Result<ObjectSpec, Failure> {
-    open(&source.file(), bytes, options).map_err(|e| help::of_object(&source.shown(), bytes, &e))
+/// What is wrong with it, and what to do about it.
+pub(crate) fn open_source(source: &Source, kernel: &Kernel) -> Result<ObjectSpec, Failure> {
+    open_bytes(source, read(source)?, kernel)
+}
+
+fn open_bytes(source: &Source, bytes: Vec<u8>, kernel: &Kernel) -> Result<ObjectSpec, Failure> {
+    match source.kind {
+        Kind::Assembly => assemble_text(&source.shown(), bytes, true, kernel),
+        Kind::Object => open(&source.file(), &bytes, &kernel.open_options())
+            .map_err(|e| help::of_object(&source.shown(), &bytes, &e)),
+        Kind::Requests => Err(Failure::of(
+            source.shown(),
+            "these are captured load requests, not an object",
+        )),
+    }
 }
 
 /// The units of an object: its programs in order, each for every kernel.
@@ -46,10 +54,10 @@ pub(super) fn units(
     kernels: &[Arc<Kernel>],
     index: usize,
 ) -> Result<Vec<Result<Unit, Failure>>, Failure> {
-    let bytes = read_object(source)?;
+    let bytes = read(source)?;
     let mut columns = Vec::new();
     for kernel in kernels {
-        let object = open_object(source, &bytes, &kernel.open_options())?;
+        let object = open_bytes(source, bytes.clone(), kernel)?;
         columns.push(object.programs.into_iter());
     }
     let mut units = Vec::new();

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Object,
     /// Captured load requests.
     Requests,
+    /// Assembly text.
+    Assembly,
 }
 
 /// One file, or standard input.
@@ -64,6 +66,8 @@ fn file_or_folder(path: &Path) -> Result<Vec<Source>, Failure> {
     if !metadata.is_dir() {
         let kind = if is_requests(path) {
             Kind::Requests
+        } else if is_assembly(path) {
+            Kind::Assembly
         } else {
             Kind::Object
         };
@@ -114,6 +118,11 @@ fn is_requests(path: &Path) -> bool {
         .or_else(|| name.strip_suffix(".zst"))
         .unwrap_or(&name);
     name.ends_with(".jsonl")
+}
+
+/// `PROG.s`, `PROG.bpf.s`.
+fn is_assembly(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "s" || e == "S")
 }
 
 /// Bytes of an object or of standard input at most.

@@ -1,0 +1,159 @@
+//! `skep dis`: objects and captured requests as text.
+//!
+//! By default in the dialect that `skep asm` reads; with `--source` as a listing in the kernel log's
+//! style under the source lines that the instructions come from.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use skep_asm::{disassemble, disassemble_program};
+
+use crate::args::InputArgs;
+use crate::diagnostic::{Place, insn_text};
+use crate::exit::Tally;
+use crate::failure::Failure;
+use crate::input::{Kind, Unit, Units, btf_store, expand, open_source};
+use crate::kernels::Kernels;
+use crate::select::Names;
+use crate::style::{DIM, TITLE};
+use crate::verify::finish;
+
+/// Print programs as assembly, or as a listing under their source lines
+#[derive(Args, Debug)]
+pub(crate) struct DisArgs {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// List instructions with their numbers under the source lines that they come from
+    #[arg(short = 'S', long)]
+    source: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What made it impossible from the start.
+pub(crate) fn run(args: &DisArgs) -> Result<Tally, Failure> {
+    let mut kernels = Kernels::new(&[], args.input.btf.as_deref())?;
+    let mut tally = Tally::default();
+    let printed = if args.source {
+        list(args, &mut kernels, &mut tally)
+    } else {
+        print(args, &mut kernels, &mut tally)
+    };
+    match printed {
+        Ok(result) => finish(result, tally),
+        Err(failure) => Err(failure),
+    }
+}
+
+type Printed = Result<io::Result<()>, Failure>;
+
+/// Whole objects in the assembler's dialect; captured requests one by one.
+fn print(args: &DisArgs, kernels: &mut Kernels, tally: &mut Tally) -> Printed {
+    let names = Names::new(&args.input.prog);
+    let kernel = kernels.first()?;
+    let sources = expand(&args.input.inputs);
+    if sources.iter().flatten().any(|s| s.kind == Kind::Requests) {
+        return each_unit(args, kernels, tally, |out, unit| {
+            write!(
+                out,
+                "# {}/{}\n{}\n",
+                unit.file,
+                unit.prog,
+                disassemble_program(&unit.spec)
+            )
+        });
+    }
+    let many = sources.len() > 1;
+    let mut out = anstream::stdout().lock();
+    for source in sources {
+        let opened = source.and_then(|s| open_source(&s, &kernel).map(|object| (s, object)));
+        let (source, mut object) = match opened {
+            Ok(opened) => opened,
+            Err(failure) => {
+                tally.bad_input = true;
+                failure.print();
+                continue;
+            }
+        };
+        object.programs.retain(|p| names.chooses(&p.name));
+        if object.programs.is_empty() {
+            tally.bad_input = true;
+            let what = format!("no program matches --prog {}", names.patterns().join(", "));
+            Failure::of(source.shown(), what).print();
+            continue;
+        }
+        if !names.patterns().is_empty() {
+            let programs = &object.programs;
+            object.maps.retain(|map| {
+                programs
+                    .iter()
+                    .any(|p| p.maps.iter().any(|m| m.name == map.name))
+            });
+        }
+        let title = if many {
+            format!("# {}\n", source.file())
+        } else {
+            String::new()
+        };
+        if let Err(e) = write!(out, "{title}{}", disassemble(&object)) {
+            return Ok(Err(e));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn list(args: &DisArgs, kernels: &mut Kernels, tally: &mut Tally) -> Printed {
+    each_unit(args, kernels, tally, list_unit)
+}
+
+fn each_unit(
+    args: &DisArgs,
+    kernels: &mut Kernels,
+    tally: &mut Tally,
+    mut print: impl FnMut(&mut dyn Write, &Unit) -> io::Result<()>,
+) -> Printed {
+    let store = btf_store(&args.input)?;
+    let mut out = anstream::stdout().lock();
+    for unit in Units::new(&args.input, kernels, &store) {
+        match unit {
+            Ok(unit) => {
+                if let Err(e) = print(&mut out, &unit) {
+                    return Ok(Err(e));
+                }
+            }
+            Err(failure) => {
+                tally.bad_input = true;
+                failure.print();
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Instructions with their numbers, under their source lines where there are any.
+fn list_unit(out: &mut dyn Write, unit: &Unit) -> io::Result<()> {
+    let spec = &unit.spec;
+    writeln!(
+        out,
+        "{TITLE}{}/{}{TITLE:#}  {}",
+        unit.file, unit.prog, spec.ty
+    )?;
+    let (mut last, mut second) = (None, false);
+    for (idx, insn) in spec.insns.iter().enumerate() {
+        let place = spec.line_at(idx).and_then(|_| Place::find(spec, idx));
+        if place.is_some() && place != last {
+            if let Some(place) = &place {
+                let text = place.text.trim();
+                writeln!(out, "{DIM}; {text} @ {}:{}{DIM:#}", place.file, place.line)?;
+            }
+            last = place;
+        }
+        if !second {
+            writeln!(out, "{idx:5}: {}", insn_text(unit, idx))?;
+        }
+        second = !second && insn.is_ld_imm64();
+    }
+    writeln!(out)
+}
