@@ -1,0 +1,138 @@
+//! Verifier cases: small programs with their claims, asked of the verifier and of the running kernel.
+//!
+//! Each file in `cases/` holds programs in assembly. The same claim is put to both, so that it cannot
+//! be wrong in the same way on both sides; of accepted programs the counts are compared too. Without a kernel of the reference series, or without the
+//! privilege to load, that half is skipped and said so.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a skipped half says so")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use skep_asm::Options;
+use skep_asm::cases::{self, Case, Claim};
+use skep_btf::Btf;
+use skep_kernel::{Answer, Kernel, LoadOptions, LoadOutcome, vmlinux_btf};
+use skep_spec::{Facts, Profile};
+use skep_verifier::report::{self, Silent};
+use skep_verifier::{Config, Verdict, verify};
+
+/// All cases, each with the file that it is from.
+fn all_cases() -> Vec<(String, Case)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let cases = cases::parse(&text, &Options::default());
+        let cases = cases.unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        all.extend(cases.into_iter().map(|case| (name.clone(), case)));
+    }
+    all
+}
+
+fn facts() -> Facts {
+    let profile = Profile::linux_6_18();
+    let btf = vmlinux_btf().ok().and_then(|bytes| Btf::parse(bytes).ok());
+    Facts::new(match btf {
+        Some(btf) => profile.with_btf(Arc::new(btf)),
+        None => profile,
+    })
+}
+
+/// What differs from the claim.
+fn fault_of(case: &Case, facts: &Facts) -> Option<String> {
+    let verdict = verify(&case.program, facts, &Config::default(), &mut Silent);
+    match (&case.claim, &verdict) {
+        (Claim::Accepted, Verdict::Accepted(_)) => None,
+        (Claim::Rejected { message, insn_idx }, Verdict::Rejected(rejection)) => {
+            let text = report::message(&rejection.violation, &case.program, facts);
+            let last = text.lines().last().unwrap_or("");
+            let there = insn_idx.is_none() || *insn_idx == rejection.at;
+            let told = last == message && there;
+            (!told).then(|| format!("says `{last}` at {:?}", rejection.at))
+        }
+        (Claim::Undecided { feature, insn_idx }, Verdict::Undecided(unmodelled)) => {
+            let there = insn_idx.is_none() || *insn_idx == unmodelled.at;
+            let told = *feature == unmodelled.feature && there;
+            (!told).then(|| format!("says {unmodelled:?}"))
+        }
+        (_, Verdict::Accepted(_)) => Some("accepts it".to_owned()),
+        (_, Verdict::Rejected(rejection)) => {
+            let text = report::message(&rejection.violation, &case.program, facts);
+            Some(format!("rejects it: `{text}` at {:?}", rejection.at))
+        }
+        (_, Verdict::Undecided(unmodelled)) => Some(format!("says {unmodelled:?}")),
+    }
+}
+
+#[test]
+fn the_verifier_says_what_is_claimed() {
+    let facts = facts();
+    let faults: Vec<String> = all_cases()
+        .iter()
+        .filter_map(|(file, case)| {
+            let fault = fault_of(case, &facts)?;
+            Some(format!("{file}:{}: {} {fault}", case.line, case.name))
+        })
+        .collect();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// How the verifier's counts differ from the kernel's.
+fn miscount_of(case: &Case, facts: &Facts, outcome: &LoadOutcome) -> Option<String> {
+    let Verdict::Accepted(accepted) = verify(&case.program, facts, &Config::default(), &mut Silent)
+    else {
+        return None;
+    };
+    let (own, kernel) = (accepted.stats, outcome.stats.as_ref()?);
+    let counts = [
+        own.total_insns,
+        own.total_states.into(),
+        own.peak_states.into(),
+    ];
+    let theirs = [kernel.total_insns, kernel.total_states, kernel.peak_states];
+    (counts != theirs).then(|| format!("counts {counts:?}, the kernel {theirs:?}"))
+}
+
+#[test]
+fn the_kernel_says_what_is_claimed() {
+    let kernel = match Kernel::open() {
+        Ok(kernel) => kernel,
+        Err(why) => return eprintln!("skipped: {why}"),
+    };
+    let version = kernel.version();
+    if (version.major, version.minor) != (6, 18) {
+        return eprintln!("skipped: the kernel is {}, not 6.18", kernel.release());
+    }
+    let facts = facts();
+    let mut faults = Vec::new();
+    let mut asked = 0;
+    for (file, case) in all_cases() {
+        let outcome = kernel.load(&case.program, &LoadOptions::default());
+        let fault = match (&case.claim, &outcome.answer) {
+            (_, Answer::NotJudged(why)) => {
+                eprintln!("skipped: {}: {why}", case.name);
+                continue;
+            }
+            (Claim::Undecided { .. }, _) => None,
+            (Claim::Accepted, Answer::Accepted) => miscount_of(&case, &facts, &outcome),
+            (Claim::Rejected { message, .. }, Answer::Rejected) => (outcome.message != *message)
+                .then(|| format!("the kernel says `{}`", outcome.message)),
+            (Claim::Accepted, Answer::Rejected) => {
+                Some(format!("the kernel rejects it: `{}`", outcome.message))
+            }
+            (Claim::Rejected { .. }, Answer::Accepted) => Some("the kernel accepts it".to_owned()),
+        };
+        asked += 1;
+        faults.extend(fault.map(|f| format!("{file}:{}: {} {f}", case.line, case.name)));
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    eprintln!("{asked} cases asked of {}", kernel.release());
+}
