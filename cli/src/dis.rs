@@ -4,9 +4,11 @@
 //! style under the source lines that the instructions come from.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use clap::Args;
 use skep_asm::{disassemble, disassemble_program};
+use skep_spec::{MapSpec, ObjectSpec, ProgramSpec};
 
 use crate::args::InputArgs;
 use crate::diagnostic::{Place, insn_text};
@@ -27,6 +29,11 @@ pub(crate) struct DisArgs {
     /// List instructions with their numbers under the source lines that they come from
     #[arg(short = 'S', long)]
     source: bool,
+
+    /// Keep the numbers of BTF types of functions and maps; such a text assembles only together with
+    /// that BTF
+    #[arg(long)]
+    type_ids: bool,
 }
 
 /// Runs the command.
@@ -56,13 +63,8 @@ fn print(args: &DisArgs, kernels: &mut Kernels, tally: &mut Tally) -> Printed {
     let sources = expand(&args.input.inputs);
     if sources.iter().flatten().any(|s| s.kind == Kind::Requests) {
         return each_unit(args, kernels, tally, |out, unit| {
-            write!(
-                out,
-                "# {}/{}\n{}\n",
-                unit.file,
-                unit.prog,
-                disassemble_program(&unit.spec)
-            )
+            let text = print_unit(&unit.spec, args.type_ids);
+            write!(out, "# {}/{}\n{text}\n", unit.file, unit.prog)
         });
     }
     let many = sources.len() > 1;
@@ -92,6 +94,9 @@ fn print(args: &DisArgs, kernels: &mut Kernels, tally: &mut Tally) -> Printed {
                     .any(|p| p.maps.iter().any(|m| m.name == map.name))
             });
         }
+        if !args.type_ids {
+            strip_types(&mut object);
+        }
         let title = if many {
             format!("# {}\n", source.file())
         } else {
@@ -102,6 +107,50 @@ fn print(args: &DisArgs, kernels: &mut Kernels, tally: &mut Tally) -> Printed {
         }
     }
     Ok(Ok(()))
+}
+
+fn print_unit(spec: &ProgramSpec, type_ids: bool) -> String {
+    if type_ids {
+        return disassemble_program(spec);
+    }
+    let mut object = ObjectSpec {
+        license: spec.license.clone(),
+        programs: vec![spec.clone()],
+        ..ObjectSpec::default()
+    };
+    strip_types(&mut object);
+    disassemble(&object)
+}
+
+/// Takes the numbers of BTF types away: a text has none to refer to.
+fn strip_types(object: &mut ObjectSpec) {
+    let mut plain = PlainMaps::default();
+    object.maps.iter_mut().for_each(|map| plain.strip(map));
+    for program in &mut object.programs {
+        program.maps.iter_mut().for_each(|map| plain.strip(map));
+        program.func_info.clear();
+        program.line_info.clear();
+    }
+}
+
+/// Maps that were stripped: the same map stays the same one.
+#[derive(Default)]
+struct PlainMaps(Vec<(Arc<MapSpec>, Arc<MapSpec>)>);
+
+impl PlainMaps {
+    fn strip(&mut self, map: &mut Arc<MapSpec>) {
+        if let Some((_, plain)) = self.0.iter().find(|(from, _)| Arc::ptr_eq(from, map)) {
+            *map = Arc::clone(plain);
+            return;
+        }
+        let mut plain = MapSpec::clone(map);
+        (plain.btf, plain.btf_key_id, plain.btf_value_id) = (None, 0, 0);
+        if let Some(inner) = &mut plain.inner {
+            (inner.btf, inner.btf_key_id, inner.btf_value_id) = (None, 0, 0);
+        }
+        let from = std::mem::replace(map, Arc::new(plain));
+        self.0.push((from, Arc::clone(map)));
+    }
 }
 
 fn list(args: &DisArgs, kernels: &mut Kernels, tally: &mut Tally) -> Printed {
@@ -146,7 +195,11 @@ fn list_unit(out: &mut dyn Write, unit: &Unit) -> io::Result<()> {
         if place.is_some() && place != last {
             if let Some(place) = &place {
                 let text = place.text.trim();
-                writeln!(out, "{DIM}; {text} @ {}:{}{DIM:#}", place.file, place.line)?;
+                writeln!(
+                    out,
+                    "{DIM}; {text} @ {}:{}{DIM:#}",
+                    place.file, place.line
+                )?;
             }
             last = place;
         }

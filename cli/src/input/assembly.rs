@@ -47,9 +47,16 @@ fn draw(file: &str, text: &str, errors: &AsmErrors) -> String {
         );
         Renderer::styled().render(&[group])
     };
-    let drawings: Vec<_> = errors.errors().iter().map(draw_one).collect();
-    drawings.join("\n")
+    let all = errors.errors();
+    let mut drawings: Vec<_> = all.iter().take(MOST_DRAWN).map(draw_one).collect();
+    if all.len() > MOST_DRAWN {
+        drawings.push(format!("error: {} more mistakes", all.len() - MOST_DRAWN));
+    }
+    drawings.join("\n\n")
 }
+
+/// Mistakes that are drawn; the first ones often cause the rest.
+const MOST_DRAWN: usize = 5;
 
 /// The bytes of the text that are at fault.
 fn span(text: &str, error: &AsmError) -> Range<usize> {
