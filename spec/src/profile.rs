@@ -71,6 +71,10 @@ pub struct Environment {
     pub cpus: u32,
     /// Size of a page in bytes.
     pub page_size: u32,
+    /// The kernel knows the addresses of its variables by name, not of its functions alone.
+    pub kallsyms_all: bool,
+    /// Functions are marked as made for error injection.
+    pub error_injection: bool,
 }
 
 /// What the loading process may do: five abilities, since kernels ask them one by one.
@@ -155,6 +159,8 @@ impl Profile {
                 net_ip_align: 0,
                 cpus: 2,
                 page_size: 4096,
+                kallsyms_all: true,
+                error_injection: false,
             },
             lane: Lane::PRIVILEGED,
             restrictions: Restrictions::default(),
@@ -168,7 +174,9 @@ impl Profile {
         const PROBE_WRITE_USER: u32 = 36;
         let restrictions =
             Restrictions { helpers: vec![PROBE_WRITE_USER], read_only_registers: true };
-        Profile { name: "6.18.44".to_owned(), restrictions, ..Profile::linux_6_18() }
+        let base = Profile::linux_6_18();
+        let environment = Environment { kallsyms_all: false, ..base.environment };
+        Profile { name: "6.18.44".to_owned(), restrictions, environment, ..base }
     }
 
     /// The built-in profile for a version as the user writes it, if there is one: today the 6.18 series.

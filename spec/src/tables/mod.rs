@@ -4,6 +4,7 @@
 
 pub mod args;
 pub mod attach;
+pub mod btf_lists;
 pub mod ctx;
 pub mod helper;
 pub mod helpers;
