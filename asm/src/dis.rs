@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use skep_btf::{Type, TypeId};
 use skep_isa::{CallTarget, Imm64, Insn, RawInsn, decode, encode};
 use skep_spec::tables::helpers;
@@ -42,16 +43,13 @@ fn write_programs(out: &mut String, mut maps: Maps, programs: &[ProgramSpec], li
     for program in programs {
         program.maps.iter().for_each(|map| maps.add(map));
     }
-    let mut taken = BTreeSet::new();
     for (map, name) in &maps.list {
         let _ = writeln!(out, ".map {name}{}", map_text(map, name));
     }
+    // A name stands once in a source; the kernel would not mind a second one.
+    let mut taken = FxHashSet::default();
     for program in programs {
-        // A name stands once in a source; the kernel would not mind a second one.
-        let mut name = quote(&program.name);
-        while !taken.insert(name.clone()) {
-            name = quote(&format!("{}.{}", program.name, taken.len()));
-        }
+        let name = free_name(&program.name, &mut taken);
         write_program(out, program, &name, &maps, license);
     }
 }
@@ -60,31 +58,42 @@ fn write_programs(out: &mut String, mut maps: Maps, programs: &[ProgramSpec], li
 #[derive(Default)]
 struct Maps {
     list: Vec<(Arc<MapSpec>, String)>,
+    known: FxHashMap<*const MapSpec, usize>,
+    names: FxHashSet<String>,
 }
 
 impl Maps {
     fn add(&mut self, map: &Arc<MapSpec>) {
-        if self.name(map).is_some() {
+        if self.known.contains_key(&Arc::as_ptr(map)) {
             return;
         }
-        let base = if map.name.is_empty() {
-            "map"
-        } else {
-            &map.name
-        };
-        let mut name = quote(base);
-        let mut number = self.list.len();
-        while self.list.iter().any(|(_, known)| *known == name) {
-            number += 1;
-            name = quote(&format!("{base}.{number}"));
-        }
+        let name = free_name(
+            if map.name.is_empty() {
+                "map"
+            } else {
+                &map.name
+            },
+            &mut self.names,
+        );
+        self.known.insert(Arc::as_ptr(map), self.list.len());
         self.list.push((map.clone(), name));
     }
 
     fn name(&self, map: &Arc<MapSpec>) -> Option<&str> {
-        let found = self.list.iter().find(|(known, _)| Arc::ptr_eq(known, map));
-        found.map(|(_, name)| name.as_str())
+        let (_, name) = self.list.get(*self.known.get(&Arc::as_ptr(map))?)?;
+        Some(name)
     }
+}
+
+/// The name, quoted where needed, or if it is taken the name with a number behind.
+fn free_name(name: &str, taken: &mut FxHashSet<String>) -> String {
+    let mut free = quote(name);
+    let mut number = taken.len();
+    while !taken.insert(free.clone()) {
+        number += 1;
+        free = quote(&format!("{name}.{number}"));
+    }
+    free
 }
 
 /// Everything behind the name of a `.map` line; `name` as quoted there.
@@ -194,14 +203,11 @@ fn write_program(out: &mut String, program: &ProgramSpec, name: &str, maps: &Map
     }
     out.push('\n');
     let labels = find_labels(program);
+    let functions = function_ids(program);
     let mut idx = 0;
     while idx < program.insns.len() {
-        for info in program
-            .func_info
-            .iter()
-            .filter(|info| info.insn_off as usize == idx)
-        {
-            let _ = writeln!(out, ".func_btf {}", info.type_id);
+        if let Some(id) = functions.get(&idx) {
+            let _ = writeln!(out, ".func_btf {id}");
         }
         if let Some(label) = labels.get(&idx) {
             let _ = writeln!(out, "{label}:");
@@ -237,6 +243,15 @@ fn write_program(out: &mut String, program: &ProgramSpec, name: &str, maps: &Map
     }
 }
 
+/// BTF ids of functions by their first slots.
+fn function_ids(program: &ProgramSpec) -> FxHashMap<usize, u32> {
+    program
+        .func_info
+        .iter()
+        .map(|info| (info.insn_off as usize, info.type_id))
+        .collect()
+}
+
 /// Whether the program's maps are in the order in which its instructions first name them, each once:
 /// the order that the assembler gives them.
 fn is_order_of_use(program: &ProgramSpec) -> bool {
@@ -258,13 +273,8 @@ fn is_order_of_use(program: &ProgramSpec) -> bool {
             _ => return false,
         }
     }
-    let repeated = (0..program.maps.len()).any(|i| {
-        program
-            .maps
-            .iter()
-            .skip(i + 1)
-            .any(|m| Arc::ptr_eq(m, &program.maps[i]))
-    });
+    let distinct: FxHashSet<_> = program.maps.iter().map(Arc::as_ptr).collect();
+    let repeated = distinct.len() != program.maps.len();
     next == program.maps.len() && !repeated
 }
 
@@ -320,6 +330,7 @@ fn find_labels(program: &ProgramSpec) -> BTreeMap<usize, String> {
         }
         idx += insn.map_or(1, |insn| insn.slots());
     }
+    let functions = function_ids(program);
     let mut names = BTreeSet::new();
     let mut labels = BTreeMap::new();
     for (slot, function) in targets {
@@ -327,7 +338,7 @@ fn find_labels(program: &ProgramSpec) -> BTreeMap<usize, String> {
             continue;
         }
         let name = function
-            .then(|| function_name(program, slot))
+            .then(|| function_name(program, *functions.get(&slot)?))
             .flatten()
             .filter(|name| names.insert(name.clone()))
             .unwrap_or_else(|| format!("{}{slot}", if function { "sub_" } else { "l" }));
@@ -337,12 +348,8 @@ fn find_labels(program: &ProgramSpec) -> BTreeMap<usize, String> {
 }
 
 /// The name that BTF gives a function, if it can be a label that nothing else is taken for.
-fn function_name(program: &ProgramSpec, slot: usize) -> Option<String> {
-    let info = program
-        .func_info
-        .iter()
-        .find(|info| info.insn_off as usize == slot)?;
-    let Ok(Type::Func(func)) = program.btf.as_ref()?.ty(TypeId(info.type_id)) else {
+fn function_name(program: &ProgramSpec, id: u32) -> Option<String> {
+    let Ok(Type::Func(func)) = program.btf.as_ref()?.ty(TypeId(id)) else {
         return None;
     };
     let name = func.name().to_owned();

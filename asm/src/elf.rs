@@ -6,7 +6,6 @@
 //! sections. Kernel functions and variables become undefined symbols, for which the kernel's BTF
 //! must tell the names.
 
-use std::fmt;
 use std::sync::Arc;
 
 use object::elf::{R_BPF_64_32, R_BPF_64_64};
@@ -14,7 +13,7 @@ use object::write::{Object, Relocation, SectionId, Symbol, SymbolFlags, SymbolId
 use object::{
     Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolKind, SymbolScope,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use skep_btf::{Btf, BtfExtBuilder, Endian, FuncInfo, LineInfo, TypeId};
 use skep_isa::RawInsn;
 use skep_spec::{MapFlags, MapSpec, MapType, ObjectSpec, ProgramSpec};
@@ -22,54 +21,11 @@ use skep_spec::{MapFlags, MapSpec, MapType, ObjectSpec, ProgramSpec};
 use crate::elf_btf::ObjectBtf;
 use crate::elf_code::{Piece, Refers, split};
 use crate::elf_data::{self, Data};
+use crate::elf_error::ElfError;
 use crate::elf_section::section;
 
-/// Why a load request has no form as an object.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ElfError {
-    /// A slot has no form in an object.
-    NoForm {
-        /// The program.
-        program: String,
-        /// The slot.
-        insn_idx: usize,
-        /// What is there, as a noun.
-        what: &'static str,
-    },
-    /// A map has no form in an object.
-    Map {
-        /// The map.
-        map: String,
-        /// Why, as a sentence without a full stop.
-        why: &'static str,
-    },
-    /// Two things have the same name.
-    Duplicate(String),
-    /// The object writer refused.
-    Write(String),
-}
-
-impl fmt::Display for ElfError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ElfError::NoForm {
-                program,
-                insn_idx,
-                what,
-            } => {
-                write!(
-                    f,
-                    "{program}: slot {insn_idx}: {what} has no form in an object"
-                )
-            }
-            ElfError::Map { map, why } => write!(f, "map `{map}`: {why}"),
-            ElfError::Duplicate(name) => write!(f, "`{name}` is defined twice"),
-            ElfError::Write(why) => write!(f, "the object cannot be written: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for ElfError {}
+/// No more bytes of map definitions and data are written.
+const MOST_DATA: u64 = 256 << 20;
 
 /// Writes an object. `kernel_btf` is the BTF that calls of kernel functions refer to.
 pub fn write_elf(object: &ObjectSpec, kernel_btf: Option<&Btf>) -> Result<Vec<u8>, ElfError> {
@@ -79,6 +35,7 @@ pub fn write_elf(object: &ObjectSpec, kernel_btf: Option<&Btf>) -> Result<Vec<u8
         writer.program(program)?;
     }
     writer.code()?;
+    writer.variables()?;
     writer.fill_slots();
     writer.finish()
 }
@@ -104,6 +61,10 @@ struct Writer<'a> {
     out: Object<'static>,
     btf: ObjectBtf,
     ext: BtfExtBuilder,
+    /// Bytes of data that may still be written.
+    budget: u64,
+    /// Whether `ext` has any.
+    has_records: bool,
     sections: FxHashMap<String, (SectionId, SectionKind)>,
     symbols: FxHashMap<String, SymbolId>,
     placed: Vec<Placed>,
@@ -124,6 +85,8 @@ impl<'a> Writer<'a> {
             out,
             btf: ObjectBtf::new(object),
             ext: BtfExtBuilder::new(Endian::Little),
+            has_records: false,
+            budget: MOST_DATA,
             sections: FxHashMap::default(),
             symbols: FxHashMap::default(),
             placed: Vec::new(),
@@ -192,25 +155,31 @@ impl<'a> Writer<'a> {
 
     /// All maps of the object and its programs, each once.
     fn all_maps(&self) -> Vec<Arc<MapSpec>> {
-        let mut maps: Vec<Arc<MapSpec>> = Vec::new();
+        let mut known = FxHashSet::default();
         let used = self
             .object
             .programs
             .iter()
             .flat_map(|program| &program.maps);
-        for map in self.object.maps.iter().chain(used) {
-            if !maps.iter().any(|known| Arc::ptr_eq(known, map)) {
-                maps.push(map.clone());
-            }
-        }
-        maps
+        let all = self.object.maps.iter().chain(used);
+        all.filter(|map| known.insert(Arc::as_ptr(map)))
+            .cloned()
+            .collect()
+    }
+
+    /// Counts bytes of data that the specs need not hold themselves.
+    fn spend(&mut self, bytes: u64) -> Result<(), ElfError> {
+        let left = self.budget.checked_sub(bytes);
+        self.budget = left.ok_or_else(|| ElfError::Write("the data is too large".to_owned()))?;
+        Ok(())
     }
 
     fn maps(&mut self) -> Result<(), ElfError> {
         let known = self.btf.has_section(".maps");
         let mut vars = Vec::new();
+        let addressed = elf_data::addressed_maps(self.object);
         for map in self.all_maps() {
-            if elf_data::is_data(&map, self.object) {
+            if elf_data::is_data(&map, &addressed) {
                 self.data(&map)?;
                 continue;
             }
@@ -235,9 +204,7 @@ impl<'a> Writer<'a> {
                 place
             };
             let section = self.section(".maps", SectionKind::Data)?;
-            if place.size > 1 << 20 {
-                return Err(bad("its slots are too many"));
-            }
+            self.spend(place.size.into())?;
             let zeros = vec![0; place.size as usize];
             let offset = self.out.append_section_data(section, &zeros, 8);
             let at = (section, offset, place.size.into());
@@ -263,11 +230,15 @@ impl<'a> Writer<'a> {
 
     /// A map of global data: a section of its own, known by the map's name.
     fn data(&mut self, map: &MapSpec) -> Result<(), ElfError> {
-        let name = elf_data::section_name(map);
+        let name = self
+            .btf
+            .value_section(map)
+            .unwrap_or_else(|| elf_data::section_name(map));
         if self.sections.contains_key(&name) {
             return Err(ElfError::Duplicate(name));
         }
-        let section = match elf_data::contents(map)? {
+        self.spend(map.value_size.into())?;
+        let section = match elf_data::contents(map, &name)? {
             Data::Zeros(size) => {
                 let section = self.section(&name, SectionKind::UninitializedData)?;
                 self.out.append_section_bss(section, size, 8);
@@ -403,6 +374,7 @@ impl<'a> Writer<'a> {
                     },
                 );
             }
+            self.has_records |= !placed.piece.lines.is_empty();
             for line in &placed.piece.lines {
                 let (insn_off, file, text) =
                     (bytes(line.insn_off), line.file_name_off, line.line_off);
@@ -504,6 +476,35 @@ impl<'a> Writer<'a> {
         Some(name)
     }
 
+    /// Symbols for the variables that the object's own BTF knows: loaders look for them.
+    fn variables(&mut self) -> Result<(), ElfError> {
+        let vars = self.btf.placed_variables();
+        let mut sizes: FxHashMap<&str, u32> = FxHashMap::default();
+        for var in &vars {
+            let size = sizes.entry(&var.section).or_default();
+            *size = (*size).max(var.offset.saturating_add(var.size));
+        }
+        for var in &vars {
+            let id = match self.sections.get(&var.section) {
+                Some((id, _)) => *id,
+                // What such a section held is not in the specs.
+                None => {
+                    let size = sizes.get(var.section.as_str()).copied().unwrap_or(0);
+                    self.spend(size.into())?;
+                    let section = self.section(&var.section, SectionKind::Data)?;
+                    self.out
+                        .append_section_data(section, &vec![0; size as usize], 8);
+                    section
+                }
+            };
+            if !self.symbols.contains_key(&var.name) {
+                let place = Some((id, var.offset.into(), var.size.into()));
+                self.symbol(&var.name, place, SymbolKind::Data, var.global)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts programs and maps into the slots of maps. What the object does not have stays empty, as
     /// when it comes from elsewhere.
     fn fill_slots(&mut self) {
@@ -524,12 +525,18 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// libbpf refuses sections of types or records that hold none.
     fn finish(mut self) -> Result<Vec<u8>, ElfError> {
-        let btf = self.section(".BTF", SectionKind::Debug)?;
-        let bytes = self.btf.out.to_bytes();
-        self.out.append_section_data(btf, &bytes, 4);
-        let ext = self.section(".BTF.ext", SectionKind::Debug)?;
-        self.out.append_section_data(ext, &self.ext.to_bytes(), 4);
+        if self.btf.out.next_id() != TypeId(1) {
+            let section = self.section(".BTF", SectionKind::Debug)?;
+            self.out
+                .append_section_data(section, &self.btf.out.to_bytes(), 4);
+        }
+        if self.has_records {
+            let section = self.section(".BTF.ext", SectionKind::Debug)?;
+            self.out
+                .append_section_data(section, &self.ext.to_bytes(), 4);
+        }
         self.out.write().map_err(|e| ElfError::Write(e.to_string()))
     }
 }

@@ -17,6 +17,17 @@ pub(crate) struct MapPlace {
     pub(crate) size: u32,
 }
 
+/// A variable of the object's own BTF.
+pub(crate) struct PlacedVariable {
+    pub(crate) section: String,
+    pub(crate) name: String,
+    /// Bytes from the section's start.
+    pub(crate) offset: u32,
+    /// Bytes.
+    pub(crate) size: u32,
+    pub(crate) global: bool,
+}
+
 /// The BTF in the making.
 pub(crate) struct ObjectBtf {
     pub(crate) out: BtfBuilder,
@@ -76,6 +87,45 @@ impl ObjectBtf {
             fixed: btf.size_of(var.ty).ok()?,
             size,
         })
+    }
+
+    /// The variables that the object's own BTF places in sections; kernel symbols and map definitions
+    /// are not among them.
+    pub(crate) fn placed_variables(&self) -> Vec<PlacedVariable> {
+        let Some(btf) = &self.own else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for (_, ty) in btf.types() {
+            let Type::DataSec(section) = ty else { continue };
+            if matches!(section.name(), ".maps" | ".ksyms" | ".kconfig") {
+                continue;
+            }
+            for entry in section.vars.iter() {
+                let Ok(Type::Var(var)) = btf.ty(entry.ty) else {
+                    continue;
+                };
+                all.push(PlacedVariable {
+                    section: section.name().to_owned(),
+                    name: var.name().to_owned(),
+                    offset: entry.offset,
+                    size: entry.size,
+                    global: var.linkage == VarLinkage::Global,
+                });
+            }
+        }
+        all
+    }
+
+    /// The section of which the object's own BTF says that a map's value is it.
+    pub(crate) fn value_section(&self, map: &MapSpec) -> Option<String> {
+        let own = self.own.as_ref().filter(|_| self.is_own(&map.btf))?;
+        match own.ty(TypeId(map.btf_value_id)) {
+            Ok(Type::DataSec(section)) if section.name() != ".kconfig" => {
+                Some(section.name().to_owned())
+            }
+            _ => None,
+        }
     }
 
     fn int(&mut self) -> TypeId {

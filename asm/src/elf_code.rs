@@ -6,7 +6,7 @@ use skep_btf::{FuncLinkage, Type, TypeId};
 use skep_isa::{Insn, RawInsn, decode, opcode, pseudo};
 use skep_spec::{LineInfo, ProgramSpec};
 
-use crate::elf::ElfError;
+use crate::elf_error::ElfError;
 
 /// What a slot refers to outside of its function.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,31 +43,43 @@ pub(crate) struct Piece {
 /// Takes a program apart; the main function comes first.
 pub(crate) fn split(program: &ProgramSpec) -> Result<Vec<Piece>, ElfError> {
     let starts = function_starts(program)?;
+    let ids: FxHashMap<usize, u32> = program
+        .func_info
+        .iter()
+        .map(|info| (info.insn_off as usize, info.type_id))
+        .collect();
+    let funcs: Vec<Option<(String, FuncLinkage)>> = starts
+        .iter()
+        .map(|start| func(program, *ids.get(start)?))
+        .collect();
     let names: FxHashMap<usize, String> = starts
         .iter()
-        .map(|start| (*start, name(program, *start)))
+        .zip(&funcs)
+        .map(|(start, func)| (*start, name(program, *start, func.as_ref())))
         .collect();
+    let mut lines = program.line_info.clone();
+    lines.sort_by_key(|line| line.insn_off);
     let mut pieces = Vec::with_capacity(starts.len());
-    for (i, start) in starts.iter().enumerate() {
+    for (i, (start, func)) in starts.iter().zip(&funcs).enumerate() {
         let end = starts.get(i + 1).copied().unwrap_or(program.insns.len());
-        let info = program
-            .func_info
-            .iter()
-            .find(|info| info.insn_off as usize == *start);
-        let inside = |line: &&LineInfo| (*start..end).contains(&(line.insn_off as usize));
+        let line_at = |slot: usize| lines.partition_point(|l| (l.insn_off as usize) < slot);
+        let inside = lines
+            .get(line_at(*start)..line_at(end))
+            .unwrap_or(&[])
+            .iter();
+        let relative = |l: &LineInfo| LineInfo {
+            insn_off: l.insn_off - *start as u32,
+            ..*l
+        };
         let mut piece = Piece {
             name: names.get(start).cloned().unwrap_or_default(),
             main: *start == 0,
-            global: *start == 0 || is_global(program, *start),
+            global: *start == 0 || matches!(func, Some((_, FuncLinkage::Global))),
             insns: program.insns.get(*start..end).unwrap_or(&[]).to_vec(),
             refers: Vec::new(),
-            func_id: info.map_or(0, |info| info.type_id),
-            lines: program.line_info.iter().filter(inside).copied().collect(),
+            func_id: ids.get(start).copied().unwrap_or(0),
+            lines: inside.map(relative).collect(),
         };
-        piece
-            .lines
-            .iter_mut()
-            .for_each(|line| line.insn_off -= *start as u32);
         detach(&mut piece, program, *start, &names)?;
         pieces.push(piece);
     }
@@ -209,26 +221,16 @@ fn reference(
     Ok(Some(refers))
 }
 
-fn name(program: &ProgramSpec, start: usize) -> String {
-    if start == 0 {
-        return program.name.clone();
-    }
-    match func(program, start) {
-        Some((name, _)) if !name.is_empty() => name,
+fn name(program: &ProgramSpec, start: usize, func: Option<&(String, FuncLinkage)>) -> String {
+    match func {
+        _ if start == 0 => program.name.clone(),
+        Some((name, _)) if !name.is_empty() => name.clone(),
         _ => format!("{}.sub_{start}", program.name),
     }
 }
 
-fn is_global(program: &ProgramSpec, start: usize) -> bool {
-    matches!(func(program, start), Some((_, FuncLinkage::Global)))
-}
-
-fn func(program: &ProgramSpec, start: usize) -> Option<(String, FuncLinkage)> {
-    let info = program
-        .func_info
-        .iter()
-        .find(|info| info.insn_off as usize == start)?;
-    match program.btf.as_ref()?.ty(TypeId(info.type_id)) {
+fn func(program: &ProgramSpec, id: u32) -> Option<(String, FuncLinkage)> {
+    match program.btf.as_ref()?.ty(TypeId(id)) {
         Ok(Type::Func(func)) => Some((func.name().to_owned(), func.linkage)),
         _ => None,
     }

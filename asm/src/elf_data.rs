@@ -1,9 +1,12 @@
 //! Maps of global data as sections: which maps they are, their names and their contents.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
 use skep_isa::pseudo;
 use skep_spec::{MapFlags, MapSpec, MapType, ObjectSpec};
 
-use crate::elf::ElfError;
+use crate::elf_error::ElfError;
 
 /// What a section of data holds.
 pub(crate) enum Data {
@@ -16,22 +19,26 @@ pub(crate) enum Data {
 /// Sections larger than this many bytes are not written.
 const LARGEST: u32 = 64 << 20;
 
+/// The maps in whose values programs take addresses.
+pub(crate) fn addressed_maps(object: &ObjectSpec) -> FxHashSet<*const MapSpec> {
+    let mut found = FxHashSet::default();
+    for program in &object.programs {
+        for raw in &program.insns {
+            if raw.is_ld_imm64() && raw.src() == pseudo::MAP_VALUE {
+                let index = usize::try_from(raw.imm).ok();
+                found.extend(index.and_then(|i| program.maps.get(i)).map(Arc::as_ptr));
+            }
+        }
+    }
+    found
+}
+
 /// Whether a map is global data: an array of one value that has contents, or in whose value some
 /// program takes an address.
-pub(crate) fn is_data(map: &MapSpec, object: &ObjectSpec) -> bool {
+pub(crate) fn is_data(map: &Arc<MapSpec>, addressed: &FxHashSet<*const MapSpec>) -> bool {
     let single = map.ty == MapType::Array && map.max_entries == 1 && map.key_size == 4;
-    let addressed = || {
-        object.programs.iter().any(|program| {
-            program.insns.iter().any(|raw| {
-                let index = usize::try_from(raw.imm).ok();
-                let named = index.and_then(|index| program.maps.get(index));
-                raw.is_ld_imm64()
-                    && raw.src() == pseudo::MAP_VALUE
-                    && named.is_some_and(|named| std::ptr::eq(named.as_ref(), map))
-            })
-        })
-    };
-    single && (map.init.is_some() || special(&map.name).is_some() || addressed())
+    let named = special(&map.name).is_some();
+    single && (map.init.is_some() || named || addressed.contains(&Arc::as_ptr(map)))
 }
 
 /// The part of a map's name that libbpf gives the maps of such sections: `.bss` of `object.bss`.
@@ -65,8 +72,8 @@ pub(crate) fn is_read_only(name: &str) -> bool {
     name.starts_with(".rodata")
 }
 
-/// What goes into the section.
-pub(crate) fn contents(map: &MapSpec) -> Result<Data, ElfError> {
+/// What goes into the section of that name.
+pub(crate) fn contents(map: &MapSpec, section: &str) -> Result<Data, ElfError> {
     let bad = |why| ElfError::Map {
         map: map.name.clone(),
         why,
@@ -79,7 +86,7 @@ pub(crate) fn contents(map: &MapSpec) -> Result<Data, ElfError> {
         return Err(bad("it holds more bytes than its value has"));
     }
     let zero = init.iter().all(|byte| *byte == 0);
-    if section_name(map).starts_with(".bss") && zero {
+    if section.starts_with(".bss") && zero {
         return Ok(Data::Zeros(map.value_size.into()));
     }
     let mut bytes = init.to_vec();

@@ -19,6 +19,30 @@ use crate::source::{Code, CodeLine, Source, Unit, UnitKind};
 /// The declaration tag by which a program names its exception callback.
 const EXCEPTION_CALLBACK: &str = "exception_callback:";
 
+/// All programs together may have no more slots: what the functions of a hostile source could become.
+const MOST_SLOTS: usize = 1 << 24;
+
+/// Units with their first slots.
+#[derive(Default)]
+struct Placed {
+    list: Vec<(usize, usize)>,
+    starts: FxHashMap<usize, usize>,
+    end: usize,
+}
+
+impl Placed {
+    /// Puts a unit behind the others, unless it is there already.
+    fn add(&mut self, source: &Source<'_>, unit: usize) -> bool {
+        let new = !self.starts.contains_key(&unit);
+        if new {
+            self.list.push((unit, self.end));
+            self.starts.insert(unit, self.end);
+            self.end += source.units.get(unit).map_or(0, |u| u.slots);
+        }
+        new
+    }
+}
+
 /// A program put together, before its BTF is made.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
@@ -27,6 +51,8 @@ pub(crate) struct Draft {
     pub(crate) insns: Vec<RawInsn>,
     /// The source's maps that it uses, by index.
     pub(crate) maps: Vec<usize>,
+    /// Where in `maps` each first stands.
+    map_index: FxHashMap<usize, usize>,
     /// Units in it with their first slots, the program's own first.
     pub(crate) placed: Vec<(usize, usize)>,
     pub(crate) unresolved: Vec<Unresolved>,
@@ -38,6 +64,8 @@ pub(crate) struct Linker<'s, 'a> {
     functions: FxHashMap<&'s str, usize>,
     maps: FxHashMap<&'s str, usize>,
     kernel_btf: Option<&'s Btf>,
+    /// Slots of all programs so far.
+    slots: usize,
     pub(crate) errors: Vec<AsmError>,
 }
 
@@ -70,29 +98,42 @@ impl<'s, 'a> Linker<'s, 'a> {
             functions,
             maps,
             kernel_btf,
+            slots: 0,
             errors,
         }
     }
 
     /// Puts a program together. Mistakes go to `errors`, and what is returned is then of no use.
     pub(crate) fn program(&mut self, unit: usize) -> Draft {
-        let placed = self.place(unit);
+        let Placed {
+            list: placed,
+            starts,
+            end,
+        } = self.place(unit);
         let mut draft = Draft {
             unit,
             placed,
             ..Draft::default()
         };
-        if let Some(UnitKind::Program(header)) = self.source.units.get(unit).map(|u| &u.kind) {
+        let Some(main) = self.source.units.get(unit) else {
+            return draft;
+        };
+        self.slots += end;
+        if self.slots > MOST_SLOTS {
+            let message = format!("the programs have more than {MOST_SLOTS} instructions together");
+            self.errors.push(main.span.error(message));
+            return draft;
+        }
+        if let UnitKind::Program(header) = &main.kind {
             for (name, span) in &header.maps {
                 match self.maps.get(name.as_str()) {
-                    Some(map) => draft.maps.push(*map),
+                    Some(map) => draft.add_map(*map),
                     None => self
                         .errors
                         .push(span.error(format!("there is no map `{name}`"))),
                 }
             }
         }
-        let starts: FxHashMap<usize, usize> = draft.placed.iter().copied().collect();
         for (unit, start) in draft.placed.clone() {
             let Some(unit) = self.source.units.get(unit) else {
                 continue;
@@ -116,10 +157,10 @@ impl<'s, 'a> Linker<'s, 'a> {
     }
 
     /// The units of a program and their first slots.
-    fn place(&mut self, unit: usize) -> Vec<(usize, usize)> {
-        let mut placed = vec![(unit, 0)];
-        let mut end = self.source.units.get(unit).map_or(0, |u| u.slots);
-        self.walk_calls(unit, &mut placed, &mut end);
+    fn place(&mut self, unit: usize) -> Placed {
+        let mut placed = Placed::default();
+        placed.add(self.source, unit);
+        self.walk_calls(unit, &mut placed);
         // Nothing points to an exception callback but the program's tag.
         let source = self.source;
         let Some(main) = source.units.get(unit) else {
@@ -128,21 +169,17 @@ impl<'s, 'a> Linker<'s, 'a> {
         let UnitKind::Program(header) = &main.kind else {
             return placed;
         };
-        for name in header
-            .tags
-            .iter()
-            .filter_map(|tag| tag.strip_prefix(EXCEPTION_CALLBACK))
-        {
+        let tags = header.tags.iter();
+        for name in tags.filter_map(|tag| tag.strip_prefix(EXCEPTION_CALLBACK)) {
             match self.functions.get(name).copied() {
+                Some(function) => {
+                    if placed.add(source, function) {
+                        self.walk_calls(function, &mut placed);
+                    }
+                }
                 None => {
                     let message = format!("there is no function `{name}` for exceptions");
                     self.errors.push(main.span.error(message));
-                }
-                Some(function) if placed.iter().any(|(known, _)| *known == function) => {}
-                Some(function) => {
-                    placed.push((function, end));
-                    end += source.units.get(function).map_or(0, |u| u.slots);
-                    self.walk_calls(function, &mut placed, &mut end);
                 }
             }
         }
@@ -150,7 +187,7 @@ impl<'s, 'a> Linker<'s, 'a> {
     }
 
     /// Places all functions that a unit calls, directly or not.
-    fn walk_calls(&self, unit: usize, placed: &mut Vec<(usize, usize)>, end: &mut usize) {
+    fn walk_calls(&self, unit: usize, placed: &mut Placed) {
         // The walk is depth first; a unit's place in it is the next of its lines to look at.
         let mut walk = vec![(unit, 0)];
         while let Some((unit, at)) = walk.last_mut() {
@@ -159,15 +196,10 @@ impl<'s, 'a> Linker<'s, 'a> {
                 continue;
             };
             *at += 1;
-            let Some(function) = self.callee(*unit, line) else {
-                continue;
-            };
-            if placed.iter().any(|(known, _)| *known == function) {
-                continue;
+            match self.callee(*unit, line) {
+                Some(function) if placed.add(self.source, function) => walk.push((function, 0)),
+                Some(_) | None => {}
             }
-            placed.push((function, *end));
-            *end += self.source.units.get(function).map_or(0, |u| u.slots);
-            walk.push((function, 0));
         }
     }
 
@@ -271,14 +303,10 @@ impl<'s, 'a> Linker<'s, 'a> {
         let Some(map) = self.maps.get(name) else {
             return Err(span.error(format!("there is no map `{name}`")));
         };
-        let index = draft
-            .maps
-            .iter()
-            .position(|known| known == map)
-            .unwrap_or_else(|| {
-                draft.maps.push(*map);
-                draft.maps.len() - 1
-            });
+        if !draft.map_index.contains_key(map) {
+            draft.add_map(*map);
+        }
+        let index = draft.map_index.get(map).copied().unwrap_or(0);
         Ok(index as i32)
     }
 
@@ -327,6 +355,11 @@ impl<'s, 'a> Linker<'s, 'a> {
 }
 
 impl Draft {
+    fn add_map(&mut self, map: usize) {
+        self.map_index.entry(map).or_insert(self.maps.len());
+        self.maps.push(map);
+    }
+
     fn wait_for(&mut self, insn_idx: usize, what: String) {
         self.unresolved.push(Unresolved { insn_idx, what });
     }

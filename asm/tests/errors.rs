@@ -263,6 +263,21 @@ fn mistakes_are_counted_up_to_a_hundred() {
 }
 
 #[test]
+fn functions_cannot_multiply_without_end() {
+    let body = "r0 = 0\n".repeat(5000);
+    let programs: String = (0..4000)
+        .map(|i| format!(".prog p{i} xdp\ncall f\nexit\n"))
+        .collect();
+    let source = format!(".func f\n{body}{programs}");
+    let errors = assemble(&source, &Options::default()).unwrap_err();
+    let message = "the programs have more than 16777216 instructions together";
+    assert!(
+        errors.errors().iter().all(|error| error.message == message),
+        "{errors}"
+    );
+}
+
+#[test]
 fn cases_must_claim_once() {
     for (body, expected) in [
         (
