@@ -144,6 +144,14 @@ impl Memory {
         }
     }
 
+    /// The same for `8 * N` bytes at a multiple of 8: all rights or none.
+    #[inline]
+    pub(crate) fn allow_block<const N: usize>(&mut self, addr: u64, on: bool) {
+        if let Some((off, _)) = self.range(addr, 8 * N as u64) {
+            self.arena.set_block::<N>(off, on);
+        }
+    }
+
     /// Offset and length of a range, if it begins inside the arena.
     fn range(&self, addr: u64, len: u64) -> Option<(usize, usize)> {
         let off = usize::try_from(addr.checked_sub(BASE)?).ok()?;

@@ -4,7 +4,6 @@
 //! pointers into frames that returned do not. What a returned function left in its frame stays there
 //! for the next one; every run begins with zeros.
 
-use crate::arena::Perm;
 use crate::fault::Owner;
 use crate::memory::Memory;
 
@@ -12,6 +11,9 @@ use crate::memory::Memory;
 pub const FRAME: u64 = 512;
 /// Bytes from one frame to the next.
 const STEP: u64 = FRAME + 64;
+
+/// Bytes of shadow for a frame, which begins at a multiple of 64.
+const BLOCK: usize = FRAME as usize / 8;
 
 /// Where the frames lie, and which of them are open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,14 +52,14 @@ impl Stack {
         }
         self.used = self.used.max(depth + 1);
         let top = self.top(depth);
-        mem.allow(top - FRAME, FRAME, Perm::ReadWrite);
+        mem.allow_block::<BLOCK>(top - FRAME, true);
         Some(top)
     }
 
     #[inline]
     pub(crate) fn close(&self, mem: &mut Memory, depth: u32) {
         if depth < self.frames {
-            mem.allow(self.top(depth) - FRAME, FRAME, Perm::No);
+            mem.allow_block::<BLOCK>(self.top(depth) - FRAME, false);
         }
     }
 
@@ -65,7 +67,7 @@ impl Stack {
     pub(crate) fn reset(&mut self, mem: &mut Memory) {
         for depth in 0..self.used {
             let bottom = self.top(depth) - FRAME;
-            mem.allow(bottom, FRAME, Perm::No);
+            mem.allow_block::<BLOCK>(bottom, false);
             mem.fill(bottom, FRAME, 0);
         }
         self.used = 0;

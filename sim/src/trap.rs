@@ -65,6 +65,8 @@ pub enum Trap {
     NotInsn,
     /// The arena is full.
     ArenaFull,
+    /// Someone who looked on ended the run.
+    Interrupted,
 }
 
 impl From<Fault> for Trap {
@@ -87,7 +89,8 @@ impl Trap {
             | Trap::Budget { .. }
             | Trap::Frames { .. }
             | Trap::NotFunction { .. }
-            | Trap::NotInsn => false,
+            | Trap::NotInsn
+            | Trap::Interrupted => false,
         }
     }
 }
@@ -116,6 +119,7 @@ impl fmt::Display for Trap {
             Trap::NotFunction { addr } => write!(f, "{addr:#x} is no function of the program"),
             Trap::NotInsn => f.write_str("no instruction there"),
             Trap::ArenaFull => f.write_str("the arena is full"),
+            Trap::Interrupted => f.write_str("interrupted"),
         }
     }
 }

@@ -135,6 +135,16 @@ impl Arena {
         self.writable.set(off, len, write);
     }
 
+    /// The same for the `8 * N` bytes from a multiple of 8 on: all or no rights.
+    #[inline]
+    pub(crate) fn set_block<const N: usize>(&mut self, off: usize, on: bool) {
+        // The invariant of the module: no bit beyond `len`.
+        if off.saturating_add(8 * N) <= self.len {
+            self.readable.set_block::<N>(off, on);
+            self.writable.set_block::<N>(off, on);
+        }
+    }
+
     /// The first byte of the range that may not be read (or written).
     pub(crate) fn first_denied(&self, off: usize, len: usize, write: bool) -> Option<usize> {
         let shadow = if write {

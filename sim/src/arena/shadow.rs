@@ -44,6 +44,15 @@ impl Shadow {
         self.change(last, tail, on);
     }
 
+    /// The same for the `8 * N` bytes from a multiple of 8 on.
+    #[inline]
+    pub(super) fn set_block<const N: usize>(&mut self, off: usize, on: bool) {
+        let rest = self.bits.get_mut(off / 8..).unwrap_or_default();
+        if let Some(block) = rest.first_chunk_mut::<N>() {
+            *block = [if on { 0xff } else { 0 }; N];
+        }
+    }
+
     fn change(&mut self, at: usize, mask: u8, on: bool) {
         if let Some(byte) = self.bits.get_mut(at) {
             *byte = if on { *byte | mask } else { *byte & !mask };

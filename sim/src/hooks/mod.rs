@@ -140,6 +140,25 @@ impl Sim {
         Ok(self.ctx)
     }
 
+    /// Prepares a run over plain memory, outside of any hook: gives the address of a writable copy, with
+    /// which the program is called as `prog(memory, length)`.
+    ///
+    /// # Errors
+    /// `EINVAL` for more than 64 KiB.
+    pub fn begin_memory(&mut self, bytes: &[u8]) -> Result<u64, Errno> {
+        let len = bytes.len() as u64;
+        if len > CTX_ROOM {
+            return Err(Errno::INVAL);
+        }
+        self.mem.end_grace_period();
+        self.stack.reset(&mut self.mem);
+        self.hide_ctx(len);
+        self.mem.poke(self.ctx, bytes);
+        self.mem.allow(self.ctx, len, Perm::ReadWrite);
+        self.run = Run::Raw(len);
+        Ok(self.ctx)
+    }
+
     /// Ends a run: what the program returned, and what became of packet and context.
     pub fn finish(&mut self, r0: u64) -> RunOutput {
         let (data, ctx) = match std::mem::take(&mut self.run) {
@@ -180,10 +199,8 @@ impl Sim {
         }
         let bytes = input.ctx.as_deref().unwrap_or_default();
         // Types with a structure of fixed size get all of it; the others what they are given.
-        let fixed = match hook.ty {
-            ty if matches!(ty, ProgType::Tracepoint | ProgType::Syscall) => None,
-            ty => ctx::of(ty),
-        };
+        let loose = matches!(hook.ty, ProgType::Tracepoint | ProgType::Syscall);
+        let fixed = ctx::of(hook.ty).filter(|_| !loose);
         let len = fixed.map_or(bytes.len() as u64, |table| table.size.into());
         if bytes.len() as u64 > len.min(CTX_ROOM) {
             return Err(Errno::INVAL);

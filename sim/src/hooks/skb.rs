@@ -13,6 +13,7 @@ use crate::arena::Perm;
 use crate::errno::Errno;
 use crate::fault::Owner;
 use crate::sim::Sim;
+use crate::trap::Trap;
 
 /// Bytes before the packet, for helpers that push headers.
 const HEADROOM: u64 = 8 << 10;
@@ -241,6 +242,44 @@ impl Sim {
             copy(sk_buff::WIRE_LEN, 4);
         }
         (data, user)
+    }
+
+    /// The legacy packet loads: a big-endian number from the packet of the context `ctx`. Negative offsets
+    /// count from the network header and from the Ethernet header. `None` if the packet is too short.
+    ///
+    /// # Errors
+    /// A trap if `ctx` is not the context of a packet.
+    pub fn packet_load(&self, ctx: u64, off: i32, size: u8) -> Result<Option<u64>, Trap> {
+        // `SKF_NET_OFF` and `SKF_LL_OFF`.
+        const NET: i32 = -0x10_0000;
+        const LINK: i32 = -0x20_0000;
+        let run = match &self.run {
+            Run::Skb(run) if ctx == self.ctx => run,
+            Run::Skb(_) | Run::Idle | Run::Xdp(_) | Run::Raw(_) => {
+                return Err(Trap::BadArgument {
+                    helper: "packet load",
+                    arg: 6,
+                    wanted: "the context of a packet",
+                    got: ctx,
+                });
+            }
+        };
+        let (from, off) = match off {
+            0.. => (run.data, off),
+            NET.. => (run.net, off - NET),
+            LINK.. => (run.mac, off - LINK),
+            _ => return Ok(None),
+        };
+        let at = from + off as u64;
+        if at + u64::from(size) > run.end {
+            return Ok(None);
+        }
+        let bytes = self.mem.peek(at, size.into());
+        Ok(Some(
+            bytes
+                .iter()
+                .fold(0, |value, &byte| value << 8 | u64::from(byte)),
+        ))
     }
 
     /// Stores to a context field that the kernel narrows when a program writes it. `false` if the bytes

@@ -1,0 +1,216 @@
+//! Execute programs one instruction at a time, checking everything.
+//!
+//! A [`Machine`] holds programs made ready for one simulated kernel ([`skep_sim::Sim`]). It does not know
+//! the verifier and trusts nobody: every access goes through the kernel's shadow, every helper checks its
+//! arguments, and what goes wrong is a [`Stop`] that names the slot and the cause. That makes it the
+//! oracle for "an accepted program never traps".
+
+mod exec;
+mod observe;
+mod op;
+mod program;
+mod word;
+
+use std::fmt;
+
+use skep_isa::InsnIdx;
+use skep_sim::{Errno, ProgId, RunInput, RunOutput, Sim, Trap};
+use skep_spec::{MapType, ProgramSpec};
+
+pub use observe::{Nobody, Observer, Step};
+pub use program::{LoadError, Program};
+
+use exec::Exec;
+
+/// Instructions that a run may execute where nothing else is said.
+pub const BUDGET: u64 = 1 << 30;
+
+/// A run that a trap ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stop {
+    /// The program in which it happened, which after tail calls is not the one that was started.
+    pub prog: ProgId,
+    /// The slot of the instruction.
+    pub insn_idx: InsnIdx,
+    /// What happened.
+    pub trap: Trap,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "instruction {}: {}", self.insn_idx, self.trap)
+    }
+}
+
+impl std::error::Error for Stop {}
+
+/// Why a run gave no result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RunError {
+    /// The kernel would not have started it (`BPF_PROG_TEST_RUN`).
+    Input(Errno),
+    /// It started, and a trap ended it.
+    Stop(Stop),
+    /// There is no such program.
+    NoProgram(ProgId),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Input(errno) => write!(f, "the input is refused: {errno}"),
+            RunError::Stop(stop) => stop.fmt(f),
+            RunError::NoProgram(id) => write!(f, "there is no program #{}", id.0),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// What a run gave, and what it cost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// Return value, packet and context.
+    pub output: RunOutput,
+    /// Instructions that were executed, a 64-bit load counting once.
+    pub insns: u64,
+}
+
+/// Programs that can call each other, ready to run.
+#[derive(Debug, Default)]
+pub struct Machine {
+    programs: Vec<Program>,
+}
+
+impl Machine {
+    /// A machine without programs.
+    pub fn new() -> Machine {
+        Machine::default()
+    }
+
+    /// Makes a program ready for `sim`, with which it must run from then on. Its maps are those of `sim`
+    /// that were made from the same requests; missing ones are made.
+    ///
+    /// # Errors
+    /// What is no program, or names what does not exist.
+    pub fn load(&mut self, sim: &mut Sim, spec: &ProgramSpec) -> Result<ProgId, LoadError> {
+        let program = Program::new(sim, spec)?;
+        self.programs.push(program);
+        Ok(ProgId(self.programs.len() as u32 - 1))
+    }
+
+    /// The programs, by their numbers.
+    pub fn programs(&self) -> &[Program] {
+        &self.programs
+    }
+
+    /// The first program of that name.
+    pub fn by_name(&self, name: &str) -> Option<ProgId> {
+        let at = self.programs.iter().position(|p| p.name == name)?;
+        Some(ProgId(at as u32))
+    }
+
+    /// Says which loads read through pointers that may be wrong, and give 0 then: what a verifier knows.
+    pub fn set_probe_loads(&mut self, prog: ProgId, slots: &[InsnIdx]) {
+        if let Some(program) = self.programs.get_mut(prog.0 as usize) {
+            program.set_probe_loads(slots);
+        }
+    }
+
+    /// Fills the slots of prog_arrays that name programs of this machine, as loaders do.
+    pub fn fill_program_slots(&self, sim: &mut Sim) {
+        let mut slots = Vec::new();
+        for map in sim
+            .maps()
+            .iter()
+            .filter(|m| m.spec().ty == MapType::ProgArray)
+        {
+            for (index, name) in &map.spec().slots {
+                slots.extend(self.by_name(name).map(|prog| (map.id(), *index, prog)));
+            }
+        }
+        for (map, index, prog) in slots {
+            // A slot that is out of range stays empty.
+            let _ = sim.set_program(map, index, prog);
+        }
+    }
+
+    /// Runs a program once.
+    ///
+    /// # Errors
+    /// An input that the kernel would refuse, or the trap that ended the run.
+    pub fn run(&self, sim: &mut Sim, prog: ProgId, input: &RunInput) -> Result<Outcome, RunError> {
+        self.run_observed(sim, prog, input, BUDGET, Nobody)
+    }
+
+    /// Runs a program once, with a budget of instructions and someone looking on.
+    ///
+    /// # Errors
+    /// As [`Machine::run`].
+    pub fn run_observed(
+        &self,
+        sim: &mut Sim,
+        prog: ProgId,
+        input: &RunInput,
+        budget: u64,
+        observer: impl Observer,
+    ) -> Result<Outcome, RunError> {
+        let program = self
+            .programs
+            .get(prog.0 as usize)
+            .ok_or(RunError::NoProgram(prog))?;
+        let ctx = sim
+            .begin(program.ty, program.attach, input)
+            .map_err(RunError::Input)?;
+        match self.call(sim, prog, [ctx, 0, 0, 0, 0], budget, observer) {
+            Ok((r0, insns)) => Ok(Outcome {
+                output: sim.finish(r0),
+                insns,
+            }),
+            Err(stop) => {
+                sim.abandon();
+                Err(RunError::Stop(stop))
+            }
+        }
+    }
+
+    /// Executes a program between [`Sim::begin`] and [`Sim::finish`]: R0 and the number of instructions.
+    ///
+    /// # Errors
+    /// The trap that ended it.
+    pub fn call(
+        &self,
+        sim: &mut Sim,
+        prog: ProgId,
+        args: [u64; 5],
+        budget: u64,
+        observer: impl Observer,
+    ) -> Result<(u64, u64), Stop> {
+        let budget = i64::try_from(budget).unwrap_or(i64::MAX);
+        let mut exec = Exec {
+            programs: &self.programs,
+            observer,
+            program: prog.0 as usize,
+            left: budget,
+            budget,
+            depth: 0,
+            tail_calls: 0,
+            stopped: None,
+        };
+        let mut regs = op::NO_REGS;
+        for (to, from) in regs.iter_mut().skip(1).zip(args) {
+            *to = from;
+        }
+        match exec.function(sim, 0, &mut regs) {
+            Ok(r0) => Ok((r0, budget.saturating_sub(exec.left) as u64)),
+            Err(trap) => {
+                let (prog, insn_idx) = exec.stopped.unwrap_or((prog, 0));
+                Err(Stop {
+                    prog,
+                    insn_idx,
+                    trap,
+                })
+            }
+        }
+    }
+}
