@@ -134,7 +134,8 @@ fn is_word(c: u8) -> bool {
 fn token(rest: &str) -> Result<(Tok<'_>, usize), Bad> {
     let first = rest.as_bytes()[0];
     // `s>` and its kin are operators, a register or label named `s` does not stand before them.
-    if let Some(op) = OPS.iter().find(|op| rest.starts_with(**op)) {
+    let may_be_op = first == b's' || !is_word(first);
+    if let Some(op) = OPS.iter().find(|op| may_be_op && rest.starts_with(**op)) {
         return Ok((Tok::Op(op), op.len()));
     }
     if first == b'#' {

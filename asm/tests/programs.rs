@@ -465,3 +465,19 @@ fn builders_tell_bad_labels() {
         "an error leaves nothing behind"
     );
 }
+
+#[test]
+fn the_descriptions_examples_assemble() {
+    let readme = include_str!("../README.md");
+    let examples: Vec<&str> = readme.split("```\n").skip(1).step_by(2).collect();
+    let [program, file_of_cases] = examples.as_slice() else {
+        panic!("{examples:?}")
+    };
+    assert_eq!(object(program).programs[0].insns.len(), 11);
+    assert_eq!(
+        cases::parse(file_of_cases, &Options::default())
+            .unwrap()
+            .len(),
+        1
+    );
+}
