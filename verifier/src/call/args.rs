@@ -7,6 +7,7 @@ use skep_spec::tables::{Arg, ArgType, HelperFlags, Mods};
 
 use super::{CallMeta, id};
 use crate::env::Env;
+use crate::prepare::FieldKind;
 use crate::state::{Region, Value};
 use crate::violation::{ArgumentViolation, Check, Stop};
 
@@ -66,7 +67,7 @@ impl Env<'_> {
                 Ok(())
             }
             ArgType::ConstStr => self.check_const_string(reg).map(|_| ()),
-            ArgType::Timer => Err(Stop::undecided("timers")),
+            ArgType::Timer => self.check_timer(meta, reg, &value),
             ArgType::Dynptr => Err(Stop::undecided("dynptrs")),
             ArgType::KptrXchgDest => Err(Stop::undecided("kernel pointers in map values")),
             ArgType::PercpuBtfId => Err(Stop::undecided("per-CPU kernel variables")),
@@ -119,6 +120,18 @@ impl Env<'_> {
             .into());
         }
         meta.map = Some((map, uid));
+        Ok(())
+    }
+
+    /// A timer in a map's value, which then counts as the map argument (`process_timer_func`).
+    fn check_timer(&self, meta: &mut CallMeta, reg: Reg, value: &Value) -> Check<()> {
+        let Value::Pointer(pointer) = value else {
+            return Ok(());
+        };
+        let map = self.check_field(reg, pointer, FieldKind::Timer)?;
+        if let Region::MapValue { uid, .. } = pointer.region {
+            meta.map = Some((map, uid));
+        }
         Ok(())
     }
 

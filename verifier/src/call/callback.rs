@@ -84,6 +84,37 @@ impl Env<'_> {
         })
     }
 
+    /// `bpf_timer_set_callback(timer, callback)`: later `callback(map, key, value)`, on a stack of its
+    /// own, which may start again at any time.
+    pub(super) fn call_timer_later(&mut self, meta: &CallMeta) -> Check<()> {
+        let (Some(subprog), Some((map, _))) = (meta.callback, meta.map) else {
+            return Err(Stop::undecided("a callback that is no subprogram"));
+        };
+        let Some(entry) = self.ctx.subprogs.get(subprog).map(|s| s.start) else {
+            return Err(Stop::undecided("a callback that is no subprogram"));
+        };
+        self.log_misfit(subprog);
+        let learned = &mut self.learned.subprogs[subprog];
+        learned.is_callback = true;
+        learned.is_async_callback = true;
+        let mut callee = Frame::new(0, subprog, None);
+        let arguments = [
+            (Reg::R1, Region::ConstMap { map, uid: 0 }),
+            (Reg::R2, Region::MapKey { map, uid: 0 }),
+            (Reg::R3, Region::MapValue { map, uid: 0 }),
+        ];
+        for (reg, region) in arguments {
+            let pointer = Pointer::new(region, PtrFlags::empty());
+            callee.regs[reg.index()] = Value::Pointer(pointer);
+        }
+        callee.entry = Entry::AsyncCallback;
+        callee.callback_ret = ReturnRange { min: 0, max: 0 };
+        callee.async_entry_count = self.state.cur().async_entry_count + 1;
+        let callsite = self.state.insn_idx;
+        self.push_state(State::new(callee, entry), entry, callsite)?;
+        Ok(())
+    }
+
     /// Pushes the callback of the current call, to be walked later (`push_callback_call`).
     fn push_callback(
         &mut self,
@@ -97,6 +128,7 @@ impl Env<'_> {
         let Some(entry) = self.ctx.subprogs.get(subprog).map(|s| s.start) else {
             return Err(Stop::undecided("a callback that is no subprogram"));
         };
+        self.log_misfit(subprog);
         self.learned.subprogs[subprog].is_callback = true;
         let callsite = self.state.insn_idx;
         self.push_branch(entry, callsite)?;
@@ -114,6 +146,8 @@ impl Env<'_> {
             state.precise[last].regs = precise;
         }
         self.state.cur_mut().callback_depth = 0;
+        // A new frame makes the log show everything.
+        self.state.scratch_all();
         Ok(())
     }
 }

@@ -46,12 +46,12 @@ impl Env<'_> {
     fn find_argument_fault(&mut self, index: usize) -> Check<Option<Violation>> {
         let args = match &self.ctx.subprogs[index].args {
             Ok(args) => args,
-            Err(violation) => return Ok(Some(violation.clone())),
+            Err(violation) => return Ok(Some(violation.clone().into())),
         };
         for (nth, (&reg, arg)) in Reg::ARGS.iter().zip(args).enumerate() {
             match self.check_global_arg(nth, reg, *arg) {
                 Ok(()) => {}
-                Err(Stop::Rejected(violation)) => return Ok(Some(violation)),
+                Err(Stop::Rejected(violation)) => return Ok(Some(*violation)),
                 Err(stop @ Stop::Undecided(_)) => return Err(stop),
             }
         }

@@ -49,6 +49,8 @@ impl Env<'_> {
         self.push_branch(idx + 1, idx)?;
         self.clear_packet_pointers();
         self.state.set_reg(Reg::R0, Value::unknown());
+        // As at an exit.
+        self.update_live_stack();
         self.leave_subprog()
     }
 

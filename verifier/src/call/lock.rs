@@ -6,7 +6,7 @@ use super::{CallMeta, id};
 use crate::env::Env;
 use crate::prepare::FieldKind;
 use crate::state::{LockOwner, MapId, Pointer, Region};
-use crate::violation::{CallViolation, Check, LockViolation, Stop};
+use crate::violation::{CallViolation, Check, FieldViolation, Stop};
 
 impl Env<'_> {
     /// While a lock is held, only it may be given up; subprograms are looked into.
@@ -29,21 +29,11 @@ impl Env<'_> {
         reg: Reg,
         pointer: &Pointer,
     ) -> Check<()> {
-        let Some(place) = pointer.var.const_value() else {
-            return Err(LockViolation::Place { reg }.into());
-        };
-        let Region::MapValue { map, .. } = pointer.region else {
-            return Err(Stop::undecided("locks in allocated objects"));
-        };
-        let at = self.lock_offset(map, pointer)?;
-        let off = (place as i64).wrapping_add(pointer.off.into());
-        if i64::from(at) != off {
-            return Err(LockViolation::Offset { off, at }.into());
-        }
+        let map = self.check_field(reg, pointer, FieldKind::SpinLock)?;
         let (lock, owner) = (pointer.id, LockOwner::Map(map));
         if meta.proto.id == id::SPIN_LOCK {
             if self.state.refs.active_locks > 0 {
-                return Err(LockViolation::Second.into());
+                return Err(FieldViolation::SecondLock.into());
             }
             let insn_idx = self.state.insn_idx;
             self.state.refs_mut().lock(lock, insn_idx, owner);
@@ -51,28 +41,42 @@ impl Env<'_> {
         }
         let refs = &self.state.refs;
         if refs.active_locks == 0 {
-            return Err(LockViolation::NotHeld.into());
+            return Err(FieldViolation::NotHeld.into());
         }
         if !refs.holds_lock(lock, owner) {
-            return Err(LockViolation::Different.into());
+            return Err(FieldViolation::Different.into());
         }
         if refs.active_lock != Some((lock, owner)) {
-            return Err(LockViolation::Order.into());
+            return Err(FieldViolation::Order.into());
         }
         self.state.refs_mut().unlock(lock, owner);
         self.forget_borrowed();
         Ok(())
     }
 
-    /// Where the lock lies in a map's values.
-    fn lock_offset(&self, map: MapId, pointer: &Pointer) -> Check<u32> {
+    /// A pointer to that field of a map's value; the map.
+    pub(super) fn check_field(&self, reg: Reg, pointer: &Pointer, kind: FieldKind) -> Check<MapId> {
+        let field = kind.name();
+        let Some(place) = pointer.var.const_value() else {
+            return Err(FieldViolation::Place { reg, field }.into());
+        };
+        let Region::MapValue { map, .. } = pointer.region else {
+            return Err(Stop::undecided("locks in allocated objects"));
+        };
         let info = self.ctx.map(map);
         let view = (*pointer).into();
         if info.spec.btf.is_none() {
-            return Err(LockViolation::NoBtf { pointer: view }.into());
+            let pointer = view;
+            return Err(FieldViolation::NoBtf { pointer, field }.into());
         }
-        let lock = info.fields.iter().find(|f| f.kind == FieldKind::SpinLock);
-        lock.map(|f| f.off)
-            .ok_or_else(|| LockViolation::NoLock { pointer: view }.into())
+        let Some(at) = info.fields.iter().find(|f| f.kind == kind).map(|f| f.off) else {
+            let pointer = view;
+            return Err(FieldViolation::Missing { pointer, field }.into());
+        };
+        let off = (place as i64).wrapping_add(pointer.off.into());
+        if i64::from(at) != off {
+            return Err(FieldViolation::Offset { off, at, field }.into());
+        }
+        Ok(map)
     }
 }

@@ -25,7 +25,7 @@ impl Env<'_> {
             id::LOOP => self.check_loop(meta),
             id::SET_RETVAL => self.check_set_retval(),
             id::FIND_VMA => self.call_find_vma(meta),
-            id::TIMER_SET_CALLBACK => Err(Stop::undecided("timers")),
+            id::TIMER_SET_CALLBACK => self.call_timer_later(meta),
             id::USER_RINGBUF_DRAIN => Err(Stop::undecided("dynptrs")),
             _ => Ok(()),
         }
@@ -40,6 +40,7 @@ impl Env<'_> {
             return self.call_loop(meta);
         }
         self.state.cur_mut().callback_depth = 0;
+        self.log_loop_limit();
         Ok(())
     }
 

@@ -39,8 +39,8 @@ pub enum CallViolation {
     Argument(ArgumentViolation),
     /// A constant string as an argument.
     String(StringViolation),
-    /// A spin lock.
-    Lock(LockViolation),
+    /// A spin lock or timer.
+    Field(FieldViolation),
     /// Programs may not change the map.
     ReadOnlyMap,
     /// A tail call through another kind of map.
@@ -131,20 +131,31 @@ pub enum StringViolation {
     FormatData,
 }
 
-/// Spin locks that may not be taken or given up.
+/// Spin locks and timers that are not there, or may not be taken or given up. `field` is the type
+/// that the kernel's message names.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "fields are named for what they are")]
-pub enum LockViolation {
-    /// The lock's place is not known.
-    Place { reg: Reg },
-    /// A lock in a map without BTF.
-    NoBtf { pointer: ValueView },
-    /// The map's values hold no lock.
-    NoLock { pointer: ValueView },
-    /// The lock lies elsewhere.
-    Offset { off: i64, at: u32 },
+pub enum FieldViolation {
+    /// The place of the field is not known.
+    Place { reg: Reg, field: &'static str },
+    /// The map has no BTF.
+    NoBtf {
+        pointer: ValueView,
+        field: &'static str,
+    },
+    /// The map's values hold none.
+    Missing {
+        pointer: ValueView,
+        field: &'static str,
+    },
+    /// The field lies elsewhere.
+    Offset {
+        off: i64,
+        at: u32,
+        field: &'static str,
+    },
     /// A second lock.
-    Second,
+    SecondLock,
     /// No lock is held.
     NotHeld,
     /// Another lock is held.
@@ -190,6 +201,6 @@ macro_rules! stop_from {
 stop_from! {
     Argument(ArgumentViolation),
     String(StringViolation),
-    Lock(LockViolation),
+    Field(FieldViolation),
     Global(GlobalViolation),
 }

@@ -11,7 +11,7 @@ mod walk;
 
 pub use access::AccessViolation;
 pub use call::{
-    ArgumentViolation, CallViolation, GlobalViolation, LockViolation, NoSleep, StringViolation,
+    ArgumentViolation, CallViolation, FieldViolation, GlobalViolation, NoSleep, StringViolation,
 };
 pub use form::FormViolation;
 pub use limit::LimitViolation;
@@ -48,7 +48,7 @@ pub struct Unmodelled {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Stop {
     /// The kernel would reject the program.
-    Rejected(Violation),
+    Rejected(Box<Violation>),
     /// No verdict.
     Undecided(String),
 }
@@ -72,7 +72,7 @@ macro_rules! stop_from {
         }
         impl From<$ty> for Stop {
             fn from(v: $ty) -> Stop {
-                Stop::Rejected(Violation::$variant(v))
+                Stop::Rejected(Box::new(Violation::$variant(v)))
             }
         }
     )*};

@@ -8,7 +8,7 @@ use crate::report::scene::Scene;
 use crate::report::value::value_type_text;
 use crate::state::{BtfSource, Pointer, Region, Value};
 use crate::violation::{
-    ArgumentViolation, CallViolation, GlobalViolation, LockViolation, NoSleep, StringViolation,
+    ArgumentViolation, CallViolation, FieldViolation, GlobalViolation, NoSleep, StringViolation,
 };
 
 /// A helper's name as messages give it.
@@ -31,7 +31,7 @@ fn map_name<'a>(scene: Scene<'a>, view: &ValueView) -> &'a str {
         Value::Scalar(_) | Value::Uninit => return "",
     };
     match region {
-        Region::MapValue { map, .. } => scene.map(map).map_or("", |map| scene.map_name(map)),
+        Region::MapValue { map, .. } => scene.map_name(map),
         _ => "",
     }
 }
@@ -42,7 +42,10 @@ pub(super) fn text(scene: Scene<'_>, v: &CallViolation) -> String {
     match v {
         V::NoSuchHelper { id } => format!("invalid func unknown#{id}"),
         V::HelperUnavailable { id } => {
-            format!("program of this type cannot use helper {}#{id}", helper(*id))
+            format!(
+                "program of this type cannot use helper {}#{id}",
+                helper(*id)
+            )
         }
         V::GplOnly => {
             "cannot call GPL-restricted function from non-GPL compatible program".to_owned()
@@ -60,19 +63,26 @@ pub(super) fn text(scene: Scene<'_>, v: &CallViolation) -> String {
         V::UnderLock => "function calls are not allowed while holding a lock".to_owned(),
         V::ReadOnlyMap => "write into map forbidden".to_owned(),
         V::NoProgArray => "expected prog array map for tail call".to_owned(),
-        V::TailCallMixed => {
-            "mixing of tail_calls and bpf-to-bpf calls is not supported".to_owned()
-        }
+        V::TailCallMixed => "mixing of tail_calls and bpf-to-bpf calls is not supported".to_owned(),
         V::MapForHelper { id, map, sockets } => {
-            let first = if *sockets { "cannot update sockmap in this context\n" } else { "" };
-            format!("{first}cannot pass map_type {} into func {}#{id}", *map as u32, helper(*id))
+            let first = if *sockets {
+                "cannot update sockmap in this context\n"
+            } else {
+                ""
+            };
+            format!(
+                "{first}cannot pass map_type {} into func {}#{id}",
+                *map as u32,
+                helper(*id)
+            )
         }
         V::NotAcquired { id } => {
-            format!("func {}#{id} reference has not been acquired before", helper(*id))
+            format!(
+                "func {}#{id} reference has not been acquired before",
+                helper(*id)
+            )
         }
-        V::LocalStorageFlags => {
-            "get_local_storage() doesn't support non-zero flags".to_owned()
-        }
+        V::LocalStorageFlags => "get_local_storage() doesn't support non-zero flags".to_owned(),
         V::FuncIpTrampoline => {
             "func bpf_get_func_ip#173 supported only for fentry/fexit/fmod_ret programs".to_owned()
         }
@@ -86,7 +96,7 @@ pub(super) fn text(scene: Scene<'_>, v: &CallViolation) -> String {
         V::CallbackNoScalar => "R0 not a scalar value".to_owned(),
         V::Argument(v) => argument(scene, v),
         V::String(v) => string(*v),
-        V::Lock(v) => lock(scene, v),
+        V::Field(v) => field(scene, v),
         V::Global(v) => global(scene, v),
     }
 }
@@ -97,22 +107,35 @@ fn argument(scene: Scene<'_>, v: &ArgumentViolation) -> String {
         V::Leak { reg } => format!("{} leaks addr into helper function", r(*reg)),
         V::PacketMemory => "helper access to the packet is not allowed".to_owned(),
         V::SocketMapValue => "invalid arg_type for sockmap/sockhash".to_owned(),
-        V::Type { reg, value, expected } => {
+        V::Type {
+            reg,
+            value,
+            expected,
+        } => {
             let (value, expected) = (value_type_text(&value.0), expected.join(", "));
             format!("{} type={value} expected={expected}", r(*reg))
         }
         V::MayWrite { id, reg, value } => {
             let value = value_type_text(&value.0);
-            format!("{}() may write into memory pointed by {} type={value}", helper(*id), r(*reg))
+            format!(
+                "{}() may write into memory pointed by {} type={value}",
+                helper(*id),
+                r(*reg)
+            )
         }
         V::MaybeNull { reg } => {
             format!("Possibly NULL pointer passed to helper arg{}", reg.index())
         }
-        V::Structure { reg, pointer, expected } => {
+        V::Structure {
+            reg,
+            pointer,
+            expected,
+        } => {
             let found = match pointer.0 {
-                Value::Pointer(Pointer { region: Region::Btf { source, id }, .. }) => {
-                    scene.type_name(source, id)
-                }
+                Value::Pointer(Pointer {
+                    region: Region::Btf { source, id },
+                    ..
+                }) => scene.type_name(source, id),
                 Value::Pointer(_) | Value::Scalar(_) | Value::Uninit => "",
             };
             let expected = scene.type_name(BtfSource::Kernel, *expected);
@@ -123,7 +146,10 @@ fn argument(scene: Scene<'_>, v: &ArgumentViolation) -> String {
             r(*reg)
         ),
         V::Unreferenced { reg } => {
-            format!("{} must be referenced when passed to release function", r(*reg))
+            format!(
+                "{} must be referenced when passed to release function",
+                r(*reg)
+            )
         }
         V::TwoReferences { reg, id, other } => {
             format!("more than one arg with ref_obj_id {} {id} {other}", r(*reg))
@@ -149,24 +175,24 @@ fn string(v: StringViolation) -> String {
     }
 }
 
-fn lock(scene: Scene<'_>, v: &LockViolation) -> String {
-    use LockViolation as V;
+fn field(scene: Scene<'_>, v: &FieldViolation) -> String {
+    use FieldViolation as V;
     match v {
-        V::Place { reg } => format!(
-            "{} doesn't have constant offset. bpf_spin_lock has to be at the constant offset",
+        V::Place { reg, field } => format!(
+            "{} doesn't have constant offset. {field} has to be at the constant offset",
             r(*reg)
         ),
-        V::NoBtf { pointer } => {
+        V::NoBtf { pointer, field } => {
             let map = map_name(scene, pointer);
-            format!("map '{map}' has to have BTF in order to use bpf_spin_lock")
+            format!("map '{map}' has to have BTF in order to use {field}")
         }
-        V::NoLock { pointer } => {
-            format!("map '{}' has no valid bpf_spin_lock", map_name(scene, pointer))
+        V::Missing { pointer, field } => {
+            format!("map '{}' has no valid {field}", map_name(scene, pointer))
         }
-        V::Offset { off, at } => {
-            format!("off {off} doesn't point to 'struct bpf_spin_lock' that is at {at}")
+        V::Offset { off, at, field } => {
+            format!("off {off} doesn't point to 'struct {field}' that is at {at}")
         }
-        V::Second => "Locking two bpf_spin_locks are not allowed".to_owned(),
+        V::SecondLock => "Locking two bpf_spin_locks are not allowed".to_owned(),
         V::NotHeld => "bpf_spin_unlock without taking a lock".to_owned(),
         V::Different => "bpf_spin_unlock of different lock".to_owned(),
         V::Order => "bpf_spin_unlock cannot be out of order".to_owned(),
@@ -183,7 +209,11 @@ fn global(scene: Scene<'_>, v: &GlobalViolation) -> String {
                       i.e., in a RCU/IRQ/preempt-disabled section, or in\n\
                       a non-sleepable BPF program context"
             .to_owned(),
-        V::Arguments { subprog, start, fault } => {
+        V::Arguments {
+            subprog,
+            start,
+            fault,
+        } => {
             let (fault, name) = (super::text(scene, fault), scene.func_name(*start));
             format!("{fault}\nCaller passes invalid args into func#{subprog} ('{name}')")
         }
