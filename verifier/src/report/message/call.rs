@@ -26,13 +26,12 @@ fn r(reg: Reg) -> String {
 
 /// Name of the map that a pointer leads to.
 fn map_name<'a>(scene: Scene<'a>, view: &ValueView) -> &'a str {
-    let region = match view.0 {
-        Value::Pointer(pointer) => pointer.region,
-        Value::Scalar(_) | Value::Uninit => return "",
-    };
-    match region {
-        Region::MapValue { map, .. } => scene.map_name(map),
-        _ => "",
+    match view.0 {
+        Value::Pointer(Pointer {
+            region: Region::MapValue { map, .. },
+            ..
+        }) => scene.map_name(map),
+        Value::Pointer(_) | Value::Scalar(_) | Value::Uninit => "",
     }
 }
 
