@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::events::PruneEvent;
 use super::explored::{Explored, StateId};
 use super::precision::ChainStart;
+use super::stored::{CallChain, Stored, same_callsites};
 use super::subsumes::{Comparison, Exactness};
 use crate::env::Env;
 use crate::prepare::Ctx;
@@ -62,7 +63,7 @@ impl Visits {
 fn loop_chain(ctx: &Ctx<'_>, state: &State) -> Option<LoopChain> {
     let mut calls = SmallVec::new();
     for number in 0..=state.curframe() {
-        let idx = state.frame_insn_idx(number);
+        let idx = state.at(number);
         let scc = ctx.flow.get(idx).map_or(0, |flow| flow.scc);
         if scc != 0 {
             return Some((calls, scc));
@@ -165,17 +166,17 @@ impl Explored {
     }
 
     fn widen(&mut self, ctx: &Ctx<'_>, prev: StateId, queued: &mut State, last_id: u32) {
-        let (prev, ids) = self.state_and_ids(prev);
+        let (prev, pool, ids) = self.stored_and_ids(prev);
         let Some(prev) = prev else { return };
         ids.reset(last_id);
-        let exactness = Exactness::Exact;
         let mut comparison = Comparison {
             ctx,
+            pool,
             ids,
             last_id,
-            exactness,
+            exactness: Exactness::Exact,
         };
-        for number in (0..=prev.curframe().min(queued.curframe())).rev() {
+        for number in (0..=prev.last_frame().min(queued.curframe())).rev() {
             widen_frame(&mut comparison, prev, queued, number);
         }
     }
@@ -200,17 +201,21 @@ impl Env<'_> {
     /// (`find_prev_entry`); `of` is the current state's parent for iterators and `may_goto`, or `None`
     /// for the current state itself.
     pub(crate) fn find_prev_entry(&self, of: Option<StateId>, idx: InsnIdx) -> Option<StateId> {
-        let of = match of {
-            Some(id) => self.explored.state(id)?,
-            None => &self.state,
+        let Some(of) = of else {
+            return self.find_entry(&self.state, self.state.dfs_depth, idx);
         };
+        let of = self.explored.stored(of)?;
+        self.find_entry(of, of.dfs_depth, idx)
+    }
+
+    fn find_entry(&self, of: &impl CallChain, depth: u32, idx: InsnIdx) -> Option<StateId> {
         // The list is looked up by the frame that the walk is in now, as the kernel does.
         self.explored.list(idx, &self.state).find(|&id| {
-            self.explored.state(id).is_some_and(|state| {
-                state.insn_idx == idx
+            self.explored.stored(id).is_some_and(|stored| {
+                stored.insn_idx as InsnIdx == idx
                     && self.explored.is_open(id)
-                    && same_callsites(state, of)
-                    && state.dfs_depth < of.dfs_depth
+                    && same_callsites(stored, of)
+                    && stored.dfs_depth < depth
             })
         })
     }
@@ -229,29 +234,28 @@ impl Env<'_> {
     }
 }
 
-fn widen_frame(comparison: &mut Comparison<'_>, prev: &State, queued: &mut State, number: usize) {
-    let old = prev.frame(number);
+fn widen_frame(comparison: &mut Comparison<'_>, prev: &Stored, queued: &mut State, number: usize) {
+    let old = &prev.frames[number];
     let (kept, current) = (prev.precise[number], queued.precise[number]);
     let precise = Precise {
         regs: kept.regs | current.regs,
         slots: kept.slots | current.slots,
     };
-    for reg in 0..old.regs.len() {
+    for (reg, &id) in old.regs.iter().enumerate() {
         let value = &queued.frame(number).regs[reg];
-        if precise.regs >> reg & 1 == 0 && must_widen(comparison, &old.regs[reg], value) {
+        let old = comparison.pool.get(id);
+        if precise.regs >> reg & 1 == 0 && must_widen(comparison, old, value) {
             queued.frame_mut(number).regs[reg] = Value::unknown();
         }
     }
-    let slots = old.stack.len().min(queued.frame(number).stack.len());
-    for index in 0..slots {
-        let (slot, current) = (
-            old.stack.slot(index),
-            queued.frame(number).stack.slot(index),
-        );
+    let slots = old.slots.len().min(queued.frame(number).stack.len());
+    for (index, slot) in old.slots.iter().enumerate().take(slots) {
+        let current = queued.frame(number).stack.slot(index);
+        let old = comparison.pool.get(slot.value);
         if slot.is_spilled()
             && current.is_spilled()
             && precise.slots >> (index & 63) & 1 == 0
-            && must_widen(comparison, &slot.value, &current.value)
+            && must_widen(comparison, old, &current.value)
         {
             queued.frame_mut(number).stack.slot_mut(index).value = Value::unknown();
         }
@@ -264,14 +268,4 @@ fn must_widen(comparison: &mut Comparison<'_>, old: &Value, cur: &Value) -> bool
         (Value::Scalar(old), Value::Scalar(cur)) => !comparison.numbers_equal(old, cur),
         (Value::Uninit | Value::Scalar(_) | Value::Pointer(_), _) => false,
     }
-}
-
-/// Whether two states were reached by the same calls.
-pub(super) fn same_callsites(a: &State, b: &State) -> bool {
-    a.curframe() == b.curframe()
-        && a.frames()
-            .iter()
-            .zip(b.frames())
-            .rev()
-            .all(|(a, b)| a.callsite == b.callsite)
 }

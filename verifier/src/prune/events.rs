@@ -4,6 +4,7 @@ use skep_isa::InsnIdx;
 
 use super::explored::StateId;
 use super::stack_live::LiveEvent;
+use crate::state::Precise;
 
 /// One thing that pruning did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +60,8 @@ pub(crate) enum PruneEvent {
         frame: usize,
         regs: u16,
         slots: u64,
+        /// All its marks in that frame.
+        precise: Precise,
     },
     /// Everything is to be exact in all states before this one, which is in that frame.
     AllPrecise { frame: usize },

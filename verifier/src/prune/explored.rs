@@ -10,10 +10,13 @@ use skep_isa::InsnIdx;
 
 use super::converge::Visits;
 use super::events::PruneEvent;
+use super::history::History;
 use super::id_map::IdMap;
+use super::pool::Pool;
 use super::stack_live::StackLiveness;
+use super::stored::{CallChain, Stored};
 use crate::prepare::Ctx;
-use crate::state::{ByteKind, Slot, State, Value};
+use crate::state::State;
 use crate::violation::Check;
 
 /// A remembered state: index into the arena of [`Explored`].
@@ -51,7 +54,7 @@ pub(super) struct Node {
     /// It is in no list any more.
     evicted: bool,
     /// `None` once it is dead.
-    state: Option<Box<State>>,
+    state: Option<Box<Stored>>,
 }
 
 /// All remembered states.
@@ -68,6 +71,7 @@ pub(crate) struct Explored {
     /// Evicted states that have no open path, but lived for the sake of a loop's marks.
     waiting: Vec<StateId>,
     counts: StateCounts,
+    pool: Pool,
     pub(super) visits: Visits,
     pub(super) live: StackLiveness,
     pub(super) ids: IdMap,
@@ -128,6 +132,7 @@ impl Explored {
         self.nodes.clear();
         self.heads.clear();
         self.waiting.clear();
+        self.pool.clear();
         self.visits.clear();
     }
 
@@ -136,23 +141,37 @@ impl Explored {
         self.counts
     }
 
+    /// A remembered state in full, while it lives: for the log.
+    pub(crate) fn restored(&self, id: StateId) -> Option<State> {
+        self.stored(id).map(|stored| stored.restore(&self.pool))
+    }
+
+    /// The history of a remembered state, and the state before it.
+    pub(crate) fn history(&self, id: StateId) -> Option<(&History, Option<StateId>)> {
+        self.stored(id)
+            .map(|stored| (&stored.history, stored.parent))
+    }
+
     /// A remembered state, while it lives.
-    pub(crate) fn state(&self, id: StateId) -> Option<&State> {
+    pub(super) fn stored(&self, id: StateId) -> Option<&Stored> {
         self.nodes.get(id.0 as usize)?.state.as_deref()
     }
 
     /// A remembered state, to be marked or cleaned.
-    pub(super) fn state_mut(&mut self, id: StateId) -> Option<&mut State> {
+    pub(super) fn stored_mut(&mut self, id: StateId) -> Option<&mut Stored> {
         self.nodes.get_mut(id.0 as usize)?.state.as_deref_mut()
     }
 
-    /// A remembered state beside the table of ids that comparing it needs.
-    pub(super) fn state_and_ids(&mut self, id: StateId) -> (Option<&State>, &mut IdMap) {
-        let state = self
-            .nodes
-            .get(id.0 as usize)
-            .and_then(|node| node.state.as_deref());
-        (state, &mut self.ids)
+    /// The values of remembered states.
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// A remembered state beside the values and the table of ids that comparing it needs.
+    pub(super) fn stored_and_ids(&mut self, id: StateId) -> (Option<&Stored>, &Pool, &mut IdMap) {
+        let node = self.nodes.get(id.0 as usize);
+        let stored = node.and_then(|node| node.state.as_deref());
+        (stored, &self.pool, &mut self.ids)
     }
 
     pub(super) fn node(&self, id: StateId) -> Option<&Node> {
@@ -228,13 +247,19 @@ impl Explored {
                 *precise = Default::default();
             }
         }
-        let history = std::mem::take(&mut current.history);
-        let mut copy = Box::new(current.clone());
-        copy.history = history;
-        let visit = self.enter_loop(ctx, id, &copy).unwrap_or(NONE);
+        if self.pool.wants_sweep() {
+            let alive = self.nodes.iter().filter_map(|node| node.state.as_deref());
+            self.pool.sweep(alive.flat_map(Stored::values));
+        }
+        let parent = current
+            .parent
+            .and_then(|id| self.nodes.get(id.0 as usize));
+        let before = parent.and_then(|node| node.state.as_deref());
+        let stored = Box::new(Stored::new(current, before, &mut self.pool));
+        let visit = self.enter_loop(ctx, id, current).unwrap_or(NONE);
         current.parent = Some(id);
         current.first_insn_idx = current.insn_idx;
-        current.dfs_depth = copy.dfs_depth + 1;
+        current.dfs_depth += 1;
         let bucket = self.bucket(current.insn_idx, current);
         let next = self.heads.insert(bucket, id.0).unwrap_or(NONE);
         self.nodes.push(Node {
@@ -246,7 +271,7 @@ impl Explored {
             visit,
             cleaned: false,
             evicted: false,
-            state: Some(copy),
+            state: Some(stored),
         });
         self.note(PruneEvent::Stored {
             id,
@@ -338,7 +363,8 @@ impl Explored {
                 return Ok(());
             }
             self.leave_loop(ctx, id)?;
-            next = self.state(id).and_then(|state| state.parent);
+            next = self.stored(id).and_then(|stored| stored.parent);
+            self.forget_history(id);
             self.free_if_dead(id);
         }
         Ok(())
@@ -357,47 +383,26 @@ impl Explored {
             return;
         };
         node.cleaned = true;
-        let Some(state) = node.state.as_deref_mut() else {
+        let Some(stored) = node.state.as_deref_mut() else {
             return;
         };
-        let alive = self.live.alive_slots(ctx, state);
+        let alive = self.live.alive_slots(ctx, stored);
         for (number, &alive) in alive.iter().enumerate() {
-            let at = state.frame_insn_idx(number);
+            let flow = ctx.flow.get(stored.at(number));
             // The frame pointer is never erased.
-            let live = ctx
-                .flow
-                .get(at)
-                .map_or(u16::MAX, |flow| flow.live_regs | 1 << 10);
-            clean_frame(state, number, live, alive);
+            let live = flow.map_or(u16::MAX, |flow| flow.live_regs | 1 << 10);
+            stored.erase(number, live, alive);
         }
         self.note(PruneEvent::Cleaned { id });
     }
-}
 
-fn clean_frame(state: &mut State, number: usize, live_regs: u16, alive: u64) {
-    state.precise[number].regs &= live_regs;
-    state.precise[number].slots &= alive;
-    let frame = state.frame(number);
-    let is_dead_slot = |(index, slot): (usize, &Slot)| {
-        alive >> (index & 63) & 1 == 0 && slot.bytes != [ByteKind::Invalid; 8]
-    };
-    let dead_regs = frame
-        .regs
-        .iter()
-        .enumerate()
-        .any(|(reg, value)| live_regs >> reg & 1 == 0 && *value != Value::Uninit);
-    if !dead_regs && !frame.stack.slots().iter().enumerate().any(is_dead_slot) {
-        return;
-    }
-    let frame = state.frame_mut(number);
-    for (reg, value) in frame.regs.iter_mut().enumerate() {
-        if live_regs >> reg & 1 == 0 {
-            *value = Value::Uninit;
+    /// No walk goes back through a finished state, unless along a loop's backedges.
+    fn forget_history(&mut self, id: StateId) {
+        if self.is_incomplete(id) {
+            return;
         }
-    }
-    for (index, slot) in frame.stack.slots_mut().iter_mut().enumerate() {
-        if alive >> (index & 63) & 1 == 0 {
-            *slot = Slot::EMPTY;
+        if let Some(stored) = self.stored_mut(id) {
+            stored.history = History::default();
         }
     }
 }

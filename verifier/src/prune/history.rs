@@ -173,6 +173,13 @@ impl History {
         self.entries().len()
     }
 
+    /// Gives back memory that more entries would have taken.
+    pub(super) fn shrink(&mut self) {
+        if let Some(entries) = self.entries.as_mut().and_then(Rc::get_mut) {
+            entries.shrink_to_fit();
+        }
+    }
+
     /// Records arriving at `idx` from `prev`.
     pub(crate) fn push(
         &mut self,

@@ -15,8 +15,10 @@ mod history;
 mod id_map;
 mod live_graph;
 mod marks;
+mod pool;
 mod precision;
 mod stack_live;
+mod stored;
 mod subsumes;
 #[cfg(test)]
 mod tests;

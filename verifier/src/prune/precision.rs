@@ -11,7 +11,7 @@ use super::events::PruneEvent;
 use super::explored::{Explored, StateId};
 use super::history::{History, HistoryEntry};
 use crate::prepare::Ctx;
-use crate::state::{State, Value};
+use crate::state::State;
 use crate::violation::{Check, Stop};
 
 /// Where a walk back begins: the current state, or the end of a loop's iteration.
@@ -128,15 +128,15 @@ impl Explored {
             if wanted.is_empty() {
                 return Ok(changed);
             }
-            let Some(state) = self.state(id) else {
+            let Some(state) = self.stored(id) else {
                 return Err(Stop::undecided("walking back past a forgotten state"));
             };
             next = Some(first_insn_idx);
-            first_insn_idx = state.first_insn_idx;
+            first_insn_idx = state.first_insn_idx as InsnIdx;
             history = state.history.clone();
             parent = state.parent;
             match state.last_insn_idx {
-                Some(idx) => last_idx = idx,
+                Some(idx) => last_idx = idx as InsnIdx,
                 None => return self.mark_entry(id, first_insn_idx, next, &wanted, changed),
             }
         }
@@ -186,15 +186,19 @@ impl Explored {
     /// Marks wanted numbers in a remembered state. What is no number, or is marked already, is wanted
     /// no longer.
     fn mark_state(&mut self, id: StateId, wanted: &mut Wanted) -> Check<bool> {
-        let Some(state) = self.state_mut(id) else {
+        let Some(state) = self.stored_mut(id) else {
             return Err(Stop::undecided("marking a forgotten state"));
         };
         let mut changed = false;
         for number in (0..=wanted.frame).rev() {
-            if number > state.curframe() {
+            let Some(frame) = state.frames.get(number) else {
                 return Err(inconsistent("more frames than the state has"));
+            };
+            let (regs, slots) = (wanted.regs(number), wanted.slots(number));
+            if slots != 0 && (63 - slots.leading_zeros()) as usize >= frame.slots.len() {
+                return Err(inconsistent("stack slot beyond the state's stack"));
             }
-            let (regs, slots) = numbers_among(state, number, wanted)?;
+            let (regs, slots) = (regs & frame.scalar_regs, slots & frame.scalar_slots);
             let precise = &mut state.precise[number];
             let (new_regs, new_slots) = (regs & !precise.regs, slots & !precise.slots);
             precise.regs |= new_regs;
@@ -205,11 +209,15 @@ impl Explored {
         }
         for frame in (0..=wanted.frame).rev() {
             let (regs, slots) = (wanted.regs(frame), wanted.slots(frame));
+            let marks = self
+                .stored(id)
+                .and_then(|state| state.precise.get(frame).copied());
             self.note(PruneEvent::ParentMarks {
                 id,
                 frame,
                 regs,
                 slots,
+                precise: marks.unwrap_or_default(),
             });
         }
         Ok(changed)
@@ -233,15 +241,15 @@ impl Explored {
         });
         let frame = wanted.frame;
         let (regs, slots) = (wanted.regs(frame), wanted.slots(frame));
-        let Some(state) = self.state_mut(id) else {
+        let Some(state) = self.stored_mut(id) else {
             return Ok(changed);
         };
-        let entry = state.frame(0);
-        let is_global = state.curframe() == 0 && entry.subprog > 0 && entry.callsite.is_none();
+        let entry = &state.frames[0];
+        let is_global = state.frames.len() == 1 && entry.subprog > 0 && entry.callsite.is_none();
         if !is_global || slots != 0 || regs & !ARGS != 0 {
             return Err(inconsistent("backtracking func entry"));
         }
-        let numbers = regs & scalar_regs(state, 0);
+        let numbers = regs & entry.scalar_regs;
         state.precise[0].regs |= numbers;
         Ok(changed || numbers != 0)
     }
@@ -251,11 +259,11 @@ impl Explored {
         self.note(PruneEvent::AllPrecise { frame: start.frame });
         let mut next = start.parent;
         while let Some(id) = next {
-            let Some(state) = self.state_mut(id) else {
+            let Some(state) = self.stored_mut(id) else {
                 return;
             };
             next = state.parent;
-            let frames = state.frames().len();
+            let frames = state.frames.len();
             for frame in 0..frames {
                 self.force_precise(id, frame);
             }
@@ -263,10 +271,13 @@ impl Explored {
     }
 
     fn force_precise(&mut self, id: StateId, frame: usize) {
-        let Some(state) = self.state_mut(id) else {
+        let Some(state) = self.stored_mut(id) else {
             return;
         };
-        let (regs, slots) = (scalar_regs(state, frame), scalar_slots(state, frame));
+        let (regs, slots) = {
+            let frame = &state.frames[frame];
+            (frame.scalar_regs, frame.scalar_slots)
+        };
         let precise = &mut state.precise[frame];
         let (new_regs, new_slots) = (regs & !precise.regs, slots & !precise.slots);
         precise.regs |= regs;
@@ -288,7 +299,7 @@ impl Explored {
         from: StateId,
         start: &ChainStart,
     ) -> Check<bool> {
-        let Some(state) = self.state(from) else {
+        let Some(state) = self.stored(from) else {
             return Err(Stop::undecided("a forgotten state's marks"));
         };
         let mut wanted = Wanted::none(start.frame);
@@ -306,49 +317,11 @@ impl Explored {
     }
 }
 
-/// The wanted registers and slots of a frame that hold numbers.
-fn numbers_among(state: &State, number: usize, wanted: &Wanted) -> Check<(u16, u64)> {
-    let (regs, slots) = (wanted.regs(number), wanted.slots(number));
-    let frame = state.frame(number);
-    if slots != 0 && (63 - slots.leading_zeros()) as usize >= frame.stack.len() {
-        return Err(inconsistent("stack slot beyond the state's stack"));
-    }
-    let (mut found_regs, mut found_slots) = (0, 0);
-    for (reg, value) in frame.regs.iter().enumerate() {
-        if regs >> reg & 1 != 0 && matches!(value, Value::Scalar(_)) {
-            found_regs |= 1 << reg;
-        }
-    }
-    let mut left = slots;
-    while left != 0 {
-        let slot = left.trailing_zeros() as usize;
-        left &= left - 1;
-        if frame.stack.slot(slot).is_spilled_scalar() {
-            found_slots |= 1 << slot;
-        }
-    }
-    Ok((found_regs, found_slots))
-}
-
 /// Registers of a frame that hold numbers, the frame pointer apart.
 pub(super) fn scalar_regs(state: &State, number: usize) -> u16 {
     let regs = state.frame(number).regs.iter().take(10).enumerate();
     regs.fold(0, |found, (reg, value)| {
         found | u16::from(value.number().is_some()) << reg
-    })
-}
-
-/// Slots of a frame in which numbers are spilled.
-fn scalar_slots(state: &State, number: usize) -> u64 {
-    let slots = state
-        .frame(number)
-        .stack
-        .slots()
-        .iter()
-        .take(64)
-        .enumerate();
-    slots.fold(0, |found, (slot, value)| {
-        found | u64::from(value.is_spilled_scalar()) << slot
     })
 }
 

@@ -17,8 +17,8 @@ use skep_isa::InsnIdx;
 use smallvec::SmallVec;
 
 use super::live_graph::{LiveGraph, Stale};
+use super::stored::CallChain;
 use crate::prepare::Ctx;
-use crate::state::State;
 
 /// Instruction tables of all call chains together may take that many bytes; past it there is no
 /// verdict. A kernel would have run out of memory long before.
@@ -162,17 +162,13 @@ impl StackLiveness {
     }
 
     /// The instance of frame `number` of a state, made if it is new.
-    fn instance(&mut self, ctx: &Ctx<'_>, state: &State, number: usize) -> InstanceId {
-        let mut id = None;
-        for (at, frame) in state.frames().iter().enumerate().take(number + 1) {
-            let callsite = if at == 0 {
-                0
-            } else {
-                frame.callsite.unwrap_or(0)
-            };
-            id = Some(self.enter(ctx, id, callsite, frame.subprog));
+    fn instance(&mut self, ctx: &Ctx<'_>, state: &impl CallChain, number: usize) -> InstanceId {
+        let mut id = self.enter(ctx, None, 0, state.subprog(0));
+        for number in 1..=number {
+            let callsite = state.entered_by(number).unwrap_or(0);
+            id = self.enter(ctx, Some(id), callsite, state.subprog(number));
         }
-        id.unwrap_or(InstanceId(0))
+        id
     }
 
     fn enter(
@@ -213,11 +209,11 @@ impl StackLiveness {
         self.current = None;
     }
 
-    fn current(&mut self, ctx: &Ctx<'_>, state: &State) -> InstanceId {
+    fn current(&mut self, ctx: &Ctx<'_>, state: &impl CallChain) -> InstanceId {
         match self.current {
             Some(id) => id,
             None => {
-                let id = self.instance(ctx, state, state.curframe());
+                let id = self.instance(ctx, state, state.last_frame());
                 self.current = Some(id);
                 id
             }
@@ -228,7 +224,7 @@ impl StackLiveness {
     pub(super) fn mark_read(
         &mut self,
         ctx: &Ctx<'_>,
-        state: &State,
+        state: &impl CallChain,
         frame: usize,
         idx: InsnIdx,
         slots: u64,
@@ -249,7 +245,7 @@ impl StackLiveness {
     }
 
     /// Begins collecting what an instruction writes.
-    pub(super) fn reset_writes(&mut self, ctx: &Ctx<'_>, state: &State, idx: InsnIdx) {
+    pub(super) fn reset_writes(&mut self, ctx: &Ctx<'_>, state: &impl CallChain, idx: InsnIdx) {
         let id = self.current(ctx, state);
         self.begin_writes(id, idx);
     }
@@ -316,9 +312,9 @@ impl StackLiveness {
     }
 
     /// Spreads what was collected in the call chain of a state, innermost frame first.
-    pub(super) fn update(&mut self, ctx: &Ctx<'_>, state: &State) {
+    pub(super) fn update(&mut self, ctx: &Ctx<'_>, state: &impl CallChain) {
         self.forget_current();
-        for number in (0..=state.curframe()).rev() {
+        for number in (0..=state.last_frame()).rev() {
             let id = self.instance(ctx, state, number);
             if self.instances[id.0 as usize].updated {
                 self.spread(ctx, id);
@@ -400,16 +396,16 @@ impl StackLiveness {
 
     /// The slots that are alive at a state: read at or after its instruction in its own subprogram,
     /// or after the calls that it is in, or before a call whose callback may run again.
-    pub(super) fn alive_slots(&mut self, ctx: &Ctx<'_>, state: &State) -> AliveSlots {
-        let last = state.curframe();
+    pub(super) fn alive_slots(&mut self, ctx: &Ctx<'_>, state: &impl CallChain) -> AliveSlots {
+        let last = state.last_frame();
         let ids: SmallVec<[InstanceId; 8]> = (0..=last)
             .map(|number| self.instance(ctx, state, number))
             .collect();
         let mut alive = AliveSlots::from_elem(0, last + 1);
         for (frame, slots) in alive.iter_mut().enumerate() {
-            *slots = self.instances[ids[last].0 as usize].is_alive(frame, state.insn_idx);
+            *slots = self.instances[ids[last].0 as usize].is_alive(frame, state.at(last));
             for outer in frame..last {
-                let callsite = state.frame_insn_idx(outer);
+                let callsite = state.at(outer);
                 let again = ctx
                     .flow
                     .get(callsite)

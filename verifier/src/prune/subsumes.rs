@@ -8,6 +8,8 @@
 use skep_isa::Width;
 
 use super::id_map::{DISTANT32, DISTANT64, IdMap};
+use super::pool::Pool;
+use super::stored::{CallChain, Stored, StoredFrame, StoredSlot};
 use crate::number::Scalar;
 use crate::prepare::Ctx;
 use crate::state::{
@@ -30,6 +32,8 @@ pub(super) enum Exactness {
 pub(super) struct Comparison<'a> {
     /// The program.
     pub(super) ctx: &'a Ctx<'a>,
+    /// The values of remembered states.
+    pub(super) pool: &'a Pool,
     /// Matched ids.
     pub(super) ids: &'a mut IdMap,
     /// The last id given out.
@@ -40,8 +44,8 @@ pub(super) struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// Whether `old` covers `cur` (`states_equal`). Both are at the same instruction.
-    pub(super) fn covers(&mut self, old: &State, cur: &State) -> bool {
-        if old.curframe() != cur.curframe()
+    pub(super) fn covers(&mut self, old: &Stored, cur: &State) -> bool {
+        if old.last_frame() != cur.curframe()
             || old.speculative && !cur.speculative
             || old.in_sleepable != cur.in_sleepable
         {
@@ -51,14 +55,18 @@ impl Comparison<'_> {
         if !self.refs_agree(&old.refs, &cur.refs) {
             return false;
         }
-        (0..=old.curframe()).all(|number| {
-            let (old_frame, cur_frame) = (old.frame(number), cur.frame(number));
-            let live = match self.ctx.flow.get(old.frame_insn_idx(number)) {
+        (0..=old.last_frame()).all(|number| {
+            let live = match self.ctx.flow.get(old.at(number)) {
                 Some(flow) => flow.live_regs,
                 None => u16::MAX,
             };
-            old_frame.callsite == cur_frame.callsite
-                && self.frame_covers(old_frame, &old.precise[number], cur_frame, live)
+            old.entered_by(number) == cur.entered_by(number)
+                && self.frame_covers(
+                    &old.frames[number],
+                    &old.precise[number],
+                    cur.frame(number),
+                    live,
+                )
         })
     }
 
@@ -95,7 +103,13 @@ impl Comparison<'_> {
             }
     }
 
-    fn frame_covers(&mut self, old: &Frame, precise: &Precise, cur: &Frame, live: u16) -> bool {
+    fn frame_covers(
+        &mut self,
+        old: &StoredFrame,
+        precise: &Precise,
+        cur: &Frame,
+        live: u16,
+    ) -> bool {
         if old.callback_depth > cur.callback_depth {
             return false;
         }
@@ -104,7 +118,8 @@ impl Comparison<'_> {
             let reg = live.trailing_zeros() as usize;
             live &= live - 1;
             let precise = precise.regs >> reg & 1 != 0;
-            if !self.value_covers(&old.regs[reg], precise, &cur.regs[reg]) {
+            let pool = self.pool;
+            if !self.value_covers(pool.get(old.regs[reg]), precise, &cur.regs[reg]) {
                 return false;
             }
         }
@@ -221,16 +236,30 @@ impl Comparison<'_> {
     }
 
     /// Whether the remembered stack covers the current one (`stacksafe`).
-    fn stack_covers(&mut self, old: &Frame, precise: u64, cur: &Frame) -> bool {
-        old.stack.slots().iter().enumerate().all(|(index, slot)| {
-            let present = cur.stack.slots().get(index);
-            self.slot_covers(slot, precise >> (index & 63) & 1 != 0, present)
+    fn stack_covers(&mut self, old: &StoredFrame, precise: u64, cur: &Frame) -> bool {
+        let cur = cur.stack.slots();
+        if self.exactness == Exactness::Precision && self.ctx.facts.lane().uninit_stack {
+            // Slots of which nothing is known cover everything.
+            let mut known = old.known_slots;
+            while known != 0 {
+                let index = known.trailing_zeros() as usize;
+                known &= known - 1;
+                let precise = precise >> index & 1 != 0;
+                if !self.slot_covers(&old.slots[index], precise, cur.get(index)) {
+                    return false;
+                }
+            }
+            return true;
+        }
+        old.slots.iter().enumerate().all(|(index, slot)| {
+            self.slot_covers(slot, precise >> (index & 63) & 1 != 0, cur.get(index))
         })
     }
 
-    fn slot_covers(&mut self, old: &Slot, precise: bool, cur: Option<&Slot>) -> bool {
+    fn slot_covers(&mut self, old: &StoredSlot, precise: bool, cur: Option<&Slot>) -> bool {
         let by_precision = self.exactness == Exactness::Precision;
         let uninit = self.ctx.facts.lane().uninit_stack;
+        let pool = self.pool;
         for (at, &kind) in old.bytes.iter().enumerate() {
             if !by_precision && cur.is_none_or(|cur| cur.bytes[at] != kind) {
                 return false;
@@ -240,10 +269,13 @@ impl Comparison<'_> {
             }
             let Some(cur) = cur else { return false };
             // A number spilled whole and eight bytes of unknown content fill alike.
-            if let (Some((old, known)), Some((cur, _))) =
-                (filled_number(old, uninit), filled_number(cur, uninit))
-            {
-                return self.value_covers(&old, precise && known, &cur);
+            let old_value = pool.get(old.value);
+            if let (Some(old_number), Some(cur_number)) = (
+                filled_number(&old.bytes, old_value, uninit),
+                filled_number(&cur.bytes, &cur.value, uninit),
+            ) {
+                let precise = precise && old.bytes[0] == ByteKind::Spill;
+                return self.value_covers(old_number, precise, cur_number);
             }
             if kind == ByteKind::Misc && cur.bytes[at] == ByteKind::Zero {
                 continue;
@@ -252,35 +284,44 @@ impl Comparison<'_> {
                 return false;
             }
             if at == SLOT_BYTES - 1 {
-                return self.objects_cover(kind, old, precise, cur);
+                return self.objects_cover(kind, old_value, precise, cur);
             }
         }
         true
     }
 
     /// Compares what lies in two slots whose bytes are of one kind.
-    fn objects_cover(&mut self, kind: ByteKind, old: &Slot, precise: bool, cur: &Slot) -> bool {
+    fn objects_cover(&mut self, kind: ByteKind, old: &Value, precise: bool, cur: &Slot) -> bool {
         match kind {
-            ByteKind::Spill => self.value_covers(&old.value, precise, &cur.value),
+            ByteKind::Spill => self.value_covers(old, precise, &cur.value),
             ByteKind::Misc | ByteKind::Zero | ByteKind::Invalid => true,
             ByteKind::Dynptr | ByteKind::Iter | ByteKind::IrqFlag => {
-                self.values_equal(&old.value, &cur.value)
+                self.values_equal(old, &cur.value)
             }
         }
     }
 }
 
-/// What a fill of eight bytes would read, if that is a number: the spilled one (`true`), or an unknown
-/// one from bytes of unknown content.
-fn filled_number(slot: &Slot, uninit: bool) -> Option<(Value, bool)> {
-    if slot.is_spilled_scalar64() {
-        return Some((slot.value, true));
+/// A number of which nothing is known.
+static UNKNOWN: Value = Value::Scalar(Number {
+    scalar: Scalar::UNKNOWN,
+    link: None,
+});
+
+/// What a fill of eight bytes would read, if that is a number: the spilled one, or an unknown one from
+/// bytes of unknown content.
+fn filled_number<'v>(
+    bytes: &[ByteKind; SLOT_BYTES],
+    value: &'v Value,
+    uninit: bool,
+) -> Option<&'v Value> {
+    if bytes[0] == ByteKind::Spill && matches!(value, Value::Scalar(_)) {
+        return Some(value);
     }
-    let unknown = slot
-        .bytes
+    let unknown = bytes
         .iter()
         .all(|&kind| kind == ByteKind::Misc || kind == ByteKind::Invalid && uninit);
-    unknown.then(|| (Value::scalar(Scalar::unknown()), false))
+    unknown.then_some(&UNKNOWN)
 }
 
 /// Id of a number's family as the kernel has it: with a flag where there is a distance; 0 without.

@@ -6,11 +6,12 @@
 use skep_isa::{Insn, InsnIdx};
 use skep_spec::ProgFlags;
 
-use super::converge::same_callsites;
 use super::events::PruneEvent;
 use super::explored::StateId;
 use super::history::{HistoryFlags, LinkedRegs};
+use super::pool::Pool;
 use super::precision::ChainStart;
+use super::stored::{CallChain, Stored, same_callsites};
 use super::subsumes::{Comparison, Exactness};
 use crate::env::Env;
 use crate::prepare::InsnFlow;
@@ -131,7 +132,7 @@ impl Env<'_> {
                 && self.explored.is_cleanable(id)
                 && self
                     .explored
-                    .state(id)
+                    .stored(id)
                     .is_some_and(|s| same_callsites(s, &self.state))
             {
                 self.explored.clean(self.ctx, id);
@@ -175,7 +176,7 @@ impl Env<'_> {
         flow: &InsnFlow,
         in_loop: &mut bool,
     ) -> Check<Verdict> {
-        let Some(old) = self.explored.state(id) else {
+        let Some(old) = self.explored.stored(id) else {
             return Ok(Verdict::OpenMiss);
         };
         let (old_frame, cur_frame) = (old.cur(), self.state.cur());
@@ -206,8 +207,8 @@ impl Env<'_> {
             let now = StateView::of(&self.state);
             let before = self
                 .explored
-                .state(id)
-                .map_or_else(|| now.clone(), StateView::of);
+                .restored(id)
+                .map_or_else(|| now.clone(), |state| StateView::of(&state));
             return Err(LimitViolation::InfiniteLoop { idx, now, before }.into());
         }
         Ok(Verdict::OpenMiss)
@@ -215,9 +216,10 @@ impl Env<'_> {
 
     fn covers(&mut self, id: StateId, exactness: Exactness) -> bool {
         let last_id = self.learned.last_id();
-        let (old, ids) = self.explored.state_and_ids(id);
+        let (old, pool, ids) = self.explored.stored_and_ids(id);
         let mut comparison = Comparison {
             ctx: self.ctx,
+            pool,
             ids,
             last_id,
             exactness,
@@ -227,10 +229,10 @@ impl Env<'_> {
 
     /// Whether nothing has changed since an ancestor, and nothing that ends loops has moved either.
     fn is_infinite_loop(&mut self, id: StateId) -> bool {
-        let Some(old) = self.explored.state(id) else {
+        let Some(old) = self.explored.stored(id) else {
             return false;
         };
-        let suspected = registers_look_alike(old, &self.state)
+        let suspected = registers_look_alike(old, self.explored.pool(), &self.state)
             && old.may_goto_depth == self.state.may_goto_depth
             && old.callback_unroll_depth == self.state.callback_unroll_depth;
         suspected && self.covers(id, Exactness::Exact)
@@ -330,25 +332,26 @@ impl Env<'_> {
 }
 
 /// Whether the registers of the current frame are the same, ids included (`states_maybe_looping`).
-fn registers_look_alike(old: &State, cur: &State) -> bool {
-    old.curframe() == cur.curframe()
+fn registers_look_alike(old: &Stored, pool: &Pool, cur: &State) -> bool {
+    old.last_frame() == cur.curframe()
         && old
             .cur()
             .regs
             .iter()
             .zip(&cur.cur().regs)
-            .all(|(old, cur)| match (old, cur) {
-                (Value::Pointer(old), Value::Pointer(cur)) => {
-                    let mut old = *old;
-                    if let (Region::Stack { frame }, Region::Stack { .. }) =
-                        (&mut old.region, cur.region)
-                        && let Region::Stack { frame: cur } = cur.region
-                    {
-                        // Which frame a stack pointer points to is not among what is compared here.
-                        *frame = cur;
-                    }
-                    old == *cur
-                }
-                (Value::Uninit | Value::Scalar(_) | Value::Pointer(_), _) => old == cur,
-            })
+            .all(|(&old, cur)| looks_alike(pool.get(old), cur))
+}
+
+/// Which frame a stack pointer points to is not among what is compared here.
+fn looks_alike(old: &Value, cur: &Value) -> bool {
+    match (old, cur) {
+        (Value::Pointer(old), Value::Pointer(cur)) => {
+            let mut old = *old;
+            if let (Region::Stack { .. }, Region::Stack { .. }) = (old.region, cur.region) {
+                old.region = cur.region;
+            }
+            old == *cur
+        }
+        (Value::Uninit | Value::Scalar(_) | Value::Pointer(_), _) => old == cur,
+    }
 }

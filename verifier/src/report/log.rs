@@ -6,15 +6,16 @@
 
 use std::fmt::Write;
 
-use skep_isa::InsnIdx;
-use skep_spec::{Facts, ProgramSpec};
+use skep_isa::{AtomicOp, Insn, InsnIdx, Operand, Reg};
+use skep_spec::{Facts, ProgType, ProgramSpec};
 
 use super::scene::Scene;
 use super::value::{Extent, FrameText};
 use super::{Trace, message};
 use crate::Stats;
 use crate::env::Env;
-use crate::state::{Precise, State};
+use crate::prepare::{GlobalArg, func_info};
+use crate::state::{Precise, Region, State, Value};
 use crate::violation::{Stop, Violation};
 
 /// The log itself: instructions and states.
@@ -34,6 +35,8 @@ pub(crate) struct LogState {
     insn_len: usize,
     /// A branch was taken up whose state was not shown.
     resumed: bool,
+    /// Static subprograms of which it was told that their calls do not fit their BTF.
+    misfits: Vec<usize>,
 }
 
 impl Env<'_> {
@@ -68,16 +71,22 @@ impl Env<'_> {
         }
     }
 
-    /// The program was prepared: its live registers.
+    /// The program was prepared: its live registers, and why its declaration is of no use.
     pub(crate) fn log_prepared(&mut self) {
-        if self.log_level & LOG_ALL == 0 {
-            return;
+        if self.log_level & LOG_ALL != 0 {
+            self.write_live_regs();
         }
-        let mut text = String::new();
-        for (index, subprog) in self.ctx.subprogs.iter().enumerate() {
-            let _ = writeln!(text, "func#{index} @{}", subprog.start);
+        if self.log_level != 0
+            && self.ctx.spec.ty != ProgType::Ext
+            && let Some(Err(violation)) = self.ctx.subprogs.first().map(|main| &main.args)
+        {
+            let text = message::text(self.scene(), &violation.clone().into());
+            self.trace.write(&format!("{text}\n"));
         }
-        text.push_str("Live regs before insn:\n");
+    }
+
+    fn write_live_regs(&mut self) {
+        let mut text = "Live regs before insn:\n".to_owned();
         let mut idx = 0;
         while let Some(flow) = self.ctx.flow.get(idx) {
             match flow.scc {
@@ -134,6 +143,10 @@ impl Env<'_> {
         self.trace.write(&text);
         self.log.insn_end = self.trace.position();
         self.log.insn_len = self.log.insn_end - start;
+        if let Some(Ok(insn)) = self.ctx.decoded.get(idx) {
+            // What an instruction looks at is shown like what it changes.
+            self.state.scratched.regs |= regs_named(insn);
+        }
     }
 
     /// What the instruction changed, as far as the log was not told.
@@ -242,11 +255,41 @@ impl Env<'_> {
         if !self.logs() || self.state.curframe() == 0 {
             return;
         }
+        self.log_misfit(self.state.cur().subprog);
         let mut text = "caller:\n".to_owned();
         self.push_frame(&mut text, self.state.curframe() - 1);
         text.push_str("callee:\n");
         self.push_frame(&mut text, self.state.curframe());
         self.trace.write(&text);
+        self.state.scratch_all();
+    }
+
+    /// A static subprogram is about to be entered with the arguments in the current frame: the first
+    /// that does not fit its BTF, which binds nobody, is told once.
+    pub(crate) fn log_misfit(&mut self, index: usize) {
+        if self.log_level == 0 || self.log.misfits.contains(&index) {
+            return;
+        }
+        let Some(subprog) = self.ctx.subprogs.get(index) else { return };
+        let args = func_info::static_arguments(self.ctx, subprog).unwrap_or_default();
+        for (nth, (reg, arg)) in Reg::ARGS.into_iter().zip(args).enumerate() {
+            let value = self.state.reg(reg);
+            let is_number = matches!(value, Value::Scalar(_));
+            let is_ctx = value.pointer().is_some_and(|p| p.region == Region::Ctx);
+            let text = match arg {
+                GlobalArg::Scalar if !is_number => format!("R{} is not a scalar\n", reg.index()),
+                GlobalArg::Ctx if !is_ctx => format!("arg#{nth} expects pointer to ctx\n"),
+                GlobalArg::Scalar
+                | GlobalArg::Ctx
+                | GlobalArg::Mem { .. }
+                | GlobalArg::Arena
+                | GlobalArg::Dynptr
+                | GlobalArg::Btf { .. } => continue,
+            };
+            self.log.misfits.push(index);
+            self.trace.write(&text);
+            return;
+        }
     }
 
     /// A subprogram is about to be left for `to`: to be called while its frame is the current one, but
@@ -260,6 +303,14 @@ impl Env<'_> {
         let _ = writeln!(text, "to caller at {to}:");
         self.push_frame(&mut text, self.state.curframe() - 1);
         self.trace.write(&text);
+    }
+
+    /// `bpf_loop` will not call its callback once more.
+    pub(crate) fn log_loop_limit(&mut self) {
+        if self.log_level & LOG_ALL != 0 {
+            let frame = self.state.curframe();
+            self.trace.write(&format!("frame{frame} bpf_loop iteration limit reached\n"));
+        }
     }
 
     fn push_frame(&self, text: &mut String, number: usize) {
@@ -276,7 +327,9 @@ impl Env<'_> {
             self.push_line(&mut text, self.state.insn_idx);
         }
         text.push_str(&message::text(self.scene(), violation));
-        text.push('\n');
+        if !text.is_empty() && message::ends_line(violation) {
+            text.push('\n');
+        }
         self.trace.write(&text);
     }
 
@@ -300,16 +353,16 @@ impl Env<'_> {
     /// The way to the current instruction: every place where the path did not go on to the next slot,
     /// as (where it arrived, where it came from), oldest first.
     pub(crate) fn path(&self) -> Vec<(InsnIdx, InsnIdx)> {
-        let mut states: Vec<&State> = vec![&self.state];
+        let mut histories = vec![&self.state.history];
         let mut next = self.state.parent;
-        while let Some(state) = next.and_then(|id| self.explored.state(id)) {
-            states.push(state);
-            next = state.parent;
+        while let Some((history, parent)) = next.and_then(|id| self.explored.history(id)) {
+            histories.push(history);
+            next = parent;
         }
-        let entries = states
+        let entries = histories
             .iter()
             .rev()
-            .flat_map(|state| state.history.entries());
+            .flat_map(|history| history.entries());
         let jumps = entries.filter_map(|entry| Some((entry.idx(), entry.prev()?)));
         jumps
             .filter(|&(idx, prev)| self.next_slot(prev) != idx)
@@ -326,6 +379,46 @@ impl Env<'_> {
     }
 }
 
+/// Registers that an instruction's fields name: those that it looks at or writes.
+fn regs_named(insn: &Insn) -> u16 {
+    let bit = |reg: Reg| 1 << reg.index();
+    let operand = |operand: Operand| match operand {
+        Operand::Reg(reg) => bit(reg),
+        Operand::Imm(_) => 0,
+    };
+    match *insn {
+        Insn::Alu { dst, src, .. } | Insn::Jump { dst, src, .. } => bit(dst) | operand(src),
+        Insn::MovSx { dst, src, .. } | Insn::AddrSpaceCast { dst, src, .. } => bit(dst) | bit(src),
+        Insn::Neg { dst, .. } | Insn::Endian { dst, .. } | Insn::LoadImm64 { dst, .. } => bit(dst),
+        Insn::Load { dst, base, .. } | Insn::LoadAcquire { dst, base, .. } => bit(dst) | bit(base),
+        Insn::Store { base, src, .. } => bit(base) | operand(src),
+        Insn::StoreRelease { base, src, .. } => bit(base) | bit(src),
+        Insn::Atomic { op, base, src, .. } => {
+            let old = if op == AtomicOp::Cmpxchg { bit(Reg::R0) } else { 0 };
+            bit(base) | bit(src) | old
+        }
+        Insn::LoadPacket { index, .. } => bit(Reg::R6) | index.map_or(0, bit),
+        Insn::Exit
+        | Insn::Imm64Hi
+        | Insn::Goto { .. }
+        | Insn::MayGoto { .. }
+        | Insn::Call(_)
+        | Insn::CallReg(_) => 0,
+    }
+}
+
+/// Where subprograms begin.
+pub(crate) fn log_subprogs(starts: &[InsnIdx], trace: &mut dyn Trace) {
+    if trace.level() & LOG_ALL == 0 {
+        return;
+    }
+    let mut text = String::new();
+    for (index, start) in starts.iter().enumerate() {
+        let _ = writeln!(text, "func#{index} @{start}");
+    }
+    trace.write(&text);
+}
+
 /// Why a program is refused before any path is walked.
 pub(crate) fn log_unprepared(
     stop: &Stop,
@@ -340,7 +433,9 @@ pub(crate) fn log_unprepared(
     if trace.level() == 0 || text.is_empty() {
         return;
     }
-    text.push('\n');
+    if message::ends_line(violation) {
+        text.push('\n');
+    }
     push_counts(&mut text, facts, &Stats::default());
     trace.write(&text);
 }

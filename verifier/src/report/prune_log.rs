@@ -66,20 +66,16 @@ impl Env<'_> {
                 self.scene().push_insn(text, idx);
                 writeln!(text)
             }
-            PruneEvent::ParentMarks {
-                id,
-                frame,
-                regs,
-                slots,
-            } => {
+            PruneEvent::ParentMarks { id, frame, regs, slots, precise } => {
                 let (regs, slots) = (reg_list(regs), slot_list(slots));
                 let _ = write!(
                     text,
                     "mark_precise: frame{frame}: parent state regs={regs} stack={slots}: "
                 );
-                match self.explored.state(id) {
+                match self.explored.restored(id) {
                     Some(state) if frame <= state.curframe() => {
-                        FrameText::of(self.ctx, state, frame).push(text, Extent::All);
+                        let frame = FrameText::of(self.ctx, &state, frame);
+                        FrameText { precise, ..frame }.push(text, Extent::All);
                         Ok(())
                     }
                     Some(_) | None => writeln!(text),
@@ -132,7 +128,8 @@ impl Env<'_> {
             return Ok(());
         };
         write!(text, "SCC {what} (")?;
-        for call in calls {
+        // The kernel's list ends at a call in the first slot, which looks like none.
+        for call in calls.iter().take_while(|&&call| call != 0) {
             write!(text, "{call},")?;
         }
         writeln!(text, "{scc})")

@@ -17,7 +17,7 @@ pub(crate) use frame::{Entry, Frame, ReturnRange};
 pub(crate) use refs::{LockOwner, Ref, RefKind, Refs};
 pub(crate) use stack::{ByteKind, SLOT_BYTES, Slot, Stack};
 pub(crate) use value::{
-    BtfSource, CallSite, Delta, Link, MapId, Number, Pointer,
+    BtfSource, Delta, Link, MapId, Number, Pointer,
     PointerType, PtrFlags, Region, RegionKind, SockKind, Value,
 };
 
@@ -108,7 +108,9 @@ impl State {
     /// Frame `number`, to be changed.
     #[inline]
     pub(crate) fn frame_mut(&mut self, number: usize) -> &mut Frame {
-        Rc::make_mut(&mut self.frames[number])
+        let frame = Rc::make_mut(&mut self.frames[number]);
+        frame.stack.changes_after(self.parent);
+        frame
     }
 
     /// The current frame.
@@ -120,12 +122,12 @@ impl State {
     /// The current frame, to be changed.
     #[inline]
     pub(crate) fn cur_mut(&mut self) -> &mut Frame {
-        let last = self.frames.len() - 1;
-        Rc::make_mut(&mut self.frames[last])
+        self.frame_mut(self.frames.len() - 1)
     }
 
     /// Enters a callee.
-    pub(crate) fn push_frame(&mut self, frame: Frame) {
+    pub(crate) fn push_frame(&mut self, mut frame: Frame) {
+        frame.stack.made_after(self.parent);
         self.frames.push(Rc::new(frame));
         self.precise.push(Precise::default());
     }
@@ -151,7 +153,7 @@ impl State {
         let last = self.frames.len() - 1;
         self.precise[last].regs &= !(1 << reg.index());
         self.scratched.regs |= 1 << reg.index();
-        Rc::make_mut(&mut self.frames[last]).regs[reg.index()] = value;
+        self.frame_mut(last).regs[reg.index()] = value;
     }
 
     /// Whether a register of the current frame is marked precise.

@@ -5,6 +5,7 @@
 //! offset `-(slot * 8) - i - 1`, so index 7 is the lowest address.
 
 use super::Value;
+use crate::prune::StateId;
 
 /// Bytes of a slot.
 pub(crate) const SLOT_BYTES: usize = 8;
@@ -60,12 +61,50 @@ impl Slot {
 }
 
 /// The slots that a frame has touched so far.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stack {
     slots: Vec<Slot>,
+    /// The remembered state before the frame's last change, and the slots changed since that state
+    /// was remembered, one bit each.
+    base: Option<StateId>,
+    changed: u64,
+}
+
+impl Default for Stack {
+    fn default() -> Stack {
+        Stack { slots: Vec::new(), base: None, changed: u64::MAX }
+    }
+}
+
+/// Equal contents; how they came about does not count.
+impl PartialEq for Stack {
+    fn eq(&self, other: &Stack) -> bool {
+        self.slots == other.slots
+    }
 }
 
 impl Stack {
+    /// The frame is about to be changed on a path that continues `parent`.
+    #[inline]
+    pub(super) fn changes_after(&mut self, parent: Option<StateId>) {
+        if self.base != parent {
+            self.base = parent;
+            self.changed = 0;
+        }
+    }
+
+    /// The frame was made on a path that continues `parent`.
+    pub(super) fn made_after(&mut self, parent: Option<StateId>) {
+        self.base = parent;
+        self.changed = u64::MAX;
+    }
+
+    /// The slots that differ from the frame as remembered in `parent`, which the path continues: a
+    /// superset, one bit each; `None` if the whole frame is as it was.
+    pub(crate) fn changed_since(&self, parent: StateId) -> Option<u64> {
+        (self.base == Some(parent)).then_some(self.changed)
+    }
+
     /// Slots that were touched: those below are [`Slot::EMPTY`].
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
@@ -84,6 +123,7 @@ impl Stack {
     /// Slot `index` to be changed, growing the stack to it.
     pub(crate) fn slot_mut(&mut self, index: usize) -> &mut Slot {
         self.grow(index + 1);
+        self.changed |= 1 << (index & 63);
         &mut self.slots[index]
     }
 
@@ -101,6 +141,7 @@ impl Stack {
 
     /// The touched slots, to be changed.
     pub(crate) fn slots_mut(&mut self) -> &mut [Slot] {
+        self.changed = u64::MAX;
         &mut self.slots
     }
 }

@@ -1,7 +1,7 @@
 //! What a register or a spilled stack slot holds: nothing, a number, or a pointer.
 
 use bitflags::bitflags;
-use skep_isa::{InsnIdx, Width};
+use skep_isa::Width;
 
 use crate::number::Scalar;
 
@@ -33,7 +33,7 @@ pub(crate) enum SockKind {
 }
 
 /// The object that a pointer points into.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Region {
     /// The program's context.
     Ctx,
@@ -105,7 +105,7 @@ bitflags! {
 }
 
 /// A pointer: object, modifiers, fixed and variable offset, and what it shares with others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Pointer {
     /// The object.
     pub(crate) region: Region,
@@ -153,7 +153,6 @@ impl Pointer {
 
 /// What kind of object a pointer points into: [`Region`] without its particulars.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "each is the region of its name")]
 pub(crate) enum RegionKind {
     Ctx,
     ConstMap,
@@ -209,7 +208,7 @@ impl Region {
 }
 
 /// How a number is tied to others that were copied from the same one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Link {
     /// Shared by all of the family; never 0.
     pub(crate) id: u32,
@@ -218,7 +217,7 @@ pub(crate) struct Link {
 }
 
 /// A constant that was added to a linked number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Delta {
     /// The constant.
     pub(crate) by: i32,
@@ -227,7 +226,7 @@ pub(crate) struct Delta {
 }
 
 /// A number with its link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Number {
     /// What is known of it.
     pub(crate) scalar: Scalar,
@@ -236,7 +235,7 @@ pub(crate) struct Number {
 }
 
 /// What a register or a spilled slot holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Value {
     /// Nothing was written there.
     Uninit,
@@ -292,5 +291,3 @@ impl Value {
     }
 }
 
-/// Where an async callback or subprogram was entered from: the outermost frame has none.
-pub(crate) type CallSite = Option<InsnIdx>;

@@ -1,6 +1,8 @@
 //! Which values, slots and states cover which.
 
 use super::super::id_map::IdMap;
+use super::super::pool::Pool;
+use super::super::stored::Stored;
 use super::super::subsumes::{Comparison, Exactness};
 use super::*;
 use crate::number::Scalar;
@@ -15,13 +17,16 @@ const LAST_ID: u32 = 1000;
 fn covers(exactness: Exactness, old: &State, cur: &State) -> bool {
     let ctx = prepared(vec![mov(0, 1), mov(0, 2), EXIT]);
     let mut ids = IdMap::default();
+    let mut pool = Pool::default();
+    let old = Stored::new(&mut old.clone(), None, &mut pool);
     let mut comparison = Comparison {
         ctx,
+        pool: &pool,
         ids: &mut ids,
         last_id: LAST_ID,
         exactness,
     };
-    comparison.covers(old, cur)
+    comparison.covers(&old, cur)
 }
 
 /// A state before `r0 = r1`, at which `r1` and `r2` are alive.
