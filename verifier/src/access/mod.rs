@@ -44,12 +44,6 @@ pub(crate) enum MemAccess {
     Write(Stored),
 }
 
-impl MemAccess {
-    fn is_write(self) -> bool {
-        matches!(self, MemAccess::Write(_))
-    }
-}
-
 impl Env<'_> {
     /// `dst = *(size *)(base + off)`.
     pub(crate) fn check_load(

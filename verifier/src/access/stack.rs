@@ -128,13 +128,14 @@ impl Env<'_> {
 
     /// What bytes that are no spill are as a number: zero if all are (`mark_reg_stack_read`).
     fn stack_bytes_value(&mut self, frame: usize, min: i32, end: i32) -> Value {
-        let stack = &self.state.frame(frame).stack;
-        let zero =
-            (min..end).all(|off| stack.slot(slot_of(off)).bytes[byte_of(off)] == ByteKind::Zero);
         for off in min..end {
             self.state.scratch_slot(slot_of(off));
+            let slot = self.state.frame(frame).stack.slot(slot_of(off));
+            if slot.bytes[byte_of(off)] != ByteKind::Zero {
+                return Value::unknown();
+            }
         }
-        if zero { Value::constant(0) } else { Value::unknown() }
+        Value::constant(0)
     }
 
     fn read_fixed(

@@ -8,7 +8,7 @@ use skep_isa::{InsnIdx, RawInsn, class, opcode, pseudo};
 use skep_spec::Facts;
 use skep_spec::tables::{HelperFlags, Hook, helpers};
 
-use super::{InsnFlow, Subprog, graph};
+use super::{InsnFlow, Subprog};
 use crate::violation::FormViolation;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -235,6 +235,7 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::graph;
     use super::*;
     use skep_spec::{AttachType, ProgType, Profile};
 

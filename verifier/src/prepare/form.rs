@@ -92,10 +92,12 @@ fn check_direct_value(
     if off >= MAX_VALUE_OFF {
         return Err(FormViolation::ValueOffset { off });
     }
-    let inside = match map.ty {
-        MapType::Array => map.max_entries == 1 && off < map.value_size,
-        MapType::Arena => u64::from(off) < u64::from(map.max_entries) << 12,
-        _ => return Err(FormViolation::NoDirectValue),
+    let inside = if map.ty == MapType::Array {
+        map.max_entries == 1 && off < map.value_size
+    } else if map.ty == MapType::Arena {
+        u64::from(off) < u64::from(map.max_entries) << 12
+    } else {
+        return Err(FormViolation::NoDirectValue);
     };
     if inside { Ok(()) } else { Err(FormViolation::DirectValue { size: map.value_size, off }) }
 }
@@ -120,11 +122,7 @@ fn is_known(code: u8) -> bool {
             op => op <= opcode::JSLE,
         },
         class::ST => code & 0xe0 == mode::MEM,
-        class::STX => match code & 0xe0 {
-            mode::MEM => true,
-            mode::ATOMIC => true,
-            _ => false,
-        },
+        class::STX => matches!(code & 0xe0, mode::MEM | mode::ATOMIC),
         class::LDX => match code & 0xe0 {
             mode::MEM => true,
             mode::MEMSX => code & 0x18 != 0x18,

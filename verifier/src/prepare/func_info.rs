@@ -7,8 +7,8 @@ use skep_spec::tables::Hook;
 use skep_spec::{Facts, ProgType, ProgramSpec};
 
 use super::subprog::Fault;
-use super::{GlobalArg, Subprog};
-use crate::violation::{FormViolation, Violation};
+use super::{Ctx, GlobalArg, Subprog};
+use crate::violation::FormViolation;
 
 /// Arguments that a global function may have.
 const MAX_ARGS: usize = 5;
@@ -120,11 +120,24 @@ pub(super) fn apply(
                 return Err(fault(FormViolation::TailCallReturn, Some(subprog.start)));
             }
         }
-        if subprog.is_global {
+        if func.linkage == FuncLinkage::Global {
+            // The main program's are used by extensions only, but the log tells what is wrong there.
             subprog.args = arguments(btf, TypeId(record.type_id), &func, facts, hook);
         }
     }
     Ok(())
+}
+
+/// What calls of a static function are compared with, though its BTF binds nobody: its arguments, if
+/// all are numbers or the context. Others the kernel does not look at.
+pub(crate) fn static_arguments(ctx: &Ctx<'_>, subprog: &Subprog) -> Option<Vec<GlobalArg>> {
+    let records = &ctx.spec.func_info;
+    let found = records.binary_search_by_key(&subprog.start, |f| f.insn_off as usize).ok()?;
+    let id = records.get(found)?.type_id;
+    let (btf, func) = func_of(ctx.spec, id)?;
+    let args = arguments(btf, TypeId(id), &func, ctx.facts, &ctx.hook).ok()?;
+    let compared = |arg: &GlobalArg| matches!(arg, GlobalArg::Scalar | GlobalArg::Ctx);
+    args.iter().all(compared).then_some(args)
 }
 
 /// Line info must be ascending, name real instructions, and begin each subprogram
@@ -194,19 +207,19 @@ fn arguments(
     func: &skep_btf::Func<'_>,
     facts: &Facts,
     hook: &Hook<'_>,
-) -> Result<Vec<GlobalArg>, Violation> {
+) -> Result<Vec<GlobalArg>, FormViolation> {
     let name = || func.name().to_owned();
     let Ok(proto) = btf.prototype(func.proto) else {
-        return Err(FormViolation::GlobalType { name: name() }.into());
+        return Err(FormViolation::GlobalType { name: name() });
     };
     let count = proto.params.iter().count();
     if count > MAX_ARGS {
-        return Err(FormViolation::GlobalArgs { name: name(), count, max: MAX_ARGS }.into());
+        return Err(FormViolation::GlobalArgs { name: name(), count, max: MAX_ARGS });
     }
     let is_number =
         matches!(btf.resolve(proto.ret), Ok((_, Type::Int(_) | Type::Enum(_) | Type::Enum64(_))));
     if !is_number {
-        return Err(FormViolation::GlobalReturn { name: name() }.into());
+        return Err(FormViolation::GlobalReturn { name: name() });
     }
     let mut args = Vec::with_capacity(count);
     for (arg, param) in proto.params.iter().enumerate() {
@@ -216,7 +229,7 @@ fn arguments(
     Ok(args)
 }
 
-fn tags_of(btf: &Btf, func: TypeId, arg: usize) -> Result<Tags, Violation> {
+fn tags_of(btf: &Btf, func: TypeId, arg: usize) -> Result<Tags, FormViolation> {
     let mut tags = Tags::default();
     for tag in btf.component_tags(func, arg as u32) {
         let Some(word) = tag.name().strip_prefix("arg:") else { continue };
@@ -227,7 +240,7 @@ fn tags_of(btf: &Btf, func: TypeId, arg: usize) -> Result<Tags, Violation> {
             "nonnull" => tags.nonnull = true,
             "nullable" => tags.nullable = true,
             "arena" => tags.arena = true,
-            _ => return Err(FormViolation::ArgTagUnknown { arg }.into()),
+            _ => return Err(FormViolation::ArgTagUnknown { arg }),
         }
     }
     Ok(tags)
@@ -241,23 +254,21 @@ fn argument(
     facts: &Facts,
     hook: &Hook<'_>,
     func: &str,
-) -> Result<GlobalArg, Violation> {
+) -> Result<GlobalArg, FormViolation> {
     let Ok((_, resolved)) = btf.resolve(ty) else {
-        return Err(FormViolation::GlobalType { name: func.to_owned() }.into());
+        return Err(FormViolation::GlobalType { name: func.to_owned() });
     };
     let Type::Ptr(target) = resolved else {
         if tags.count() > 0 {
-            return Err(FormViolation::ArgTagOnNumber { arg }.into());
+            return Err(FormViolation::ArgTagOnNumber { arg });
         }
-        return match resolved {
-            Type::Int(_) | Type::Enum(_) | Type::Enum64(_) => Ok(GlobalArg::Scalar),
-            other => {
-                let kind = other.kind().name();
-                Err(FormViolation::ArgType { arg, kind, func: func.to_owned() }.into())
-            }
-        };
+        if matches!(resolved, Type::Int(_) | Type::Enum(_) | Type::Enum64(_)) {
+            return Ok(GlobalArg::Scalar);
+        }
+        let kind = resolved.kind().name();
+        return Err(FormViolation::ArgType { arg, kind, func: func.to_owned() });
     };
-    let combination = || Err(FormViolation::ArgTagCombination { arg }.into());
+    let combination = || Err(FormViolation::ArgTagCombination { arg });
     if tags.ctx || is_context(btf, target, facts, hook) {
         let others = tags.count() - usize::from(tags.ctx);
         return if others > 0 { combination() } else { Ok(GlobalArg::Ctx) };
@@ -274,7 +285,7 @@ fn argument(
     }
     if tags.untrusted {
         if tags.count() > 1 {
-            return Err(FormViolation::ArgUntrustedCombination { arg }.into());
+            return Err(FormViolation::ArgUntrustedCombination { arg });
         }
         let primitive = matches!(
             btf.resolve(target),
@@ -288,7 +299,7 @@ fn argument(
     }
     if tags.arena {
         return if tags.count() > 1 {
-            Err(FormViolation::ArgArenaCombination { arg }.into())
+            Err(FormViolation::ArgArenaCombination { arg })
         } else {
             Ok(GlobalArg::Arena)
         };
@@ -307,7 +318,7 @@ fn argument(
             let ty = btf.resolve(target).ok().map(|(_, ty)| ty);
             let kind = ty.map_or("UNKNOWN", |ty| ty.kind().name());
             let name = ty.map_or("", |ty| ty.name()).to_owned();
-            Err(FormViolation::ArgSize { arg, kind, name }.into())
+            Err(FormViolation::ArgSize { arg, kind, name })
         }
     }
 }

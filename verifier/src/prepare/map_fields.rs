@@ -32,21 +32,17 @@ fn find_in(btf: &Btf, ty: Type<'_>, base: u32, depth: usize, fields: &mut Vec<Ma
     if depth >= MAX_DEPTH {
         return;
     }
-    match ty {
-        Type::Struct(s) => {
-            for member in s.members.iter().filter(|member| !member.is_bitfield()) {
-                let off = base.saturating_add(member.offset());
-                find_one(btf, member.ty, off, depth, fields);
+    if let Type::Struct(s) = ty {
+        for member in s.members.iter().filter(|member| !member.is_bitfield()) {
+            let off = base.saturating_add(member.offset());
+            find_one(btf, member.ty, off, depth, fields);
+        }
+    } else if let Type::DataSec(section) = ty {
+        for var in section.vars.iter() {
+            if let Ok(Type::Var(declared)) = btf.ty(var.ty) {
+                find_one(btf, declared.ty, base.saturating_add(var.offset), depth, fields);
             }
         }
-        Type::DataSec(section) => {
-            for var in section.vars.iter() {
-                if let Ok(Type::Var(declared)) = btf.ty(var.ty) {
-                    find_one(btf, declared.ty, base.saturating_add(var.offset), depth, fields);
-                }
-            }
-        }
-        _ => {}
     }
 }
 
@@ -59,10 +55,12 @@ fn find_one(btf: &Btf, id: TypeId, off: u32, depth: usize, fields: &mut Vec<MapF
         id = array.elem;
     }
     let Ok(ty) = btf.ty(id) else { return };
-    let kind = match ty {
-        Type::Struct(s) => named(s.name()),
-        Type::Ptr(_) => kernel_pointer(btf, id),
-        _ => None,
+    let kind = if let Type::Struct(s) = ty {
+        named(s.name())
+    } else if let Type::Ptr(_) = ty {
+        kernel_pointer(btf, id)
+    } else {
+        None
     };
     let Some(kind) = kind else {
         if let Type::Struct(s) = ty {

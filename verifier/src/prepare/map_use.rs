@@ -38,16 +38,17 @@ impl Used {
             return Err(FormViolation::TooManyMaps { limit });
         }
         self.count += 1;
-        match info.spec.ty {
-            MapType::CgroupStorage => self.note_storage(0),
-            MapType::PercpuCgroupStorage => self.note_storage(1),
-            MapType::Arena if self.has_arena => Err(FormViolation::SecondArena),
-            MapType::Arena => {
-                self.has_arena = true;
-                Ok(())
-            }
-            _ => Ok(()),
+        let ty = info.spec.ty;
+        if ty == MapType::CgroupStorage {
+            return self.note_storage(0);
         }
+        if ty == MapType::PercpuCgroupStorage {
+            return self.note_storage(1);
+        }
+        if ty == MapType::Arena && std::mem::replace(&mut self.has_arena, true) {
+            return Err(FormViolation::SecondArena);
+        }
+        Ok(())
     }
 
     fn note_storage(&mut self, kind: usize) -> Result<(), FormViolation> {

@@ -4,7 +4,7 @@
 mod fastcall;
 mod flow;
 mod form;
-mod func_info;
+pub(crate) mod func_info;
 mod graph;
 mod live_regs;
 mod map_fields;
@@ -20,9 +20,9 @@ pub(crate) use fastcall::Fastcalls;
 pub(crate) use graph::successors;
 
 use crate::Config;
-use crate::report::Trace;
+use crate::report::{self, Trace};
 use crate::state::{MapId, Pointer, PtrFlags, Region, Value};
-use crate::violation::{Check, Stop, Violation};
+use crate::violation::{Check, FormViolation, Stop};
 
 /// What control flow says about one instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -86,7 +86,7 @@ pub(crate) struct Subprog {
     /// Verified on its own, by its prototype.
     pub(crate) is_global: bool,
     /// Arguments as the prototype declares them, or why it cannot be verified on its own.
-    pub(crate) args: Result<Vec<GlobalArg>, Violation>,
+    pub(crate) args: Result<Vec<GlobalArg>, FormViolation>,
     /// It contains a tail call.
     pub(crate) has_tail_call: bool,
     /// It, or something that it calls, contains a tail call.
@@ -295,12 +295,12 @@ impl<'a> Ctx<'a> {
     /// Whether the trampoline that calls the program keeps it from running inside itself
     /// (`bpf_prog_check_recur`).
     pub(crate) fn checks_recursion(&self) -> bool {
-        match self.spec.ty {
-            ProgType::Tracing => self.spec.attach != AttachType::TraceIter,
-            ProgType::StructOps => false,
-            ProgType::Lsm => self.spec.attach != AttachType::LsmCgroup,
-            _ => true,
-        }
+        let unguarded = match self.spec.ty {
+            ProgType::Tracing => self.spec.attach == AttachType::TraceIter,
+            ProgType::Lsm => self.spec.attach == AttachType::LsmCgroup,
+            ty => ty == ProgType::StructOps,
+        };
+        !unguarded
     }
 
     /// Whether the kernel does not translate accesses to the context: its bytes are checked as they
@@ -325,11 +325,10 @@ impl<'a> Ctx<'a> {
     /// Whether a lock may lie behind a pointer: such pointers keep their id
     /// (`reg_may_point_to_spin_lock`).
     pub(crate) fn may_hold_lock(&self, pointer: &Pointer) -> bool {
-        match pointer.region {
-            Region::MapValue { map, .. } => self.map(map).has_spin_lock,
-            Region::Btf { .. } => pointer.flags.contains(PtrFlags::ALLOC),
-            _ => false,
+        if let Region::MapValue { map, .. } = pointer.region {
+            return self.map(map).has_spin_lock;
         }
+        matches!(pointer.region, Region::Btf { .. }) && pointer.flags.contains(PtrFlags::ALLOC)
     }
 
     /// What the address of a kernel variable is.
@@ -354,21 +353,21 @@ pub(crate) fn prepare<'a>(
     spec: &'a ProgramSpec,
     facts: &'a Facts,
     config: &'a Config,
-    _trace: &mut dyn Trace,
+    trace: &mut dyn Trace,
 ) -> Result<Ctx<'a>, (Stop, Option<InsnIdx>)> {
-    let rejected = |(violation, at): subprog::Fault| (Stop::Rejected(violation), at);
     request::check_request(spec, facts).map_err(|stop| (stop, None))?;
     if let Some(unresolved) = spec.unresolved.first() {
         return Err((Stop::undecided(unresolved.what.clone()), Some(unresolved.insn_idx)));
     }
     let insns = &spec.insns;
     let hook = hook_of(spec);
-    func_info::check_early(spec).map_err(rejected)?;
-    let handler = func_info::find_exception_callback(spec).map_err(rejected)?;
-    let mut subprogs =
-        subprog::find_subprogs(insns, facts.limits().subprogs, handler).map_err(rejected)?;
-    func_info::apply(spec, facts, &hook, &mut subprogs).map_err(rejected)?;
-    func_info::check_lines(spec, &subprogs).map_err(rejected)?;
+    func_info::check_early(spec)?;
+    let handler = func_info::find_exception_callback(spec)?;
+    let starts = subprog::find_starts(insns, facts.limits().subprogs, handler)?;
+    report::log_subprogs(&starts, trace);
+    let mut subprogs = subprog::find_subprogs(insns, &starts, handler)?;
+    func_info::apply(spec, facts, &hook, &mut subprogs)?;
+    func_info::check_lines(spec, &subprogs)?;
     let maps = map_infos(spec);
     form::check_slots(spec, &maps, facts, &hook)?;
     let mut flow = flow::find_flow(insns, &hook, facts, &mut subprogs)

@@ -4,21 +4,21 @@
 use skep_isa::{InsnIdx, RawInsn, class, mode, opcode, pseudo};
 
 use super::{Subprog, graph};
-use crate::violation::{FormViolation, LimitViolation, Violation};
+use crate::violation::{FormViolation, LimitViolation, Stop};
 
 /// Number of `bpf_tail_call`.
 const TAIL_CALL: i32 = 12;
 
 /// A fault and the slot that it belongs to.
-pub(super) type Fault = (Violation, Option<InsnIdx>);
+pub(super) type Fault = (Stop, Option<InsnIdx>);
 
-/// Finds all subprograms, ascending by start; the main program is the first
-/// (`add_subprog_and_kfunc`, `check_subprogs`). `extra` is the entry of an exception callback.
-pub(super) fn find_subprogs(
+/// Finds the first slots of all subprograms, ascending; the main program's is the first
+/// (`add_subprog_and_kfunc`). `extra` is the entry of an exception callback.
+pub(super) fn find_starts(
     insns: &[RawInsn],
     limit: usize,
     extra: Option<InsnIdx>,
-) -> Result<Vec<Subprog>, Fault> {
+) -> Result<Vec<InsnIdx>, Fault> {
     let mut starts = vec![0];
     for (idx, insn) in insns.iter().enumerate() {
         let calls = insn.code == opcode::CALL && insn.src() == pseudo::CALL;
@@ -32,6 +32,15 @@ pub(super) fn find_subprogs(
     if let Some(start) = extra {
         add(&mut starts, start as i64, insns.len(), limit).map_err(|v| (v, Some(start)))?;
     }
+    Ok(starts)
+}
+
+/// Makes subprograms of these starts (`check_subprogs`); `extra` as in [`find_starts`].
+pub(super) fn find_subprogs(
+    insns: &[RawInsn],
+    starts: &[InsnIdx],
+    extra: Option<InsnIdx>,
+) -> Result<Vec<Subprog>, Fault> {
     let ends = starts.iter().skip(1).copied().chain([insns.len()]);
     let mut subprogs: Vec<Subprog> =
         starts.iter().zip(ends).map(|(&start, end)| Subprog::new(start, end)).collect();
@@ -42,7 +51,7 @@ pub(super) fn find_subprogs(
     Ok(subprogs)
 }
 
-fn add(starts: &mut Vec<InsnIdx>, start: i64, len: usize, limit: usize) -> Result<(), Violation> {
+fn add(starts: &mut Vec<InsnIdx>, start: i64, len: usize, limit: usize) -> Result<(), Stop> {
     let Some(start) = usize::try_from(start).ok().filter(|&start| start < len) else {
         return Err(FormViolation::CallOutOfProgram.into());
     };
@@ -56,8 +65,8 @@ fn add(starts: &mut Vec<InsnIdx>, start: i64, len: usize, limit: usize) -> Resul
 
 /// Looks through one subprogram: jumps stay inside, its end is an end.
 fn scan(insns: &[RawInsn], subprog: &mut Subprog) -> Result<(), Fault> {
-    for idx in subprog.start..subprog.end {
-        let insn = insns[idx];
+    let range = subprog.start..subprog.end;
+    for (idx, &insn) in range.clone().zip(&insns[range]) {
         if insn.code == opcode::CALL && insn.src() == 0 && insn.imm == TAIL_CALL {
             subprog.has_tail_call = true;
             subprog.tail_call_reachable = true;

@@ -3,8 +3,6 @@
 //! Slots are counted by their place in postorder; what a change concerns, the slots before, is at
 //! hand. Unreachable slots have no place: nothing spreads to them.
 
-use skep_isa::InsnIdx;
-
 use crate::prepare::{Ctx, successors};
 
 const NONE: u32 = u32::MAX;

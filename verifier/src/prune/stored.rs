@@ -219,20 +219,21 @@ fn store_slots(
     before: Option<(&StoredFrame, u64)>,
     pool: &mut Pool,
 ) -> Rc<[StoredSlot]> {
-    let slots = frame.stack.slots();
+    let stack = &frame.stack;
     let (before, changed) = match before {
-        Some((before, 0)) if before.slots.len() == slots.len() => return Rc::clone(&before.slots),
+        Some((before, 0)) if before.slots.len() == stack.len() => return Rc::clone(&before.slots),
         Some((before, changed)) => (&before.slots[..], changed),
         None => (&[][..], u64::MAX),
     };
-    slots
-        .iter()
+    let slots: SmallVec<[StoredSlot; 64]> = stack
+        .slots()
         .enumerate()
         .map(|(index, slot)| match before.get(index) {
             Some(&same) if changed >> (index & 63) & 1 == 0 => same,
             Some(_) | None => StoredSlot { bytes: slot.bytes, value: pool.keep(&slot.value) },
         })
-        .collect()
+        .collect();
+    Rc::from(&slots[..])
 }
 
 impl Stored {

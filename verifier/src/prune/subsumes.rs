@@ -215,6 +215,7 @@ impl Comparison<'_> {
         same_region
             && old.flags == cur.flags
             && old.off == cur.off
+            && old.origin == cur.origin
             && old.var == cur.var
             && self.ids.agree(old.id, cur.id)
             && self.ids.agree(old.ref_id, cur.ref_id)
@@ -237,7 +238,7 @@ impl Comparison<'_> {
 
     /// Whether the remembered stack covers the current one (`stacksafe`).
     fn stack_covers(&mut self, old: &StoredFrame, precise: u64, cur: &Frame) -> bool {
-        let cur = cur.stack.slots();
+        let cur = &cur.stack;
         if self.exactness == Exactness::Precision && self.ctx.facts.lane().uninit_stack {
             // Slots of which nothing is known cover everything.
             let mut known = old.known_slots;

@@ -380,7 +380,7 @@ impl Env<'_> {
 }
 
 /// Registers that an instruction's fields name: those that it looks at or writes.
-fn regs_named(insn: &Insn) -> u16 {
+pub(super) fn regs_named(insn: &Insn) -> u16 {
     let bit = |reg: Reg| 1 << reg.index();
     let operand = |operand: Operand| match operand {
         Operand::Reg(reg) => bit(reg),

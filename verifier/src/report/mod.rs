@@ -3,6 +3,7 @@
 //! The walk calls the `log_…` methods of [`Env`](crate::env::Env); they return at once unless the
 //! trace asks for their level.
 
+pub mod explain;
 mod log;
 mod message;
 mod prune_log;
@@ -12,8 +13,9 @@ mod view;
 
 use skep_spec::{Facts, ProgramSpec};
 
-pub(crate) use log::{LogState, log_unprepared};
+pub(crate) use log::{LogState, log_subprogs, log_unprepared};
 pub(crate) use prune_log::wants_prune_events;
+pub use explain::{Category, Explanation, explain};
 pub use view::{StateView, ValueView};
 
 use crate::violation::Violation;

@@ -31,8 +31,9 @@ impl<'a> Scene<'a> {
         inners.into_iter().nth(index - self.spec.maps.len())
     }
 
-    /// A map's name as far as the kernel knows it.
-    pub(crate) fn map_name(&self, map: &'a MapSpec) -> &'a str {
+    /// A map's name as far as the kernel knows it; shapes of inner maps have none there.
+    pub(crate) fn map_name(&self, id: MapId) -> &'a str {
+        let Some(map) = self.spec.maps.get(id.0 as usize) else { return "" };
         let end = (0..=MAP_NAME.min(map.name.len()))
             .rev()
             .find(|&i| map.name.is_char_boundary(i));
@@ -102,13 +103,10 @@ impl Names for Scene<'_> {
     /// more.
     fn imm64(&self, first: RawInsn, value: u64) -> Option<String> {
         let (low, high) = (value as u32, (value >> 32) as u32);
-        let map = || {
-            let map = self.map(MapId(low))?;
-            Some(self.map_name(map))
-        };
+        let map = self.map_name(MapId(low));
         match first.src() {
-            pseudo::MAP_FD | pseudo::MAP_IDX => Some(format!("map[{}]", map()?)),
-            pseudo::MAP_VALUE | pseudo::MAP_IDX_VALUE => Some(format!("map[{}][0]+{high}", map()?)),
+            pseudo::MAP_FD | pseudo::MAP_IDX => Some(format!("map[{map}]")),
+            pseudo::MAP_VALUE | pseudo::MAP_IDX_VALUE => Some(format!("map[{map}][0]+{high}")),
             pseudo::BTF_ID => {
                 let name = self.type_name(BtfSource::Kernel, low);
                 (!name.is_empty()).then(|| format!("<{name}>"))

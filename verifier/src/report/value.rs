@@ -64,7 +64,7 @@ impl<'a> FrameText<'a> {
             let _ = write!(out, " R{index}=");
             self.push_value(out, value, self.precise.regs >> index & 1 != 0);
         }
-        for (index, slot) in self.frame.stack.slots().iter().enumerate() {
+        for (index, slot) in self.frame.stack.slots().enumerate() {
             if slots >> (index & 63) & 1 != 0 {
                 self.push_slot(out, index, slot);
             }
@@ -172,13 +172,13 @@ impl<'a> FrameText<'a> {
         if let Region::ConstMap { map, .. }
         | Region::MapValue { map, .. }
         | Region::MapKey { map, .. } = pointer.region
-            && let Some(map) = self.scene.map(map)
+            && let Some(spec) = self.scene.map(map)
         {
             let name = self.scene.map_name(map);
             if !name.is_empty() {
                 let _ = write!(list.next(), "map={name}");
             }
-            let _ = write!(list.next(), "ks={},vs={}", map.key_size, map.value_size);
+            let _ = write!(list.next(), "ks={},vs={}", spec.key_size, spec.value_size);
         }
         if pointer.off != 0 {
             list.next().push_str("off=");

@@ -4,6 +4,10 @@
 //! slot, bytes are counted downwards as the kernel counts `slot_type`: index `i` is the byte at
 //! offset `-(slot * 8) - i - 1`, so index 7 is the lowest address.
 
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
 use super::Value;
 use crate::prune::StateId;
 
@@ -53,17 +57,16 @@ impl Slot {
     pub(crate) fn is_spilled_scalar(&self) -> bool {
         self.is_spilled() && matches!(self.value, Value::Scalar(_))
     }
-
-    /// Whether all eight bytes are a spilled number (the kernel's `is_spilled_scalar_reg64`).
-    pub(crate) fn is_spilled_scalar64(&self) -> bool {
-        self.bytes[0] == ByteKind::Spill && matches!(self.value, Value::Scalar(_))
-    }
 }
 
-/// The slots that a frame has touched so far.
+/// Slots that are copied together when one of them is written.
+const CHUNK: usize = 4;
+
+/// The slots that a frame has touched so far. Copies share them until one side writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Stack {
-    slots: Vec<Slot>,
+    chunks: SmallVec<[Rc<[Slot; CHUNK]>; 4]>,
+    len: usize,
     /// The remembered state before the frame's last change, and the slots changed since that state
     /// was remembered, one bit each.
     base: Option<StateId>,
@@ -72,14 +75,14 @@ pub(crate) struct Stack {
 
 impl Default for Stack {
     fn default() -> Stack {
-        Stack { slots: Vec::new(), base: None, changed: u64::MAX }
+        Stack { chunks: SmallVec::new(), len: 0, base: None, changed: u64::MAX }
     }
 }
 
 /// Equal contents; how they came about does not count.
 impl PartialEq for Stack {
     fn eq(&self, other: &Stack) -> bool {
-        self.slots == other.slots
+        self.len == other.len && self.slots().eq(other.slots())
     }
 }
 
@@ -107,41 +110,48 @@ impl Stack {
 
     /// Slots that were touched: those below are [`Slot::EMPTY`].
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.len
     }
 
     /// Bytes that were touched.
     pub(crate) fn allocated(&self) -> usize {
-        self.slots.len() * SLOT_BYTES
+        self.len * SLOT_BYTES
+    }
+
+    /// Slot `index`, if it was touched.
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<&Slot> {
+        if index >= self.len {
+            return None;
+        }
+        Some(&self.chunks.get(index / CHUNK)?[index % CHUNK])
     }
 
     /// Slot `index`; empty where nothing was touched.
+    #[inline]
     pub(crate) fn slot(&self, index: usize) -> &Slot {
-        self.slots.get(index).unwrap_or(&Slot::EMPTY)
+        self.get(index).unwrap_or(&Slot::EMPTY)
     }
 
     /// Slot `index` to be changed, growing the stack to it.
     pub(crate) fn slot_mut(&mut self, index: usize) -> &mut Slot {
         self.grow(index + 1);
         self.changed |= 1 << (index & 63);
-        &mut self.slots[index]
+        &mut Rc::make_mut(&mut self.chunks[index / CHUNK])[index % CHUNK]
     }
 
     /// Makes at least `slots` slots exist.
     pub(crate) fn grow(&mut self, slots: usize) {
-        if self.slots.len() < slots {
-            self.slots.resize(slots, Slot::EMPTY);
+        if self.len < slots {
+            self.len = slots;
+            while self.chunks.len() * CHUNK < slots {
+                self.chunks.push(Rc::new([Slot::EMPTY; CHUNK]));
+            }
         }
     }
 
     /// The touched slots, nearest to the frame pointer first.
-    pub(crate) fn slots(&self) -> &[Slot] {
-        &self.slots
-    }
-
-    /// The touched slots, to be changed.
-    pub(crate) fn slots_mut(&mut self) -> &mut [Slot] {
-        self.changed = u64::MAX;
-        &mut self.slots
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.len)
     }
 }

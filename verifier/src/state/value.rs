@@ -119,12 +119,16 @@ pub(crate) struct Pointer {
     pub(crate) id: u32,
     /// The reference that the pointer depends on; 0 = none.
     pub(crate) ref_id: u32,
+    /// The map that a socket was looked up in: such sockets are told apart from others when states
+    /// are compared.
+    pub(crate) origin: Option<MapId>,
 }
 
 impl Pointer {
     /// A pointer to the start of an object.
     pub(crate) fn new(region: Region, flags: PtrFlags) -> Pointer {
-        Pointer { region, flags, off: 0, var: Scalar::constant(0), id: 0, ref_id: 0 }
+        let var = Scalar::constant(0);
+        Pointer { region, flags, off: 0, var, id: 0, ref_id: 0, origin: None }
     }
 
     /// Whether it may be null.

@@ -37,15 +37,11 @@ impl Env<'_> {
         }
         // A synchronous callback may not release its caller's references, nor must it.
         let in_callback = self.state.cur().in_callback();
-        if throws || self.state.curframe() == 0 || in_callback {
-            if let Some(leak) = self.leaked_reference(throws) {
-                return Err(WalkViolation::ReferenceLeak {
-                    id: leak.id,
-                    insn_idx: leak.insn_idx,
-                    place,
-                }
-                .into());
-            }
+        if (throws || self.state.curframe() == 0 || in_callback)
+            && let Some(leak) = self.leaked_reference(throws)
+        {
+            let (id, insn_idx) = (leak.id, leak.insn_idx);
+            return Err(WalkViolation::ReferenceLeak { id, insn_idx, place }.into());
         }
         let refs = &self.state.refs;
         if sections && refs.active_irq_id != 0 {
@@ -110,11 +106,13 @@ impl Env<'_> {
         if subprog != 0 && !is_exception {
             return Ok(());
         }
-        match self.ctx.spec.ty {
-            ProgType::Lsm => Err(Stop::undecided("return values of LSM hooks")),
-            ProgType::StructOps => Err(Stop::undecided("struct_ops programs")),
-            _ => Ok(()),
+        if self.ctx.spec.ty == ProgType::Lsm {
+            return Err(Stop::undecided("return values of LSM hooks"));
         }
+        if self.ctx.spec.ty == ProgType::StructOps {
+            return Err(Stop::undecided("struct_ops programs"));
+        }
+        Ok(())
     }
 
     fn check_return_range(

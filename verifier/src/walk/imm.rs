@@ -81,9 +81,10 @@ impl Env<'_> {
     }
 
     pub(super) fn check_load_packet_allowed(&self) -> Check<()> {
-        match self.ctx.spec.ty {
-            ProgType::SocketFilter | ProgType::SchedCls | ProgType::SchedAct => Ok(()),
-            _ => Err(WalkViolation::LdAbsProgType.into()),
-        }
+        let has_skb = matches!(
+            self.ctx.hook.ty,
+            ProgType::SocketFilter | ProgType::SchedCls | ProgType::SchedAct
+        );
+        if has_skb { Ok(()) } else { Err(WalkViolation::LdAbsProgType.into()) }
     }
 }

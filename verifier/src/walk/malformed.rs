@@ -21,13 +21,11 @@ impl Env<'_> {
         let reserved = |kind| Err(WalkViolation::ReservedField { kind }.into());
         match raw.class() {
             class::ALU | class::ALU64 => self.malformed_alu(raw),
-            class::LDX => match error {
-                FormError::BadRegister(_) => {
-                    self.check_raw_readable(raw.src())?;
-                    self.check_raw_writable(raw.dst())
-                }
-                _ => reserved(ReservedIn::Ldx),
-            },
+            class::LDX if matches!(error, FormError::BadRegister(_)) => {
+                self.check_raw_readable(raw.src())?;
+                self.check_raw_writable(raw.dst())
+            }
+            class::LDX => reserved(ReservedIn::Ldx),
             class::ST => {
                 if raw.code & 0xe0 != mode::MEM || raw.src() != 0 {
                     return reserved(ReservedIn::St);

@@ -16,7 +16,7 @@ mod step;
 
 pub(crate) use nullness::lift_null;
 
-use skep_isa::{InsnIdx, Reg};
+use skep_isa::{InsnIdx, Reg, opcode};
 use skep_spec::{Facts, ProgType, ProgramSpec};
 
 use crate::env::Env;
@@ -89,6 +89,7 @@ fn verdict_of(
 ) -> Verdict {
     match stop {
         Stop::Rejected(violation) => {
+            let violation = *violation;
             Verdict::Rejected(Box::new(Rejection { at, violation, path, state, stats }))
         }
         Stop::Undecided(feature) => Verdict::Undecided(Unmodelled { at, feature }),
@@ -177,7 +178,7 @@ impl<'a> Env<'a> {
         let subprog = &self.ctx.subprogs[index];
         let args = match &subprog.args {
             Ok(args) => args,
-            Err(violation) => return Err(Stop::Rejected(violation.clone())),
+            Err(violation) => return Err(violation.clone().into()),
         };
         if subprog.is_exception_callback {
             frame.entry = Entry::ExceptionCallback;
@@ -248,7 +249,7 @@ impl<'a> Env<'a> {
                 let next = self.step()?;
                 self.commit_stack_write_marks();
                 // Returning from a subprogram is shown with the caller's whole state.
-                resumed |= self.state.curframe() < depth;
+                resumed |= self.state.curframe() < depth && self.ctx.insns[idx].code == opcode::EXIT;
                 match next {
                     Next::Fallthrough => {
                         self.state.insn_idx = idx + 1;

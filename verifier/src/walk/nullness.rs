@@ -149,9 +149,13 @@ pub(crate) fn lift_null(ctx: &Ctx<'_>, pointer: &mut Pointer) {
         pointer.flags = PtrFlags::empty();
         return;
     }
-    match info.spec.ty {
-        MapType::Xskmap => pointer.region = Region::Sock(SockKind::Xdp),
-        MapType::Sockmap | MapType::Sockhash => pointer.region = Region::Sock(SockKind::Socket),
-        _ => {}
-    }
+    let kind = if info.spec.ty == MapType::Xskmap {
+        SockKind::Xdp
+    } else if matches!(info.spec.ty, MapType::Sockmap | MapType::Sockhash) {
+        SockKind::Socket
+    } else {
+        return;
+    };
+    pointer.region = Region::Sock(kind);
+    pointer.origin = Some(map);
 }

@@ -100,6 +100,8 @@ pub(super) fn text(violation: &FormViolation) -> String {
             format!("arg#{arg} arena cannot be combined with any other tags")
         }
         F::ArgSize { arg, kind, name } => {
+            // The kernel has no name for void.
+            let kind = if *kind == "VOID" { "UNKNOWN" } else { kind };
             format!("arg#{arg} reference type('{kind} {name}') size cannot be determined: -22")
         }
     }

@@ -9,7 +9,7 @@ mod value;
 mod walk;
 
 use super::scene::Scene;
-use crate::violation::{LimitViolation, Violation};
+use crate::violation::{AccessViolation, FormViolation, LimitViolation, Violation};
 
 /// The lines that the kernel logs, without a newline at the end; empty where it says nothing.
 pub(crate) fn text(scene: Scene<'_>, violation: &Violation) -> String {
@@ -29,5 +29,22 @@ pub(crate) fn shows_line(violation: &Violation) -> bool {
     matches!(
         violation,
         Violation::Limit(LimitViolation::InfiniteLoop { .. })
+    )
+}
+
+/// Whether the kernel ends its message with a newline; what it logs next may stand on the same line.
+pub(crate) fn ends_line(violation: &Violation) -> bool {
+    !matches!(
+        violation,
+        Violation::Limit(LimitViolation::ExceptionCallbackCalled { .. })
+            | Violation::Form(
+                FormViolation::FirstFuncOffset { .. }
+                    | FormViolation::FuncOrder { .. }
+                    | FormViolation::FuncType { .. }
+            )
+            | Violation::Access(
+                AccessViolation::VariableWriteOverSpill { .. }
+                    | AccessViolation::VariableWriteUninit { .. }
+            )
     )
 }
