@@ -10,6 +10,7 @@ use crate::asm::AsmArgs;
 use crate::crosscheck::CrosscheckArgs;
 use crate::dis::DisArgs;
 use crate::inspect::InspectArgs;
+use crate::run::RunArgs;
 use crate::verify::VerifyArgs;
 
 /// Verify, run, inspect, assemble and cross-check eBPF programs, without a kernel and with one.
@@ -30,6 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Verify(VerifyArgs),
     Crosscheck(CrosscheckArgs),
+    Run(RunArgs),
     Inspect(InspectArgs),
     Dis(DisArgs),
     Asm(AsmArgs),

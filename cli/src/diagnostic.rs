@@ -127,35 +127,44 @@ fn listing(unit: &Unit, at: InsnIdx) -> (String, usize, Range<usize>) {
 
 /// Draws a rejection.
 pub(crate) fn draw(unit: &Unit, rejection: &Rejection, message: &str) -> String {
-    let title = Level::ERROR.primary_title(message);
-    let group = match rejection.at {
-        None => Group::with_title(title),
-        Some(at) => match Place::find(&unit.spec, at) {
-            Some(place) => {
-                let span = place.span();
-                let insn = format!("insn {at}: {}", insn_text(unit, at));
-                title.element(
-                    Snippet::source(place.text)
-                        .path(place.file)
-                        .line_start(place.line as usize)
-                        .annotation(AnnotationKind::Primary.span(span).label(insn)),
-                )
-            }
-            None => {
-                let (text, first, span) = listing(unit, at);
-                title.element(
-                    Snippet::source(text)
-                        .path(format!("{}/{}", unit.file, unit.prog))
-                        .line_start(first)
-                        .fold(false)
-                        .annotation(
-                            AnnotationKind::Primary
-                                .span(span)
-                                .label(format!("insn {at}")),
-                        ),
-                )
-            }
-        },
+    let drawing = match rejection.at {
+        Some(at) => draw_at(unit, at, message),
+        None => {
+            let group = Group::with_title(Level::ERROR.primary_title(message));
+            Renderer::styled().render(&[group])
+        }
     };
-    format!("\n{}\n\n", Renderer::styled().render(&[group]))
+    format!("\n{drawing}\n\n")
+}
+
+/// Draws a message on the line that an instruction comes from, or on the instruction itself.
+pub(crate) fn draw_at(unit: &Unit, at: InsnIdx, message: &str) -> String {
+    let title = Level::ERROR.primary_title(message);
+    let group = match Place::find(&unit.spec, at) {
+        Some(place) => {
+            let span = place.span();
+            let insn = format!("insn {at}: {}", insn_text(unit, at));
+            title.element(
+                Snippet::source(place.text)
+                    .path(place.file)
+                    .line_start(place.line as usize)
+                    .annotation(AnnotationKind::Primary.span(span).label(insn)),
+            )
+        }
+        None => {
+            let (text, first, span) = listing(unit, at);
+            title.element(
+                Snippet::source(text)
+                    .path(format!("{}/{}", unit.file, unit.prog))
+                    .line_start(first)
+                    .fold(false)
+                    .annotation(
+                        AnnotationKind::Primary
+                            .span(span)
+                            .label(format!("insn {at}")),
+                    ),
+            )
+        }
+    };
+    Renderer::styled().render(&[group])
 }

@@ -195,11 +195,7 @@ fn list_unit(out: &mut dyn Write, unit: &Unit) -> io::Result<()> {
         if place.is_some() && place != last {
             if let Some(place) = &place {
                 let text = place.text.trim();
-                writeln!(
-                    out,
-                    "{DIM}; {text} @ {}:{}{DIM:#}",
-                    place.file, place.line
-                )?;
+                writeln!(out, "{DIM}; {text} @ {}:{}{DIM:#}", place.file, place.line)?;
             }
             last = place;
         }

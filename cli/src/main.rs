@@ -16,6 +16,7 @@ mod kernels;
 mod panics;
 mod pool;
 mod progress;
+mod run;
 mod select;
 mod style;
 mod verify;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Verify(args) => verify::run(args),
         Command::Crosscheck(args) => crosscheck::run(args),
+        Command::Run(args) => run::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Dis(args) => dis::run(args),
         Command::Asm(args) => asm::run(args),

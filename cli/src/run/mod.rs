@@ -1,0 +1,394 @@
+//! `skep run`: run one program at its simulated hook, every access checked, and show what it did.
+//!
+//! The program is verified first: what a kernel would not load is not run unless asked for. The run
+//! depends on the object and the options alone.
+
+mod context;
+mod diff;
+mod maps;
+mod names;
+mod packet;
+mod parse;
+mod print;
+mod value;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use skep_interp::{Machine, Outcome, RunError};
+use skep_isa::{RawInsn, opcode};
+use skep_sim::{Config, Output, ProgId, RunInput, RunOutput, Sim};
+use skep_spec::{MapType, ObjectSpec, ProgramSpec};
+
+use crate::args::TextFormat;
+use crate::diagnostic;
+use crate::exit::Tally;
+use crate::failure::{Failure, note};
+use crate::input::{Source, Unit, expand, open_source};
+use crate::kernels::{Kernel, Kernels};
+use crate::verify::finish;
+use crate::verify::judge::{Judgement, judge};
+
+use maps::{MapChange, Snapshot};
+
+/// Run a program at its simulated hook and show what it did
+///
+/// The program is verified first and runs with every access checked. Exit code: 0 it ran, 1 it was
+/// rejected or trapped, 2 usage or bad input, 4 it needs something that is not simulated.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The object or assembly text, with `/PROGRAM` behind it if it holds several: FILE.o/PROGRAM
+    #[arg(value_name = "FILE[/PROGRAM]")]
+    input: PathBuf,
+
+    /// The program, by name
+    #[arg(long, value_name = "NAME")]
+    prog: Option<String>,
+
+    /// The packet: a file with its bytes, or hex digits, beginning with the Ethernet header
+    #[arg(long, value_name = "HEX|FILE")]
+    packet: Option<String>,
+
+    /// Set a field of the context, such as `mark=7`, `cb[0]=1`, `args[1]=0x10`; repeatable
+    #[arg(long = "ctx", value_name = "NAME=VALUE")]
+    ctx: Vec<String>,
+
+    /// Put a value into a map before the run, such as `limits[0]=5`; repeatable
+    #[arg(long = "map", value_name = "NAME[KEY]=VALUE")]
+    map: Vec<String>,
+
+    /// Name of the current process
+    #[arg(long, value_name = "NAME", default_value = "skep")]
+    comm: String,
+
+    /// Process and thread id of the current process
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pid: u32,
+
+    /// User id of the current process
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    uid: u32,
+
+    /// Begin of the pseudorandom numbers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// The CPU that the program runs on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    cpu: u32,
+
+    /// Times to run it with the same input; maps keep their contents in between
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+
+    /// Run it though it may be rejected
+    #[arg(long)]
+    no_verify: bool,
+
+    /// Kernel BTF to resolve what the object needs; `running` means the running kernel's
+    #[arg(long, value_name = "FILE")]
+    btf: Option<PathBuf>,
+
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: TextFormat,
+}
+
+/// What a run did, compared with a program that does nothing.
+struct Effects {
+    outcome: Outcome,
+    /// Packet and context as they are without the program.
+    untouched: RunOutput,
+    output: Output,
+    maps: Vec<MapChange>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What makes a run impossible.
+pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
+    let kernels = Kernels::new(&[], args.btf.as_deref())?;
+    let kernel = kernels.first()?;
+    let (source, named) = find_source(&args.input)?;
+    let object = open_source(&source, &kernel)?;
+    let program = choose(&source, &object, args.prog.as_deref().or(named.as_deref()))?;
+    let unit = unit(&source, program, &kernel);
+    let mut tally = Tally::default();
+    if !args.no_verify && !may_run(&unit, &mut tally) {
+        return Ok(tally);
+    }
+    let config = Config {
+        seed: args.seed,
+        ..Config::default()
+    };
+    if args.cpu >= config.cpus {
+        let what = format!("--cpu {}: there are {} CPUs, from 0", args.cpu, config.cpus);
+        return Err(Failure::new(what));
+    }
+    let mut sim =
+        Sim::with_config(config, &object.maps).map_err(|e| Failure::of(source.shown(), e))?;
+    sim.cpu = args.cpu;
+    sim.process.comm.clone_from(&args.comm);
+    (sim.process.pid, sim.process.tgid) = (args.pid, args.pid);
+    (sim.process.uid, sim.process.gid) = (args.uid, args.uid);
+    for setting in &args.map {
+        maps::set(&mut sim, setting)?;
+    }
+    let input = RunInput {
+        data: packet::find(program.ty, args.packet.as_deref())?,
+        ctx: None,
+    };
+    let input = RunInput {
+        ctx: context::build(program, &args.ctx, input.data.len())?,
+        ..input
+    };
+    let mut machine = Machine::new();
+    let prog = load(
+        &mut machine,
+        &mut sim,
+        &object,
+        program,
+        &kernel,
+        args.no_verify,
+    )?;
+    match execute(&machine, &mut sim, prog, &input, args) {
+        Ok(effects) => {
+            let printed = match args.format {
+                TextFormat::Human => print::human(&unit, &effects, args.repeat),
+                TextFormat::Json => print::json(&unit, &effects, args.repeat),
+            };
+            finish(printed, tally)
+        }
+        Err(Ended::Input(failure)) => Err(failure),
+        Err(Ended::Trap(error)) => {
+            tell_trap(&unit, &sim, &error, args, &mut tally);
+            Ok(tally)
+        }
+    }
+}
+
+/// The file, and the program behind it: `a.o`, or `a.o/main`.
+fn find_source(input: &Path) -> Result<(Source, Option<String>), Failure> {
+    let (path, prog) = match input
+        .parent()
+        .filter(|parent| !input.exists() && parent.is_file())
+    {
+        Some(file) => (
+            file,
+            input.file_name().map(|n| n.to_string_lossy().into_owned()),
+        ),
+        None => (input, None),
+    };
+    let mut sources = expand(&[path.to_owned()]);
+    match sources.pop() {
+        Some(source) if sources.is_empty() => Ok((source?, prog)),
+        Some(_) | None => Err(Failure::of(path.display(), "give a single file")),
+    }
+}
+
+fn choose<'a>(
+    source: &Source,
+    object: &'a ObjectSpec,
+    name: Option<&str>,
+) -> Result<&'a ProgramSpec, Failure> {
+    let names = || {
+        let names: Vec<_> = object.programs.iter().map(|p| p.name.as_str()).collect();
+        names.join(", ")
+    };
+    match (name, object.programs.as_slice()) {
+        (Some(name), _) => object.program(name).ok_or_else(|| {
+            Failure::of(source.shown(), format_args!("there is no program `{name}`"))
+                .help(format!("it holds {}", names()))
+        }),
+        (None, [only]) => Ok(only),
+        (None, programs) => {
+            let what = format!("it holds {} programs", programs.len());
+            let first = programs.first().map_or("", |p| &p.name);
+            Err(Failure::of(source.shown(), what).help(format!(
+                "choose one, such as {}/{first}; there are {}",
+                source.shown(),
+                names()
+            )))
+        }
+    }
+}
+
+fn unit(source: &Source, program: &ProgramSpec, kernel: &Arc<Kernel>) -> Unit {
+    Unit {
+        file: source.file(),
+        prog: program.name.clone(),
+        spec: Arc::new(program.clone()),
+        kernel: Arc::clone(kernel),
+        blocked: None,
+        recorded_on: String::new(),
+        source: 0,
+    }
+}
+
+/// Whether the program's verdict lets it run; says why not, or that there is none.
+fn may_run(unit: &Unit, tally: &mut Tally) -> bool {
+    let name = format!("{}/{}", unit.file, unit.prog);
+    match judge(unit.clone(), 0).judgement {
+        Judgement::Accepted(_) => true,
+        Judgement::Rejected {
+            rejection,
+            headline,
+            ..
+        } => {
+            tally.failed = true;
+            anstream::eprint!(
+                "{}",
+                diagnostic::draw(unit, &rejection, &headline).trim_start()
+            );
+            Failure::new(format!("{name} is rejected, so it was not run"))
+                .help("--no-verify runs it all the same, with every access checked")
+                .print();
+            false
+        }
+        Judgement::Undecided { feature, .. } => {
+            note(format_args!("{name} has no verdict: it needs {feature}"));
+            true
+        }
+    }
+}
+
+/// Loads the program and those that it can reach by tail calls.
+fn load(
+    machine: &mut Machine,
+    sim: &mut Sim,
+    object: &ObjectSpec,
+    program: &ProgramSpec,
+    kernel: &Arc<Kernel>,
+    no_verify: bool,
+) -> Result<ProgId, Failure> {
+    let prog = machine
+        .load(sim, program)
+        .map_err(|e| Failure::new(format!("{}: {e}", program.name)))?;
+    let arrays = object.maps.iter().filter(|m| m.ty == MapType::ProgArray);
+    let mut names: Vec<_> = arrays
+        .flat_map(|m| &m.slots)
+        .map(|slot| slot.1.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names.into_iter().filter(|name| *name != program.name) {
+        let Some(callee) = object.program(name) else {
+            continue;
+        };
+        let unit = Unit {
+            file: object.name.clone(),
+            prog: callee.name.clone(),
+            spec: Arc::new(callee.clone()),
+            kernel: Arc::clone(kernel),
+            blocked: None,
+            recorded_on: String::new(),
+            source: 0,
+        };
+        let rejected = !no_verify && matches!(judge(unit, 0).judgement, Judgement::Rejected { .. });
+        if rejected || machine.load(sim, callee).is_err() {
+            note(format_args!(
+                "{name} cannot be loaded; its slots in program arrays stay empty"
+            ));
+        }
+    }
+    machine.fill_program_slots(sim);
+    Ok(prog)
+}
+
+/// Why there is no result.
+enum Ended {
+    /// The hook does not take the input.
+    Input(Failure),
+    /// A trap.
+    Trap(skep_interp::Stop),
+}
+
+fn execute(
+    machine: &Machine,
+    sim: &mut Sim,
+    prog: ProgId,
+    input: &RunInput,
+    args: &RunArgs,
+) -> Result<Effects, Ended> {
+    let ended = |error| match error {
+        RunError::Stop(stop) => Ended::Trap(stop),
+        RunError::Input(_) | RunError::NoProgram(_) => {
+            Ended::Input(refused(machine, prog, &error, args))
+        }
+    };
+    let untouched = run_nothing(machine, sim, prog, input).map_err(ended)?;
+    let before = Snapshot::take(sim);
+    let mut outcome = machine.run(sim, prog, input).map_err(ended)?;
+    for _ in 1..args.repeat {
+        outcome = machine.run(sim, prog, input).map_err(ended)?;
+    }
+    let maps = before.changes(sim);
+    Ok(Effects {
+        outcome,
+        untouched,
+        output: sim.take_output(),
+        maps,
+    })
+}
+
+/// What packet and context are for a program that does nothing at the same hook.
+fn run_nothing(
+    machine: &Machine,
+    sim: &mut Sim,
+    prog: ProgId,
+    input: &RunInput,
+) -> Result<RunOutput, RunError> {
+    let Some(program) = machine.programs().get(prog.0 as usize) else {
+        return Err(RunError::NoProgram(prog));
+    };
+    let zero = RawInsn::new(0xb7, 0, 0, 0, 0);
+    let exit = RawInsn::new(opcode::EXIT, 0, 0, 0, 0);
+    let mut spec = ProgramSpec::new("nothing", program.ty(), vec![zero, exit]);
+    spec.attach = program.attach();
+    let mut nothing = Machine::new();
+    match nothing.load(sim, &spec) {
+        Ok(id) => nothing.run(sim, id, input).map(|outcome| outcome.output),
+        Err(_) => Ok(RunOutput::default()),
+    }
+}
+
+/// An input that the hook does not take.
+fn refused(machine: &Machine, prog: ProgId, error: &RunError, args: &RunArgs) -> Failure {
+    let ty = machine.programs().get(prog.0 as usize).map(|p| p.ty());
+    let what = match ty {
+        Some(ty) => format!("a program of type {ty} cannot be run so: {error}"),
+        None => error.to_string(),
+    };
+    let failure = Failure::new(what);
+    if args.ctx.is_empty() {
+        failure
+    } else {
+        failure
+            .help("a test run takes the context fields that BPF_PROG_TEST_RUN takes, and no others")
+    }
+}
+
+/// Tells where and why a run ended early, and what it had printed by then.
+fn tell_trap(unit: &Unit, sim: &Sim, stop: &skep_interp::Stop, args: &RunArgs, tally: &mut Tally) {
+    for line in &sim.output().printk {
+        anstream::eprintln!("printk: {line}");
+    }
+    // Behind a tail call, the slot is another program's.
+    let text = stop.trap.to_string();
+    let drawing = if stop.prog == ProgId(0) {
+        diagnostic::draw_at(unit, stop.insn_idx, &text)
+    } else {
+        format!("error: {text} (insn {} of another program)", stop.insn_idx)
+    };
+    anstream::eprintln!("{}", drawing.trim());
+    if stop.trap.is_missing_feature() {
+        tally.undecided = true;
+        return;
+    }
+    tally.failed = true;
+    if !args.no_verify {
+        note("a program that a kernel accepts must not trap: please report this run");
+    }
+}

@@ -1,0 +1,147 @@
+//! The packet of a run: given as bytes in a file or as hex digits, else an ordinary one.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use skep_spec::ProgType;
+
+use crate::failure::{Failure, note};
+
+use super::parse::hex_bytes;
+
+/// A frame for programs that want a packet when none is given: Ethernet, IPv4 192.0.2.1 to 192.0.2.2,
+/// UDP port 40000 to 9, 18 zero bytes.
+const ORDINARY: [u8; 60] = [
+    0x02, 0x00, 0x00, 0x00, 0x00, 0x02, 0x02, 0x00, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x45, 0x00,
+    0x00, 0x2e, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb6, 0xbb, 0xc0, 0x00, 0x02, 0x01, 0xc0, 0x00,
+    0x02, 0x02, 0x9c, 0x40, 0x00, 0x09, 0x00, 0x1a, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+];
+
+/// Bytes of a packet at most.
+const MAX_PACKET: u64 = 1 << 20;
+
+/// Whether programs of the type are given packets.
+pub(super) fn takes_packet(ty: ProgType) -> bool {
+    match ty {
+        ProgType::SocketFilter
+        | ProgType::SchedCls
+        | ProgType::SchedAct
+        | ProgType::Xdp
+        | ProgType::CgroupSkb
+        | ProgType::LwtIn
+        | ProgType::LwtOut
+        | ProgType::LwtXmit
+        | ProgType::SkSkb
+        | ProgType::LwtSeg6local
+        | ProgType::FlowDissector => true,
+        ProgType::Unspec
+        | ProgType::Kprobe
+        | ProgType::Tracepoint
+        | ProgType::PerfEvent
+        | ProgType::CgroupSock
+        | ProgType::SockOps
+        | ProgType::CgroupDevice
+        | ProgType::SkMsg
+        | ProgType::RawTracepoint
+        | ProgType::CgroupSockAddr
+        | ProgType::LircMode2
+        | ProgType::SkReuseport
+        | ProgType::CgroupSysctl
+        | ProgType::RawTracepointWritable
+        | ProgType::CgroupSockopt
+        | ProgType::Tracing
+        | ProgType::StructOps
+        | ProgType::Ext
+        | ProgType::Lsm
+        | ProgType::SkLookup
+        | ProgType::Syscall
+        | ProgType::Netfilter => false,
+    }
+}
+
+/// The packet for a program of that type.
+///
+/// # Errors
+/// One that is empty, too long, no hex, or of no use to the program.
+pub(super) fn find(ty: ProgType, given: Option<&str>) -> Result<Vec<u8>, Failure> {
+    let Some(given) = given else {
+        if !takes_packet(ty) {
+            return Ok(Vec::new());
+        }
+        note("no --packet: the packet is UDP over IPv4, 60 bytes");
+        return Ok(ORDINARY.to_vec());
+    };
+    if !takes_packet(ty) {
+        return Err(
+            Failure::new(format!("--packet: programs of type {ty} have no packet"))
+                .help("--ctx sets fields of their context"),
+        );
+    }
+    let (name, bytes) = if Path::new(given).is_file() {
+        (given, read(given)?)
+    } else {
+        (
+            "--packet",
+            hex_bytes(given).map_err(|e| {
+                Failure::new(format!(
+                    "--packet: `{given}` is neither a file nor hex digits ({e})"
+                ))
+                .help("write it like 0200000000010200000000020800, spaces and colons are allowed")
+            })?,
+        )
+    };
+    if bytes.is_empty() {
+        return Err(Failure::of(name, "the packet is empty")
+            .help("it begins with an Ethernet header, which has 14 bytes"));
+    }
+    if (bytes.len()) < MIN_PACKET {
+        let what = format!(
+            "the packet has {} bytes, fewer than an Ethernet header",
+            bytes.len()
+        );
+        return Err(Failure::of(name, what).help("an Ethernet header has 14 bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Bytes of an Ethernet header, without which no test run begins.
+const MIN_PACKET: usize = 14;
+
+fn read(path: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|e| Failure::of(path, e))?;
+    file.take(MAX_PACKET + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Failure::of(path, e))?;
+    if bytes.len() as u64 > MAX_PACKET {
+        return Err(Failure::of(path, "the packet is longer than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ordinary_packet_has_a_good_checksum() {
+        let words = ORDINARY[14..34]
+            .chunks(2)
+            .map(|w| u32::from(w[0]) << 8 | u32::from(w[1]));
+        let sum: u32 = words.sum();
+        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
+        assert_eq!(ORDINARY[16..18], 46u16.to_be_bytes());
+    }
+
+    #[test]
+    fn what_is_no_packet_is_refused() {
+        for bad in ["", "0", "zz", "00", "02:00", "no/such/file"] {
+            assert!(find(ProgType::Xdp, Some(bad)).is_err(), "{bad}");
+        }
+        assert!(find(ProgType::Kprobe, Some("0200000000010200000000020800")).is_err());
+        let spaced = "02 00 00 00 00 01  02:00:00:00:00:02 0800";
+        assert_eq!(find(ProgType::Xdp, Some(spaced)).unwrap().len(), 14);
+    }
+}
