@@ -32,6 +32,8 @@ pub struct Config {
     pub placement: Placement,
     /// Begin of the pseudorandom numbers.
     pub seed: u64,
+    /// Takes packets of socket buffers that are longer than a test run's page, as real devices do.
+    pub long_packets: bool,
     /// Bytes of trace lines and events that are kept; what comes later is counted and dropped.
     pub max_output: usize,
 }
@@ -44,6 +46,7 @@ impl Default for Config {
             arena: LIMIT,
             placement: Placement::Fixed,
             seed: 1,
+            long_packets: false,
             max_output: 16 << 20,
         }
     }

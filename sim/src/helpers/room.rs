@@ -4,12 +4,14 @@ use super::call::{Call, status};
 use super::skb::{clear_hash, run};
 use crate::errno::Errno;
 use crate::hooks::fields::sk_buff;
-use crate::hooks::{ETH_HLEN, ETH_P_IP, ETH_P_IPV6, Run, SkbRun};
+use crate::hooks::{
+    ETH_HLEN, ETH_P_802_2, ETH_P_802_3, ETH_P_802_3_MIN, ETH_P_IP, ETH_P_IPV6, Run, SkbRun,
+};
 use crate::sim::Sim;
 use crate::trap::Trap;
 
-/// Bytes of a packet at most (`BPF_SKB_MAX_LEN`).
-const MAX_LEN: u64 = 1 << 16;
+/// Bytes of a packet at most (`BPF_SKB_MAX_LEN`): four pages without the kernel's own tail.
+const MAX_LEN: u64 = 4 * 4096 - 320;
 /// Bytes of an IPv4, IPv6, UDP and GRE header, and of a VLAN tag.
 const IPV4: u64 = 20;
 const IPV6: u64 = 40;
@@ -285,7 +287,7 @@ pub(super) fn vlan_push(call: &mut Call<'_>) -> Result<u64, Trap> {
             run.data = run.mac;
             let moved = push(sim, run, 12, VLAN);
             if moved.is_ok() {
-                run.mac = run.data;
+                (run.mac, run.net) = (run.data, run.net - VLAN);
                 let be = [old_proto.to_be_bytes(), old_tci.to_be_bytes()].concat();
                 sim.mem.poke(run.data + 12, &be);
                 set_protocol(sim, old_proto);
@@ -323,17 +325,23 @@ fn is_vlan(protocol: u16) -> bool {
 
 /// Takes the outermost tag out of the packet and gives its content (`__skb_vlan_pop`).
 fn take_tag(sim: &mut Sim, run: &mut SkbRun) -> Result<u16, Errno> {
-    let header = |run: &SkbRun, off| (sim.mem.peek_le::<2>(run.mac + off) as u16).swap_bytes();
     if run.end - run.mac < ETH_HLEN + VLAN {
         return Err(Errno::NOMEM);
     }
-    let (tci, inner) = (header(run, 14), header(run, 16));
+    let header = |off| (sim.mem.peek_le::<2>(run.mac + off) as u16).swap_bytes();
+    let (tci, inner, payload) = (header(14), header(16), header(18));
     let to_data = run.data - run.mac;
     run.data = run.mac;
     pop(sim, run, 12, VLAN)?;
     run.mac = run.data;
     run.data += to_data;
     run.net = run.net.max(run.mac + ETH_HLEN);
+    // Below the smallest type it is a length, and the packet IEEE 802.2 or Novell's.
+    let inner = match (inner, payload) {
+        (ETH_P_802_3_MIN.., _) => inner,
+        (_, 0xffff) => ETH_P_802_3,
+        _ => ETH_P_802_2,
+    };
     set_protocol(sim, inner);
     Ok(tci)
 }

@@ -17,7 +17,7 @@ use crate::errno::Errno;
 use crate::memory::Memory;
 use crate::sim::Sim;
 
-pub(crate) use skb::{ETH_P_IP, ETH_P_IPV6, SkbRun};
+pub(crate) use skb::{ETH_P_802_2, ETH_P_802_3, ETH_P_802_3_MIN, ETH_P_IP, ETH_P_IPV6, SkbRun};
 pub(crate) use xdp::XdpRun;
 
 /// Bytes of the longest context: that of system call programs.

@@ -17,15 +17,17 @@ use crate::trap::Trap;
 
 /// Bytes before the packet, for helpers that push headers.
 const HEADROOM: u64 = 8 << 10;
-/// Bytes of a packet at most.
+/// Bytes of a packet in a test run: a page without head room and the kernel's own tail.
+const PAGE_LEN: usize = 4096 - 64 - 320;
+/// Bytes of any packet.
 const MAX_LEN: usize = 128 << 10;
 /// Ethernet types, in host order.
 pub(crate) const ETH_P_IP: u16 = 0x0800;
 pub(crate) const ETH_P_IPV6: u16 = 0x86dd;
-const ETH_P_802_3: u16 = 0x0001;
-const ETH_P_802_2: u16 = 0x0004;
+pub(crate) const ETH_P_802_3: u16 = 0x0001;
+pub(crate) const ETH_P_802_2: u16 = 0x0004;
 /// Numbers below are lengths, not types.
-const ETH_P_802_3_MIN: u16 = 0x0600;
+pub(crate) const ETH_P_802_3_MIN: u16 = 0x0600;
 /// Packet types of `__sk_buff.pkt_type`.
 const PACKET_HOST: u64 = 0;
 const PACKET_MULTICAST: u64 = 2;
@@ -81,7 +83,12 @@ impl SkbRun {
 impl Sim {
     pub(super) fn begin_skb(&mut self, hook: &Hook<'_>, input: &RunInput) -> Result<(), Errno> {
         let len = input.data.len() as u64;
-        if len < ETH_HLEN || input.data.len() > MAX_LEN {
+        let most = if self.config().long_packets {
+            MAX_LEN
+        } else {
+            PAGE_LEN
+        };
+        if len < ETH_HLEN || input.data.len() > most {
             return Err(Errno::INVAL);
         }
         let user_ctx = user_ctx(input, SK_BUFF)?;
@@ -196,7 +203,8 @@ impl Sim {
         copy(sk_buff::TSTAMP, 8);
         copy(sk_buff::CB, 20);
         copy(sk_buff::GSO_SEGS, 4);
-        copy(sk_buff::GSO_SIZE, 4);
+        // The kernel's own field has 16 bits.
+        copy(sk_buff::GSO_SIZE, 2);
         copy(sk_buff::HWTSTAMP, 8);
         let ifindex = u64::from(get32(user, sk_buff::IFINDEX)).max(LOOPBACK);
         self.mem.poke_le::<4>(ctx + sk_buff::IFINDEX, ifindex);
