@@ -1,0 +1,279 @@
+//! The running kernel against this project's verifier: verdict, figures, message.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use skep_btf::Btf;
+use skep_kernel::{
+    Answer, Kernel, LiveMap, LoadOptions, LoadOutcome, MapError, NotAvailable, vmlinux_btf,
+};
+use skep_spec::tables::Restrictions;
+use skep_spec::{Facts, MapSpec, MapType, Profile, ProgramSpec};
+use skep_verifier::report::{self, Log, Silent};
+use skep_verifier::{Config, Stats, Verdict, verify};
+
+/// The running kernel and the facts that describe it.
+#[derive(Debug)]
+pub struct LiveKernel {
+    kernel: Kernel,
+    facts: Arc<Facts>,
+    /// Maps that programs share, by the allocation of their spec, which the live map keeps alive.
+    maps: Mutex<BTreeMap<usize, Arc<LiveMap>>>,
+}
+
+/// One answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answered {
+    /// The program would load.
+    Accepted,
+    /// It would not.
+    Rejected,
+    /// There is no verdict, for this reason.
+    Nothing(String),
+}
+
+/// The counters of both verifiers' closing line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Instructions processed.
+    pub total_insns: u64,
+    /// States remembered.
+    pub total_states: u64,
+    /// States remembered at one time.
+    pub peak_states: u64,
+    /// States remembered at one instruction.
+    pub max_states_per_insn: u64,
+}
+
+/// What one verifier says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Side {
+    /// Verdict.
+    pub answer: Answered,
+    /// The last line of its message; empty if it accepts.
+    pub message: String,
+    /// Figures, where it has any.
+    pub figures: Option<Figures>,
+}
+
+/// Both answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Agreement {
+    /// This project's verifier.
+    pub ours: Side,
+    /// The running kernel.
+    pub kernel: Side,
+}
+
+/// The gravest difference between two answers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Difference {
+    /// Accepted here, rejected by the kernel.
+    FalseAccept,
+    /// Rejected here, accepted by the kernel.
+    FalseReject,
+    /// Not decided here.
+    Undecided,
+    /// Both accept, after different numbers of instructions.
+    Insns,
+    /// Both accept after as many instructions, with other states.
+    States,
+    /// Both reject, for different reasons.
+    Message,
+    /// Both reject for the same reason, with other figures.
+    RejectedFigures,
+    /// The kernel gave no verdict.
+    NotJudged,
+    /// None.
+    None,
+}
+
+impl Agreement {
+    /// The gravest difference.
+    pub fn difference(&self) -> Difference {
+        use Answered::{Accepted, Nothing, Rejected};
+        let (ours, theirs) = (&self.ours, &self.kernel);
+        let insns = |side: &Side| side.figures.map(|f| f.total_insns);
+        match (&ours.answer, &theirs.answer) {
+            (_, Nothing(_)) => Difference::NotJudged,
+            (Nothing(_), _) => Difference::Undecided,
+            (Accepted, Rejected) => Difference::FalseAccept,
+            (Rejected, Accepted) => Difference::FalseReject,
+            (Accepted, Accepted) if insns(ours) != insns(theirs) => Difference::Insns,
+            (Accepted, Accepted) if ours.figures != theirs.figures => Difference::States,
+            (Rejected, Rejected) if ours.message != theirs.message => Difference::Message,
+            (Rejected, Rejected) if ours.figures != theirs.figures => Difference::RejectedFigures,
+            (Accepted, Accepted) | (Rejected, Rejected) => Difference::None,
+        }
+    }
+}
+
+/// The facts of Linux 6.18 as the running kernel has them: with its types, without what its build lacks.
+pub fn live_facts() -> Facts {
+    let btf = vmlinux_btf().ok().and_then(|bytes| Btf::parse(bytes).ok());
+    let profile = Profile::linux_6_18();
+    let profile = match btf {
+        Some(btf) => profile.with_btf(Arc::new(btf)),
+        None => profile,
+    };
+    // Lockdown takes `bpf_probe_write_user` and the writing of probed registers away.
+    Facts::new(profile).restricted(Restrictions {
+        helpers: vec![36],
+        read_only_registers: true,
+    })
+}
+
+impl LiveKernel {
+    /// The running kernel, described by these facts.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub fn open(facts: Arc<Facts>) -> Result<LiveKernel, NotAvailable> {
+        Ok(LiveKernel {
+            kernel: Kernel::open()?,
+            facts,
+            maps: Mutex::default(),
+        })
+    }
+
+    /// Its facts.
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// Asks both.
+    pub fn agrees(&self, spec: &ProgramSpec) -> Agreement {
+        Agreement {
+            ours: self.ours(spec),
+            kernel: self.ask(spec),
+        }
+    }
+
+    /// Asks this project's verifier alone.
+    pub fn ours(&self, spec: &ProgramSpec) -> Side {
+        answer(spec, &self.facts)
+    }
+
+    /// Asks the kernel alone.
+    pub fn ask(&self, spec: &ProgramSpec) -> Side {
+        let outcome = match self.load(spec, &LoadOptions::quiet()) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let answer = Answered::Nothing(error.to_string());
+                return Side {
+                    answer,
+                    message: String::new(),
+                    figures: None,
+                };
+            }
+        };
+        let answer = match outcome.answer {
+            Answer::Accepted => Answered::Accepted,
+            Answer::Rejected => Answered::Rejected,
+            Answer::NotJudged(reason) => Answered::Nothing(reason.to_string()),
+        };
+        let figures = outcome.stats.map(|stats| Figures {
+            total_insns: stats.total_insns,
+            total_states: stats.total_states,
+            peak_states: stats.peak_states,
+            max_states_per_insn: stats.max_states_per_insn,
+        });
+        let accepted = answer == Answered::Accepted;
+        let message = if accepted {
+            String::new()
+        } else {
+            outcome.message
+        };
+        Side {
+            answer,
+            message,
+            figures,
+        }
+    }
+
+    /// The kernel's whole log.
+    pub fn log(&self, spec: &ProgramSpec) -> String {
+        match self.load(spec, &LoadOptions::verbose()) {
+            Ok(outcome) => outcome.log,
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// This project's whole log.
+    pub fn our_log(&self, spec: &ProgramSpec) -> String {
+        let mut log = Log::new(7);
+        let _ = verify(spec, &self.facts, &Config::default(), &mut log);
+        log.text().to_owned()
+    }
+
+    fn load(&self, spec: &ProgramSpec, options: &LoadOptions) -> Result<LoadOutcome, MapError> {
+        let mut maps = Vec::with_capacity(spec.maps.len());
+        for map in &spec.maps {
+            maps.push(self.map(map)?);
+        }
+        Ok(self.kernel.load_with(spec, maps, None, options))
+    }
+
+    fn map(&self, spec: &Arc<MapSpec>) -> Result<Arc<LiveMap>, MapError> {
+        // These belong to the first program that is loaded with them.
+        let owned = matches!(
+            spec.ty,
+            MapType::ProgArray
+                | MapType::Devmap
+                | MapType::DevmapHash
+                | MapType::Cpumap
+                | MapType::CgroupStorage
+                | MapType::PercpuCgroupStorage
+        );
+        if owned {
+            return self.kernel.create_map(spec).map(Arc::new);
+        }
+        let key = Arc::as_ptr(spec).addr();
+        let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(map) = maps.get(&key) {
+            return Ok(Arc::clone(map));
+        }
+        let map = Arc::new(self.kernel.create_map(spec)?);
+        // Requests from elsewhere bring maps of their own: only so many are kept.
+        if maps.len() < 256 {
+            maps.insert(key, Arc::clone(&map));
+        }
+        Ok(map)
+    }
+}
+
+/// Asks this project's verifier.
+fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
+    let verdict = verify(spec, facts, &Config::default(), &mut Silent);
+    match verdict {
+        Verdict::Accepted(accepted) => Side {
+            answer: Answered::Accepted,
+            message: String::new(),
+            figures: Some(figures(&accepted.stats)),
+        },
+        Verdict::Rejected(rejection) => {
+            let text = report::message(&rejection.violation, spec, facts);
+            let message = skep_kernel::log::last_message(&text).to_owned();
+            let figures = Some(figures(&rejection.stats));
+            Side {
+                answer: Answered::Rejected,
+                message,
+                figures,
+            }
+        }
+        Verdict::Undecided(unmodelled) => Side {
+            answer: Answered::Nothing(unmodelled.feature),
+            message: String::new(),
+            figures: None,
+        },
+    }
+}
+
+fn figures(stats: &Stats) -> Figures {
+    Figures {
+        total_insns: stats.total_insns,
+        total_states: stats.total_states.into(),
+        peak_states: stats.peak_states.into(),
+        max_states_per_insn: stats.max_states_per_insn.into(),
+    }
+}

@@ -1,0 +1,5 @@
+//! Questions with a right answer: two that should agree are asked, and a difference is a finding.
+
+mod kernel;
+
+pub use kernel::{Agreement, Answered, Difference, Figures, LiveKernel, Side, live_facts};
