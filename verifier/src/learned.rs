@@ -2,6 +2,7 @@
 
 use skep_isa::InsnIdx;
 
+use crate::access::WalkCache;
 use crate::state::{MapId, PointerType};
 
 /// What is known of the map that a helper call was given, over all paths.
@@ -79,6 +80,8 @@ pub(crate) struct Learned {
     pub(crate) insns: Vec<InsnLearned>,
     /// By subprogram.
     pub(crate) subprogs: Vec<SubprogLearned>,
+    /// Members of kernel structures that were looked up.
+    pub(crate) walks: WalkCache,
     /// The last id given out; ids are shared by links, origins and references.
     last_id: u32,
     /// Instructions processed.
@@ -97,6 +100,7 @@ impl Learned {
         Learned {
             insns: vec![InsnLearned::default(); insns],
             subprogs: vec![SubprogLearned::default(); subprogs],
+            walks: WalkCache::default(),
             last_id: 0,
             insns_processed: 0,
             jumps_processed: 0,

@@ -1,9 +1,10 @@
 //! The program's context: which bytes may be read and written, and what a read gives.
 
-use skep_isa::Size;
+use skep_isa::{Reg, Size};
 use skep_spec::tables::ctx::{self, Access, CtxAccess, CtxValue};
 use skep_spec::tables::Hook;
 
+use super::stack::Filled;
 use crate::env::Env;
 use crate::state::{Pointer, PtrFlags, Region, SockKind, Value};
 use crate::violation::{AccessViolation, Check};
@@ -16,12 +17,14 @@ impl Env<'_> {
         off: i32,
         size: Size,
         sign: bool,
-        to_reg: bool,
-    ) -> Check<Value> {
-        let value = self.ctx_value(off, size, false, sign)?;
+        dst: Option<Reg>,
+    ) -> Check<Filled> {
+        let Some(value) = self.ctx_value(off, size, false, sign)? else {
+            return self.read_btf_ctx(off, size, dst);
+        };
         let null = PtrFlags::MAYBE_NULL;
         let (region, flags) = match value {
-            CtxValue::Scalar => return Ok(Value::unknown()),
+            CtxValue::Scalar => return Ok(Filled::plain(Value::unknown())),
             CtxValue::Packet => (Region::Packet { range: 0 }, PtrFlags::empty()),
             CtxValue::PacketEnd => (Region::PacketEnd, PtrFlags::empty()),
             CtxValue::PacketMeta => (Region::PacketMeta { range: 0 }, PtrFlags::empty()),
@@ -30,30 +33,38 @@ impl Env<'_> {
             CtxValue::SockCommonOrNull => (Region::Sock(SockKind::Common), null),
             CtxValue::FlowKeys => (Region::FlowKeys, PtrFlags::empty()),
             CtxValue::TpBuffer => (Region::TpBuffer, PtrFlags::empty()),
-            CtxValue::BtfId(_) => {
-                return self.unmodelled_access("pointers to kernel structures");
-            }
+            CtxValue::BtfId(name) => (self.kernel_object(name)?, PtrFlags::TRUSTED),
         };
         let mut pointer = Pointer::new(region, flags);
-        if to_reg && pointer.maybe_null() {
+        if dst.is_some() && pointer.maybe_null() {
             pointer.id = self.learned.next_id();
         }
-        Ok(Value::Pointer(pointer))
+        Ok(Filled::plain(Value::Pointer(pointer)))
     }
 
     /// A write.
     pub(super) fn write_ctx(&mut self, off: i32, size: Size) -> Check<()> {
-        self.ctx_value(off, size, true, false).map(|_| ())
+        match self.ctx_value(off, size, true, false)? {
+            Some(_) => Ok(()),
+            None => self.write_btf_ctx(off, size),
+        }
     }
 
-    fn ctx_value(&self, off: i32, size: Size, write: bool, sign: bool) -> Check<CtxValue> {
+    /// What lies there; `None` where the kernel's types say it.
+    fn ctx_value(
+        &self,
+        off: i32,
+        size: Size,
+        write: bool,
+        sign: bool,
+    ) -> Check<Option<CtxValue>> {
         let access = Access { off, size: size.bytes(), write, sign_extend: sign };
         match self.ctx.facts.ctx_access(&self.ctx.hook, &access) {
-            CtxAccess::Allowed { value, .. } => Ok(value),
+            CtxAccess::Allowed { value, .. } => Ok(Some(value)),
             CtxAccess::Refused => {
                 Err(AccessViolation::Ctx { off, size: size.bytes() as i32 }.into())
             }
-            CtxAccess::ByBtf => self.unmodelled_access("contexts described by kernel types"),
+            CtxAccess::ByBtf => Ok(None),
         }
     }
 }

@@ -73,7 +73,7 @@ impl Env<'_> {
                 write,
                 raw,
             ),
-            Region::Btf { .. } => self.unmodelled_access("pointers to kernel structures"),
+            Region::Btf { .. } => self.read_btf(reg, &pointer, off, size, false).map(|_| ()),
             Region::Ctx if self.ctx.has_plain_context() => {
                 self.check_plain_context(reg, bytes, write, zero_size_allowed)
             }

@@ -3,6 +3,9 @@
 //! Every access goes through [`Env::check_mem_access`], which asks the region that the pointer points
 //! into and leaves what is read in the destination register.
 
+mod btf;
+mod btf_ctx;
+mod btf_walk;
 mod ctx;
 mod helper;
 mod region;
@@ -11,6 +14,8 @@ mod stack;
 use skep_isa::{AtomicOp, Operand, Reg, Size, Width};
 use skep_spec::ProgFlags;
 
+pub(crate) use btf::is_trusted;
+pub(crate) use btf_walk::{WalkCache, WalkFault, is_structure};
 pub(crate) use helper::RawAccess;
 pub(crate) use region::AccessBy;
 

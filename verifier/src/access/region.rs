@@ -64,7 +64,7 @@ impl Env<'_> {
             }
             Region::Ctx if plain => {
                 self.check_ptr_off_reg(pointer, base)?;
-                return Ok(unknown(self.read_ctx(off, size, sign, dst.is_some())?));
+                return self.read_ctx(off, size, sign, dst).map(Some);
             }
             Region::Stack { .. } if plain => {
                 let range = self.check_stack_bounds(base, pointer, off, bytes, false)?;
@@ -79,10 +79,12 @@ impl Env<'_> {
                 self.check_buffer("tracepoint", base, pointer, off, bytes)?;
             }
             Region::Btf { .. } if !pointer.maybe_null() => {
-                return self.unmodelled_access("pointers to kernel structures");
+                let to_reg = dst.is_some();
+                return Ok(unknown(self.read_btf(base, pointer, off, size.bytes(), to_reg)?));
             }
-            Region::ConstMap { .. } if plain => {
-                return self.unmodelled_access("reading fields of a map");
+            Region::ConstMap { map, .. } if plain => {
+                let to_reg = dst.is_some();
+                return Ok(unknown(self.read_map_fields(base, map, off, size.bytes(), to_reg)?));
             }
             Region::Buf if !pointer.maybe_null() => {
                 self.check_buffer(buffer_name(pointer), base, pointer, off, bytes)?;
@@ -158,10 +160,8 @@ impl Env<'_> {
             }
             Region::Sock(_) if plain => Err(read_only(base, pointer)),
             Region::TpBuffer if plain => self.check_buffer("tracepoint", base, pointer, off, bytes),
-            Region::Btf { .. } if !pointer.maybe_null() => {
-                self.unmodelled_access("pointers to kernel structures")
-            }
-            Region::ConstMap { .. } if plain => self.unmodelled_access("writing fields of a map"),
+            Region::Btf { .. } if !pointer.maybe_null() => self.write_btf(base, pointer, off),
+            Region::ConstMap { map, .. } if plain => self.write_map_fields(base, map, off),
             Region::Buf if !pointer.maybe_null() => {
                 if pointer.flags.contains(PtrFlags::RDONLY) {
                     return Err(read_only(base, pointer));

@@ -22,7 +22,7 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    fn plain(value: Value) -> Filled {
+    pub(super) fn plain(value: Value) -> Filled {
         Filled { value, precise: false }
     }
 }

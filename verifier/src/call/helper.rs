@@ -82,7 +82,7 @@ impl Env<'_> {
     }
 
     /// Whether code at this place may sleep, critical sections apart (`in_sleepable`).
-    pub(super) fn in_sleepable(&self) -> bool {
+    pub(crate) fn in_sleepable(&self) -> bool {
         self.ctx.is_sleepable() || self.state.in_sleepable
     }
 

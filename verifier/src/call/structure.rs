@@ -3,11 +3,9 @@
 use skep_btf::{Btf, Kind, TypeId};
 use skep_isa::Reg;
 
+use crate::access::{WalkFault, is_structure};
 use crate::env::Env;
 use crate::violation::{ArgumentViolation, Check, Stop};
-
-/// Structures inside structures are followed that deep.
-const MAX_NESTING: usize = 64;
 
 impl Env<'_> {
     fn kernel_btf(&self) -> Check<&Btf> {
@@ -43,58 +41,21 @@ impl Env<'_> {
             return Ok(());
         }
         let btf = self.kernel_btf()?;
-        if !strict && begins_with(btf, TypeId(id), off, TypeId(expected)) {
-            return Ok(());
-        }
-        let pointer = (*self.state.reg(reg)).into();
-        Err(ArgumentViolation::Structure {
-            reg,
-            pointer,
-            expected,
-        }
-        .into())
-    }
-}
-
-fn begins_with(btf: &Btf, mut id: TypeId, off: i32, expected: TypeId) -> bool {
-    let Ok(mut off) = u32::try_from(off) else {
-        return false;
-    };
-    for _ in 0..MAX_NESTING {
-        match part_at(btf, id, off) {
-            Some(part) if part == expected => return true,
-            Some(part) => (id, off) = (part, 0),
-            None => return false,
+        let start = u32::try_from(off).unwrap_or(u32::MAX);
+        match is_structure(btf, TypeId(id), start, TypeId(expected), strict) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(WalkFault::Refused(_)) => {
+                let pointer = (*self.state.reg(reg)).into();
+                Err(ArgumentViolation::Structure {
+                    reg,
+                    pointer,
+                    expected,
+                }
+                .into())
+            }
+            Err(WalkFault::EmptyElement | WalkFault::Malformed) => {
+                Err(Stop::undecided("kernel types that make no sense"))
+            }
         }
     }
-    false
-}
-
-/// The structure that begins exactly there in another one, the largest first.
-fn part_at(btf: &Btf, mut id: TypeId, mut off: u32) -> Option<TypeId> {
-    for _ in 0..MAX_NESTING {
-        let composite = btf.composite(id).ok()?;
-        let (start, part) = composite.members.iter().find_map(|member| {
-            if member.is_bitfield() || member.offset() > off {
-                return None;
-            }
-            let (mut start, mut ty) = (member.offset(), member.ty);
-            let size = btf.size_of(ty).ok()?;
-            if off - start >= size {
-                return None;
-            }
-            while let Some(array) = btf.resolve(ty).ok()?.1.as_array() {
-                let elem = btf.size_of(array.elem).ok().filter(|&size| size > 0)?;
-                start += (off - start) / elem * elem;
-                ty = array.elem;
-            }
-            let (part, resolved) = btf.resolve(ty).ok()?;
-            resolved.as_composite().map(|_| (start, part))
-        })?;
-        if start == off {
-            return Some(part);
-        }
-        (id, off) = (part, off - start);
-    }
-    None
 }

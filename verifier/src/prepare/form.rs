@@ -6,6 +6,7 @@ use skep_spec::{Facts, MapType, ProgramSpec};
 
 use super::MapInfo;
 use super::map_use::Used;
+use super::variable;
 use crate::violation::{FormViolation, Stop};
 
 /// Largest offset into a map's value that a 64-bit immediate may name.
@@ -43,6 +44,9 @@ pub(super) fn check_slots(
             return Err(fault(FormViolation::LdxReservedField));
         }
         if insn.is_ld_imm64() {
+            if insn.src() == pseudo::BTF_ID {
+                variable::check_variable(spec, facts, idx).map_err(|stop| (stop, Some(idx)))?;
+            }
             if let Some(index) = check_imm64(spec, idx).map_err(fault)? {
                 used.note(index, &maps[index], facts, hook).map_err(fault)?;
                 check_direct_value(spec, idx, index).map_err(fault)?;

@@ -1,6 +1,7 @@
 //! Everything that is computed once, before the first path is walked: instruction form, pseudo
 //! immediates, subprograms, control flow, live registers. The result, [`Ctx`], never changes.
 
+mod attach;
 mod fastcall;
 mod flow;
 mod form;
@@ -11,11 +12,13 @@ mod map_fields;
 mod map_use;
 mod request;
 mod subprog;
+mod variable;
 
 use skep_isa::{FormError, Insn, InsnIdx, RawInsn, opcode, pseudo};
 use skep_spec::tables::Hook;
 use skep_spec::{AttachType, Facts, MapSpec, MapType, ProgFlags, ProgType, ProgramSpec};
 
+pub(crate) use attach::{AttachTarget, MAX_ARGS as MAX_TRAMPOLINE_ARGS, is_nullable};
 pub(crate) use fastcall::Fastcalls;
 pub(crate) use graph::successors;
 
@@ -262,6 +265,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) decoded: Vec<Result<Insn, FormError>>,
     /// Where the program runs, as the tables ask it.
     pub(crate) hook: Hook<'a>,
+    /// What it attaches to in the kernel, if its type needs that.
+    pub(crate) attach: Option<AttachTarget<'a>>,
     /// Control flow, by slot.
     pub(crate) flow: Vec<InsnFlow>,
     /// One more than the highest number of a strongly connected component.
@@ -332,8 +337,8 @@ impl<'a> Ctx<'a> {
     }
 
     /// What the address of a kernel variable is.
-    pub(crate) fn btf_var(&self, _id: i32) -> Check<Value> {
-        Err(Stop::undecided("addresses of kernel variables"))
+    pub(crate) fn btf_var(&self, id: i32) -> Check<Value> {
+        variable::variable(self.facts, id)
     }
 
     /// The subprogram that a slot belongs to.
@@ -372,7 +377,9 @@ pub(crate) fn prepare<'a>(
     form::check_slots(spec, &maps, facts, &hook)?;
     let mut flow = flow::find_flow(insns, &hook, facts, &mut subprogs)
         .map_err(|(violation, at)| (violation.into(), Some(at)))?;
-    request::check_attach(spec, facts, &hook).map_err(|stop| (stop, None))?;
+    request::check_sleep(spec, facts, &hook).map_err(|stop| (stop, None))?;
+    let attach = attach::find_target(spec, facts).map_err(|stop| (stop, None))?;
+    let hook = Hook { target: attach.map_or("", |target| target.name), ..hook };
     let (postorder, starts) = graph::postorder(insns, &subprogs);
     for (subprog, bounds) in subprogs.iter_mut().zip(starts.windows(2)) {
         subprog.postorder = bounds[0]..bounds[1];
@@ -391,6 +398,7 @@ pub(crate) fn prepare<'a>(
         insns,
         decoded: form::decode_slots(insns),
         hook,
+        attach,
         flow,
         scc_count,
         postorder,

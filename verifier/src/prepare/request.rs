@@ -39,9 +39,9 @@ fn takes_btf_id(ty: ProgType) -> bool {
     matches!(ty, ProgType::Tracing | ProgType::Lsm | ProgType::StructOps | ProgType::Ext)
 }
 
-/// Whether the program may be loaded as it says it sleeps, and what it attaches to
-/// (`check_attach_btf_id`). What comes after needs the kernel's types.
-pub(super) fn check_attach(
+/// Whether the program may be loaded as it says it sleeps (`check_attach_btf_id`). What comes after
+/// needs the kernel's types.
+pub(super) fn check_sleep(
     spec: &ProgramSpec,
     facts: &Facts,
     hook: &Hook<'_>,
@@ -52,9 +52,6 @@ pub(super) fn check_attach(
             Sleep::Must => FormViolation::MustSleep.into(),
             Sleep::No | Sleep::May(_) => FormViolation::MayNotSleep.into(),
         });
-    }
-    if row.needs_target {
-        return Err(Stop::undecided(format!("{} programs, which attach to kernel types", spec.ty)));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! trace asks for their level.
 
 pub mod explain;
+mod btf_log;
 mod log;
 mod message;
 mod prune_log;

@@ -3,17 +3,21 @@
 //! A variant names a rule and carries what was seen (registers, offsets, ranges), never text.
 
 mod access;
+mod btf;
 mod call;
 mod form;
+mod kernel;
 mod limit;
 mod request;
 mod walk;
 
 pub use access::AccessViolation;
+pub use btf::{ArgFault, BtfFault, BtfViolation};
 pub use call::{
     ArgumentViolation, CallViolation, FieldViolation, GlobalViolation, NoSleep, StringViolation,
 };
 pub use form::FormViolation;
+pub use kernel::KernelViolation;
 pub use limit::LimitViolation;
 pub use request::RequestViolation;
 pub use walk::{ReservedIn, ReturnPlace, WalkViolation};
@@ -25,10 +29,14 @@ pub enum Violation {
     Request(RequestViolation),
     /// The shape of the program: instructions, subprograms, control flow, function info.
     Form(FormViolation),
+    /// Things of the kernel that the request names.
+    Kernel(KernelViolation),
     /// One instruction on one path: operands, arithmetic, jumps, exits.
     Walk(WalkViolation),
     /// A memory access.
     Access(AccessViolation),
+    /// A kernel structure or argument.
+    Btf(BtfViolation),
     /// A call.
     Call(CallViolation),
     /// A limit of complexity or size.
@@ -81,8 +89,10 @@ macro_rules! stop_from {
 stop_from! {
     Request(RequestViolation),
     Form(FormViolation),
+    Kernel(KernelViolation),
     Walk(WalkViolation),
     Access(AccessViolation),
+    Btf(BtfViolation),
     Call(CallViolation),
     Limit(LimitViolation),
 }

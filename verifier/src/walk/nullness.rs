@@ -5,6 +5,7 @@ use skep_spec::MapType;
 
 use super::branch::Jump;
 use super::packet;
+use crate::access::is_trusted;
 use crate::env::Env;
 use crate::number::Scalar;
 use crate::prepare::Ctx;
@@ -24,8 +25,8 @@ impl Env<'_> {
             | Region::ConstMap { .. } => true,
             Region::Mem { .. } => !pointer.flags.contains(PtrFlags::UNTRUSTED),
             Region::Btf { .. } => {
-                // Trusted or referenced; walked pointers may be null though not marked so.
-                pointer.ref_id != 0 || is_trusted(pointer)
+                // Walked pointers may be null though not marked so.
+                is_trusted(pointer)
             }
             Region::Ctx
             | Region::Stack { .. }
@@ -95,13 +96,6 @@ impl Env<'_> {
             lift_null(self.ctx, pointer);
         }
     }
-}
-
-/// Whether the kernel vouches for a structure pointer (`is_trusted_reg`'s modifiers).
-fn is_trusted(pointer: &Pointer) -> bool {
-    const TRUSTED: PtrFlags = PtrFlags::TRUSTED.union(PtrFlags::ALLOC).union(PtrFlags::NON_OWN_REF);
-    pointer.flags.intersects(TRUSTED)
-        && !pointer.flags.intersects(PtrFlags::UNTRUSTED.union(PtrFlags::PERCPU))
 }
 
 /// Turns every pointer of that origin into a valid one, or into the number zero

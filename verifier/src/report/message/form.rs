@@ -25,7 +25,9 @@ pub(super) fn text(violation: &FormViolation) -> String {
         F::JumpIntoImm64 { idx } => format!("jump into the middle of ldimm64 insn {idx}"),
         F::BackEdge { from, to } => format!("back-edge from insn {from} to {to}"),
         F::MustSleep => "Syscall programs can only be sleepable".to_owned(),
-        F::MayNotSleep => "Program of this type cannot be sleepable".to_owned(),
+        F::MayNotSleep => "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs \
+                           can be sleepable"
+            .to_owned(),
         F::ExceptionCallbacks => "multiple exception callback tags for main subprog".to_owned(),
         F::ExceptionCallbackMissing { name } => {
             format!("exception callback '{name}' could not be found in BTF")

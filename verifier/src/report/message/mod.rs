@@ -2,11 +2,15 @@
 //! kind of rule. The last line is the one that people quote and search for.
 
 mod access;
+mod btf;
 mod call;
 mod form;
+mod kernel;
 mod limit;
 mod value;
 mod walk;
+
+pub(super) use btf::argument_text;
 
 use super::scene::Scene;
 use crate::violation::{AccessViolation, FormViolation, LimitViolation, Violation};
@@ -17,8 +21,10 @@ pub(crate) fn text(scene: Scene<'_>, violation: &Violation) -> String {
         // Refused with an error number alone.
         Violation::Request(_) => String::new(),
         Violation::Form(v) => form::text(v),
+        Violation::Kernel(v) => kernel::text(scene, v),
         Violation::Walk(v) => walk::text(v),
         Violation::Access(v) => access::text(v),
+        Violation::Btf(v) => btf::text(scene, v),
         Violation::Call(v) => call::text(scene, v),
         Violation::Limit(v) => limit::text(scene, v),
     }
