@@ -6,12 +6,14 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use skep_isa::{InsnIdx, Names, kernel_text};
 use skep_spec::{Facts, ProgramSpec};
-use skep_verifier::Rejection;
+use skep_verifier::report::Explanation;
+use skep_verifier::report::explain::{InsnNote, StepKind};
 
 use crate::input::Unit;
+use crate::verify::judge::Refusal;
 
 /// A place in a source file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -125,46 +127,137 @@ fn listing(unit: &Unit, at: InsnIdx) -> (String, usize, Range<usize>) {
     (text, first, span)
 }
 
-/// Draws a rejection.
-pub(crate) fn draw(unit: &Unit, rejection: &Rejection, message: &str) -> String {
-    let drawing = match rejection.at {
-        Some(at) => draw_at(unit, at, message),
-        None => {
-            let group = Group::with_title(Level::ERROR.primary_title(message));
-            Renderer::styled().render(&[group])
-        }
+/// Draws a rejection: message, place, what it means, the registers, what helps, the way there.
+pub(crate) fn draw(unit: &Unit, refusal: &Refusal) -> String {
+    let told = &refusal.explanation;
+    let title = Level::ERROR
+        .primary_title(refusal.headline.as_str())
+        .id(told.category.name());
+    let mut group = match refusal.at() {
+        Some(at) => title.element(place_of(unit, at)),
+        None => Group::with_title(title),
     };
-    format!("\n{drawing}\n\n")
+    group = group.element(Level::NOTE.message(wrap(&told.what)));
+    for reg in &told.regs {
+        let text = format!("{} is {}: {}", reg.reg, reg.value, reg.meaning);
+        group = group.element(Level::NOTE.with_name("value").message(wrap(&text)));
+    }
+    if let Some(path) = path_text(told) {
+        group = group.element(Level::NOTE.with_name("path").message(wrap(&path)));
+    }
+    group = group.element(Level::HELP.message(wrap(&told.hint)));
+    format!("\n{}\n\n", Renderer::styled().render(&[group]))
 }
 
 /// Draws a message on the line that an instruction comes from, or on the instruction itself.
 pub(crate) fn draw_at(unit: &Unit, at: InsnIdx, message: &str) -> String {
     let title = Level::ERROR.primary_title(message);
-    let group = match Place::find(&unit.spec, at) {
+    Renderer::styled().render(&[title.element(place_of(unit, at))])
+}
+
+/// The source line of an instruction, or the instructions around it.
+fn place_of(unit: &Unit, at: InsnIdx) -> Snippet<'static, Annotation<'static>> {
+    match Place::find(&unit.spec, at) {
         Some(place) => {
             let span = place.span();
             let insn = format!("insn {at}: {}", insn_text(unit, at));
-            title.element(
-                Snippet::source(place.text)
-                    .path(place.file)
-                    .line_start(place.line as usize)
-                    .annotation(AnnotationKind::Primary.span(span).label(insn)),
-            )
+            Snippet::source(place.text)
+                .path(place.file)
+                .line_start(place.line as usize)
+                .annotation(AnnotationKind::Primary.span(span).label(insn))
         }
         None => {
             let (text, first, span) = listing(unit, at);
-            title.element(
-                Snippet::source(text)
-                    .path(format!("{}/{}", unit.file, unit.prog))
-                    .line_start(first)
-                    .fold(false)
-                    .annotation(
-                        AnnotationKind::Primary
-                            .span(span)
-                            .label(format!("insn {at}")),
-                    ),
-            )
+            Snippet::source(text)
+                .path(format!("{}/{}", unit.file, unit.prog))
+                .line_start(first)
+                .fold(false)
+                .annotation(AnnotationKind::Primary.span(span).label(format!("insn {at}")))
         }
+    }
+}
+
+/// Steps of the way that are shown: the last ones.
+const MOST_STEPS: usize = 6;
+
+/// The last decisions on the way to the fault.
+fn path_text(told: &Explanation) -> Option<String> {
+    let steps = told.path.len().checked_sub(MOST_STEPS).map_or(told.path.as_slice(), |from| {
+        told.path.get(from..).unwrap_or_default()
+    });
+    let place = |insn: &InsnNote| match &insn.source {
+        Some(source) => format!("line {}", source.line),
+        None => format!("insn {}", insn.idx),
     };
-    Renderer::styled().render(&[group])
+    let mut parts = Vec::new();
+    if steps.len() < told.path.len() || told.path_skipped != 0 {
+        parts.push("…".to_owned());
+    }
+    for step in steps {
+        let does = match step.kind {
+            StepKind::Taken => "jumps",
+            StepKind::NotTaken => "goes on",
+            StepKind::Call => "calls",
+            StepKind::Return => "returns",
+            StepKind::Jump => "continues",
+        };
+        parts.push(format!("{} {does}", place(&step.insn)));
+    }
+    (!steps.is_empty()).then(|| {
+        parts.extend(told.insn.as_ref().map(|insn| format!("{} fails", place(insn))));
+        parts.join(", ")
+    })
+}
+
+/// Columns of a remark.
+const WIDTH: usize = 84;
+
+/// Text in lines of bounded width, broken at spaces.
+fn wrap(text: &str) -> String {
+    let mut out = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        let len = word.chars().count();
+        if width != 0 && width + 1 + len > WIDTH {
+            out.push('\n');
+            width = 0;
+        } else if width != 0 {
+            out.push(' ');
+            width += 1;
+        }
+        out.push_str(word);
+        width += len;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_remarks_are_broken_at_spaces() {
+        assert_eq!(wrap("one  two"), "one two");
+        let long = wrap(&"word ".repeat(40));
+        assert!(long.lines().all(|l| l.len() <= WIDTH && !l.ends_with(' ')));
+        assert_eq!(wrap(&"x".repeat(200)), "x".repeat(200));
+        assert_eq!(wrap(""), "");
+    }
+
+    #[test]
+    fn the_word_at_a_column_is_marked() {
+        let place = |text: &str, column| Place {
+            file: String::new(),
+            line: 1,
+            column,
+            text: text.to_owned(),
+        };
+        assert_eq!(place("  if (eth->type)", 12).span(), 11..15);
+        assert_eq!(place("  x += 1;", 0).span(), 2..9);
+        assert_eq!(place("  x += 1;", 5).span(), 4..5);
+        assert_eq!(place("  x", 99).span(), 2..3);
+        assert_eq!(place("", 3).span(), 0..0);
+        // Columns count bytes and may point into the middle of a character.
+        assert_eq!(place("äö", 2).span(), 0..4);
+    }
 }

@@ -86,7 +86,7 @@ impl Pair {
     pub(super) fn agreement(&self, strict: bool) -> Agreement {
         let ours = match self.skep.judgement {
             Judgement::Accepted(_) => true,
-            Judgement::Rejected { .. } => false,
+            Judgement::Rejected(_) => false,
             Judgement::Undecided { .. } => return Agreement::Undecided,
         };
         match self.kernel.accepted {

@@ -232,15 +232,11 @@ fn may_run(unit: &Unit, tally: &mut Tally) -> bool {
     let name = format!("{}/{}", unit.file, unit.prog);
     match judge(unit.clone(), 0).judgement {
         Judgement::Accepted(_) => true,
-        Judgement::Rejected {
-            rejection,
-            headline,
-            ..
-        } => {
+        Judgement::Rejected(refusal) => {
             tally.failed = true;
             anstream::eprint!(
                 "{}",
-                diagnostic::draw(unit, &rejection, &headline).trim_start()
+                diagnostic::draw(unit, &refusal).trim_start()
             );
             Failure::new(format!("{name} is rejected, so it was not run"))
                 .help("--no-verify runs it all the same, with every access checked")
@@ -286,7 +282,7 @@ fn load(
             recorded_on: String::new(),
             source: 0,
         };
-        let rejected = !no_verify && matches!(judge(unit, 0).judgement, Judgement::Rejected { .. });
+        let rejected = !no_verify && matches!(judge(unit, 0).judgement, Judgement::Rejected(_));
         if rejected || machine.load(sim, callee).is_err() {
             note(format_args!(
                 "{name} cannot be loaded; its slots in program arrays stay empty"

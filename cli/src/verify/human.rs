@@ -108,7 +108,7 @@ impl Report for Human {
                     format!("{} insns, {} states", stats.total_insns, stats.total_states),
                 )
             }
-            Judgement::Rejected { .. } => {
+            Judgement::Rejected(_) => {
                 self.rejected += 1;
                 (BAD, String::new())
             }
@@ -127,13 +127,9 @@ impl Report for Human {
         if !outcome.log.is_empty() {
             details = format!("{}\n", outcome.log.trim_end());
         }
-        if let Judgement::Rejected {
-            rejection,
-            headline,
-            ..
-        } = &outcome.judgement
+        if let Judgement::Rejected(refusal) = &outcome.judgement
         {
-            details += &diagnostic::draw(unit, rejection, headline);
+            details += &diagnostic::draw(unit, refusal);
         }
         self.lines.push(Line {
             prog: unit.prog.clone(),

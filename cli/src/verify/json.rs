@@ -6,6 +6,7 @@
 use std::io::{self, BufWriter, Stdout, Write, stdout};
 
 use serde_json::{Map, Value, json};
+use skep_verifier::report::Explanation;
 
 use super::judge::{Judgement, Outcome};
 use super::{Failure, Report};
@@ -50,7 +51,7 @@ impl Report for Json {
         }
         match outcome.judgement {
             Judgement::Accepted(_) => self.accepted += 1,
-            Judgement::Rejected { .. } => self.rejected += 1,
+            Judgement::Rejected(_) => self.rejected += 1,
             Judgement::Undecided { .. } => self.undecided += 1,
         }
         writeln!(self.out)?;
@@ -108,7 +109,7 @@ fn row(outcome: &Outcome) -> Value {
     put("message", outcome.judgement.message().into());
     let at = match &outcome.judgement {
         Judgement::Accepted(_) => None,
-        Judgement::Rejected { rejection, .. } => rejection.at,
+        Judgement::Rejected(refusal) => refusal.at(),
         Judgement::Undecided { at, .. } => *at,
     };
     if let Some(at) = at {
@@ -126,11 +127,28 @@ fn row(outcome: &Outcome) -> Value {
             );
         }
     }
-    if let Judgement::Rejected { rejection, .. } = &outcome.judgement {
-        put("path", json!(rejection.path));
+    if let Judgement::Rejected(refusal) = &outcome.judgement {
+        put("path", json!(refusal.path));
+        put("explanation", explanation(&refusal.explanation));
     }
     if !outcome.log.is_empty() {
         put("log", outcome.log.as_str().into());
     }
     Value::Object(row)
+}
+
+/// What is wrong, what helps, and the way there, for people's tools.
+fn explanation(told: &Explanation) -> Value {
+    let regs: Map<String, Value> = told
+        .regs
+        .iter()
+        .map(|r| (r.reg.to_string(), json!({ "value": r.value, "meaning": r.meaning })))
+        .collect();
+    json!({
+        "category": told.category.name(),
+        "what": told.what,
+        "hint": told.hint,
+        "message": told.message,
+        "regs": regs,
+    })
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use skep_isa::InsnIdx;
-use skep_verifier::report::{self, Log};
+use skep_verifier::report::{Explanation, Log, explain};
 use skep_verifier::{Config, Rejection, Stats, Verdict, verify};
 
 use crate::input::Unit;
@@ -22,20 +22,44 @@ pub(crate) struct Outcome {
     pub(crate) log: String,
 }
 
+/// A rejection in words.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Why, for people.
+    pub(crate) explanation: Explanation,
+    /// Why, in the kernel's words: the last line before the statistics of its log.
+    pub(crate) message: String,
+    /// The line of these words that says what is wrong: not always the last.
+    pub(crate) headline: String,
+    /// The remembered jumps that led there, oldest first: instruction and the one before it.
+    pub(crate) path: Vec<(InsnIdx, InsnIdx)>,
+    /// Counters up to the fault.
+    pub(crate) stats: Stats,
+}
+
+impl Refusal {
+    /// Puts a rejection into words.
+    fn new(rejection: Rejection, unit: &Unit) -> Refusal {
+        let explanation = explain(&rejection, &unit.spec, &unit.kernel.facts);
+        let lines = || explanation.message.lines().rev().filter(|l| !l.trim().is_empty());
+        let message = lines().next().unwrap_or("").to_owned();
+        let headline = lines().find(|l| !is_state(l)).unwrap_or(&explanation.headline).to_owned();
+        Refusal { message, headline, path: rejection.path, stats: rejection.stats, explanation }
+    }
+
+    /// The instruction at fault, if one is.
+    pub(crate) fn at(&self) -> Option<InsnIdx> {
+        self.explanation.insn.as_ref().map(|insn| insn.idx)
+    }
+}
+
 /// The answer.
 #[derive(Debug)]
 pub(crate) enum Judgement {
     /// The kernel would load the program.
     Accepted(Stats),
     /// The kernel would refuse it.
-    Rejected {
-        /// Why, as data.
-        rejection: Box<Rejection>,
-        /// Why, in the kernel's words: the last line before the statistics of its log.
-        message: String,
-        /// The line of these words that says what is wrong: not always the last.
-        headline: String,
-    },
+    Rejected(Box<Refusal>),
     /// No verdict.
     Undecided {
         /// What is not modelled.
@@ -50,7 +74,7 @@ impl Judgement {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Judgement::Accepted(_) => "success",
-            Judgement::Rejected { .. } => "failure",
+            Judgement::Rejected(_) => "failure",
             Judgement::Undecided { .. } => "undecided",
         }
     }
@@ -59,7 +83,7 @@ impl Judgement {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Judgement::Accepted(_) => "accepted",
-            Judgement::Rejected { .. } => "rejected",
+            Judgement::Rejected(_) => "rejected",
             Judgement::Undecided { .. } => "undecided",
         }
     }
@@ -68,7 +92,7 @@ impl Judgement {
     pub(crate) fn stats(&self) -> Option<&Stats> {
         match self {
             Judgement::Accepted(stats) => Some(stats),
-            Judgement::Rejected { rejection, .. } => Some(&rejection.stats),
+            Judgement::Rejected(refusal) => Some(&refusal.stats),
             Judgement::Undecided { .. } => None,
         }
     }
@@ -77,7 +101,7 @@ impl Judgement {
     pub(crate) fn message(&self) -> &str {
         match self {
             Judgement::Accepted(_) => "",
-            Judgement::Rejected { message, .. } => message,
+            Judgement::Rejected(refusal) => &refusal.message,
             Judgement::Undecided { feature, .. } => feature,
         }
     }
@@ -116,15 +140,7 @@ fn ask(unit: &Unit, log: &mut Log) -> Judgement {
     match verify(&unit.spec, &unit.kernel.facts, &Config::default(), log) {
         Verdict::Accepted(accepted) => Judgement::Accepted(accepted.stats),
         Verdict::Rejected(rejection) => {
-            let text = report::message(&rejection.violation, &unit.spec, &unit.kernel.facts);
-            let mut lines = text.lines().rev().filter(|l| !l.trim().is_empty());
-            let message = lines.clone().next().unwrap_or("").to_owned();
-            let headline = lines.find(|l| !is_state(l)).unwrap_or("").to_owned();
-            Judgement::Rejected {
-                rejection,
-                message,
-                headline,
-            }
+            Judgement::Rejected(Box::new(Refusal::new(*rejection, unit)))
         }
         Verdict::Undecided(missing) => Judgement::Undecided {
             feature: missing.feature,

@@ -92,7 +92,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Tally, Failure> {
             Ok(outcome) => {
                 match outcome.judgement {
                     Judgement::Accepted(_) => {}
-                    Judgement::Rejected { .. } => tally.failed = true,
+                    Judgement::Rejected(_) => tally.failed = true,
                     Judgement::Undecided { .. } => tally.undecided = true,
                 }
                 progress.at(outcome.unit.source, &outcome.unit.file);
