@@ -19,7 +19,8 @@ pub(super) struct Text {
     pub(super) bytes: Vec<u8>,
     /// Bytes of the whole text.
     pub(super) len: usize,
-    limit: usize,
+    /// Bytes of the buffer, the final zero included.
+    size: usize,
 }
 
 impl Text {
@@ -29,13 +30,21 @@ impl Text {
 
     fn repeat(&mut self, byte: u8, times: usize) {
         self.len += times;
-        let kept = times.min(self.limit - self.bytes.len());
+        let kept = times.min(self.size.saturating_sub(1) - self.bytes.len());
         self.bytes.resize(self.bytes.len() + kept, byte);
     }
 
     fn extend(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.push(byte);
+        }
+    }
+
+    /// Text that was made before its place was known: no field, and nothing where the buffer is full
+    /// (`bstr_printf` does not even count it then).
+    fn ready_made(&mut self, bytes: &[u8]) {
+        if self.len < self.size {
+            self.extend(bytes);
         }
     }
 
@@ -104,17 +113,17 @@ struct Spec {
     conversion: Conversion,
 }
 
-/// Makes the text of a format string and its arguments, cut after `limit` bytes.
+/// Makes the text of a format string and its arguments for a buffer of `size` bytes, its end included.
 ///
 /// `fmt` ends at its first zero byte; without one it is `EINVAL`, as is everything else that
 /// `bpf_bprintf_prepare` refuses. Arguments that take too much room together are `ENOSPC`.
-pub(super) fn format(mem: &Memory, fmt: &[u8], args: &[u64], limit: usize) -> Result<Text, Errno> {
+pub(super) fn format(mem: &Memory, fmt: &[u8], args: &[u64], size: usize) -> Result<Text, Errno> {
     let end = fmt.iter().position(|&b| b == 0).ok_or(Errno::INVAL)?;
     let mut rest = fmt.get(..end).unwrap_or_default();
     let mut text = Text {
         bytes: Vec::new(),
         len: 0,
-        limit,
+        size,
     };
     let mut args = args.iter();
     let mut room = Room(0);
@@ -248,41 +257,15 @@ fn convert(
     room: &mut Room,
 ) -> Result<(), Errno> {
     match spec.conversion {
-        Conversion::Signed(bytes) => {
+        Conversion::Signed(bytes) | Conversion::Unsigned(bytes) | Conversion::Hex { bytes, .. } => {
             room.take_aligned(bytes.into())?;
-            let value = if bytes == 8 {
-                arg as i64
-            } else {
-                i64::from(arg as i32)
-            };
-            let sign = match value {
-                ..0 => Some(b'-'),
-                _ if spec.plus => Some(b'+'),
-                _ if spec.blank => Some(b' '),
-                _ => None,
-            };
-            text.number(spec, sign, &value.unsigned_abs().to_string());
-        }
-        Conversion::Unsigned(bytes) => {
-            room.take_aligned(bytes.into())?;
-            text.number(spec, None, &low(arg, bytes).to_string());
-        }
-        Conversion::Hex { bytes, upper } => {
-            room.take_aligned(bytes.into())?;
-            let value = low(arg, bytes);
-            let digits = if upper {
-                format!("{value:X}")
-            } else {
-                format!("{value:x}")
-            };
-            text.number(spec, None, &digits);
+            number(text, spec, arg);
         }
         Conversion::Char => {
             room.take(1)?;
             text.field(spec, &[arg as u8]);
         }
         Conversion::Str => {
-            room.take(0)?;
             let left = ARG_ROOM.saturating_sub(room.0);
             if left == 0 {
                 return Err(Errno::NOSPC);
@@ -291,23 +274,9 @@ fn convert(
             room.take(len.max(1))?;
             text.field(spec, mem.peek(arg, len.saturating_sub(1)));
         }
-        Conversion::Hashed => {
+        Conversion::Hashed | Conversion::Pointer | Conversion::Symbol => {
             room.take_aligned(8)?;
-            let hash = (arg.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
-            let digits = if arg == 0 {
-                "(null)".to_owned()
-            } else {
-                format!("{hash:016x}")
-            };
-            text.field(spec, digits.as_bytes());
-        }
-        Conversion::Pointer => {
-            room.take_aligned(8)?;
-            text.field(spec, format!("{arg:016x}").as_bytes());
-        }
-        Conversion::Symbol => {
-            room.take_aligned(8)?;
-            text.field(spec, format!("0x{arg:x}").as_bytes());
+            pointer(text, spec, arg);
         }
         Conversion::Ip { v6, small } => {
             let size = if v6 { 16 } else { 4 };
@@ -324,10 +293,50 @@ fn convert(
                 ipv4(&bytes, small)
             };
             room.take((shown.len() as u64 + 1).saturating_sub(size))?;
-            text.field(spec, shown.as_bytes());
+            text.ready_made(shown.as_bytes());
         }
     }
     Ok(())
+}
+
+fn number(text: &mut Text, spec: &Spec, arg: u64) {
+    let (sign, digits) = match spec.conversion {
+        Conversion::Hex { bytes, upper: true } => (None, format!("{:X}", low(arg, bytes))),
+        Conversion::Hex { bytes, .. } => (None, format!("{:x}", low(arg, bytes))),
+        Conversion::Signed(bytes) => {
+            let value = if bytes == 8 {
+                arg as i64
+            } else {
+                i64::from(arg as i32)
+            };
+            let sign = match value {
+                ..0 => Some(b'-'),
+                _ if spec.plus => Some(b'+'),
+                _ if spec.blank => Some(b' '),
+                _ => None,
+            };
+            (sign, value.unsigned_abs().to_string())
+        }
+        Conversion::Unsigned(bytes) => (None, low(arg, bytes).to_string()),
+        Conversion::Char
+        | Conversion::Str
+        | Conversion::Hashed
+        | Conversion::Pointer
+        | Conversion::Symbol
+        | Conversion::Ip { .. } => (None, String::new()),
+    };
+    text.number(spec, sign, &digits);
+}
+
+fn pointer(text: &mut Text, spec: &Spec, arg: u64) {
+    let hash = (arg.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
+    let shown = match spec.conversion {
+        Conversion::Pointer => format!("{arg:016x}"),
+        Conversion::Symbol => format!("0x{arg:x}"),
+        _ if arg == 0 => "(null)".to_owned(),
+        _ => format!("{hash:016x}"),
+    };
+    text.field(spec, shown.as_bytes());
 }
 
 fn low(arg: u64, bytes: u8) -> u64 {
@@ -368,7 +377,7 @@ mod tests {
     fn text(fmt: &str, args: &[u64]) -> Result<String, Errno> {
         let (mem, _) = memory();
         let fmt = [fmt.as_bytes(), b"\0"].concat();
-        let text = format(&mem, &fmt, args, 1023)?;
+        let text = format(&mem, &fmt, args, 1024)?;
         Ok(String::from_utf8(text.bytes).unwrap())
     }
 
@@ -394,7 +403,7 @@ mod tests {
     fn strings_characters_and_addresses() {
         let (mem, at) = memory();
         let fmt = b"%s|%8s|%c|%pI4|%pi4|%px|%s\0";
-        let got = format(&mem, fmt, &[at, at, 65, at + 6, at + 6, 0xabc, 0], 1023).unwrap();
+        let got = format(&mem, fmt, &[at, at, 65, at + 6, at + 6, 0xabc, 0], 1024).unwrap();
         let want = "hello|   hello|A|1.2.10.255|001.002.010.255|0000000000000abc|";
         assert_eq!(String::from_utf8(got.bytes).unwrap(), want);
     }
@@ -408,7 +417,7 @@ mod tests {
         }
         assert_eq!(text("%d", &[]).unwrap_err(), Errno::INVAL);
         let (mem, _) = memory();
-        assert_eq!(format(&mem, b"no end", &[], 10).unwrap_err(), Errno::INVAL);
+        assert_eq!(format(&mem, b"no end", &[], 11).unwrap_err(), Errno::INVAL);
         let many = "%lx".repeat(65);
         assert_eq!(text(&many, &[0; 65]).unwrap_err(), Errno::NOSPC);
     }
@@ -416,7 +425,7 @@ mod tests {
     #[test]
     fn long_text_is_cut_and_counted() {
         let (mem, _) = memory();
-        let got = format(&mem, b"%99999999d\0", &[7], 10).unwrap();
+        let got = format(&mem, b"%99999999d\0", &[7], 11).unwrap();
         assert_eq!((got.bytes.len(), got.len), (10, MAX_WIDTH));
     }
 }

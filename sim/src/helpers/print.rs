@@ -20,7 +20,7 @@ const MAX_ARGS: u64 = 12;
 
 fn print(call: &mut Call<'_>, fmt_size: u64, args: &[u64]) -> Result<u64, Trap> {
     let fmt = call.bytes(1, fmt_size)?;
-    let text = match format(&call.sim.mem, fmt, args, LINE - 1) {
+    let text = match format(&call.sim.mem, fmt, args, LINE) {
         Ok(text) => text,
         Err(errno) => return Ok(errno.as_ret()),
     };
@@ -70,8 +70,7 @@ fn snprintf(call: &mut Call<'_>) -> Result<u64, Trap> {
         return Ok(Errno::INVAL.as_ret());
     };
     let fmt = call.string(3)?;
-    let limit = (size as usize).saturating_sub(1);
-    let text = match format(&call.sim.mem, &fmt, &args, limit) {
+    let text = match format(&call.sim.mem, &fmt, &args, size as usize) {
         Ok(text) => text,
         Err(errno) => return Ok(errno.as_ret()),
     };

@@ -5,7 +5,7 @@
 
 use skep_spec::MapSpec;
 
-use super::create::room_for;
+use super::create::{has_lock, room_for};
 use super::{Bytes, Cpus, MapId, flags, index_of, value_perm};
 use crate::errno::Errno;
 use crate::fault::Owner;
@@ -32,6 +32,7 @@ pub(crate) struct Array {
     layout: ArrayLayout,
     value_size: u64,
     cpus: u32,
+    has_lock: bool,
 }
 
 impl Array {
@@ -69,6 +70,7 @@ impl Array {
             },
             value_size,
             cpus: cpus.unwrap_or(0),
+            has_lock: has_lock(spec),
         })
     }
 
@@ -113,6 +115,9 @@ impl Array {
         if flag & flags::NOEXIST != 0 {
             return Err(Errno::EXIST);
         }
+        if flag & flags::LOCK != 0 && !self.has_lock {
+            return Err(Errno::INVAL);
+        }
         put(mem, value, cpus, self.cpus, self.value_size, |cpu| {
             first + u64::from(cpu) * self.layout.cpu_stride
         });
@@ -140,7 +145,8 @@ pub(crate) fn put(
                     Bytes::Guest(addr) => Bytes::Guest(addr + skip),
                     Bytes::Host(bytes) => Bytes::Host(bytes.get(skip as usize..).unwrap_or(&[])),
                 };
-                part.copy_to(mem, at(cpu), size);
+                // All of the step, padding included, as the kernel does.
+                part.copy_to(mem, at(cpu), step);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use skep_btf::TypeId;
 use skep_spec::{MapFlags, MapSpec, MapType};
 
 use super::{Array, Bloom, Hash, Kind, Lpm, Map, MapId, Maps, Queue, Refs, Ring, Sparse, Storage};
@@ -69,6 +70,23 @@ impl Maps {
     }
 }
 
+/// Whether a value holds a spin lock, which its type says.
+pub(super) fn has_lock(spec: &MapSpec) -> bool {
+    let Some(btf) = &spec.btf else {
+        return false;
+    };
+    let Ok((_, value)) = btf.resolve(TypeId(spec.btf_value_id)) else {
+        return false;
+    };
+    let is_lock = |id| {
+        btf.resolve(id)
+            .is_ok_and(|(_, ty)| ty.name() == "bpf_spin_lock")
+    };
+    value
+        .as_composite()
+        .is_some_and(|value| value.members.iter().any(|member| is_lock(member.ty)))
+}
+
 fn kind_of(mem: &mut Memory, id: MapId, spec: &MapSpec, cpus: u32) -> Result<Kind, Errno> {
     Ok(match spec.ty {
         MapType::Array => Kind::Array(Array::new(mem, id, spec, None)?),
@@ -88,9 +106,9 @@ fn kind_of(mem: &mut Memory, id: MapId, spec: &MapSpec, cpus: u32) -> Result<Kin
         | MapType::CgroupArray => Kind::Refs(Refs::new(spec, true, cpus)),
         MapType::HashOfMaps => Kind::Refs(Refs::new(spec, false, cpus)),
         MapType::Devmap | MapType::Cpumap | MapType::Xskmap => {
-            Kind::Sparse(Sparse::new(id, spec, true))
+            Kind::Sparse(Sparse::new(id, spec, Some(cpus)))
         }
-        MapType::DevmapHash => Kind::Sparse(Sparse::new(id, spec, false)),
+        MapType::DevmapHash => Kind::Sparse(Sparse::new(id, spec, None)),
         MapType::SkStorage
         | MapType::InodeStorage
         | MapType::TaskStorage

@@ -14,10 +14,10 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
-use skep_spec::MapSpec;
+use skep_spec::{MapFlags, MapSpec};
 
 use super::array::put;
-use super::create::room_for;
+use super::create::{has_lock, room_for};
 use super::{Bytes, Cpus, ElementKey, MapId, flags, value_perm};
 use crate::arena::Perm;
 use crate::errno::Errno;
@@ -46,6 +46,8 @@ pub(crate) struct Hash {
     /// CPUs that have values of their own; 0 where they share them.
     cpus: u32,
     max: u32,
+    has_lock: bool,
+    prealloc: bool,
     lru: bool,
     perm: Perm,
     stride: u64,
@@ -53,7 +55,7 @@ pub(crate) struct Hash {
     index: HashTable<u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// The slot that the next replacement takes.
+    /// The slot that the next replacement takes, where elements are allocated beforehand.
     spare: Option<u32>,
     /// Slots by age with their turn, oldest first; only with eviction.
     ages: VecDeque<(u32, u32)>,
@@ -71,6 +73,8 @@ impl Hash {
             value_size,
             cpus: cpus.unwrap_or(0),
             max: spec.max_entries,
+            has_lock: has_lock(spec),
+            prealloc: !spec.flags.contains(MapFlags::NO_PREALLOC),
             lru,
             perm: value_perm(spec),
             stride: key_room + value_room * copies,
@@ -148,7 +152,9 @@ impl Hash {
         flag: u64,
         cpus: Cpus,
     ) -> Result<(), Errno> {
-        if flag & !flags::LOCK > flags::EXIST {
+        // Values per CPU and with eviction cannot be locked.
+        let lockable = self.has_lock && self.cpus == 0 && !self.lru;
+        if flag & !flags::LOCK > flags::EXIST || flag & flags::LOCK != 0 && !lockable {
             return Err(Errno::INVAL);
         }
         let old = self.find(mem, key.get(mem, self.key_size));
@@ -177,7 +183,11 @@ impl Hash {
         self.put_value(mem, slot, value, cpus);
         if let Some(old) = old {
             self.unlink(mem, old);
-            self.spare = Some(old);
+            if self.prealloc {
+                self.spare = Some(old);
+            } else {
+                self.free.push(old);
+            }
         }
         self.link(mem, slot, old.is_some());
         Ok(())

@@ -14,6 +14,9 @@ use crate::memory::Memory;
 /// Bytes of a value as programs see it: a device's or CPU's is always followed by a program's id.
 const ROOM: u64 = 8;
 
+/// Packets in a CPU's queue at most.
+const MAX_QUEUE: u32 = 16384;
+
 #[derive(Debug)]
 pub(crate) struct Sparse {
     id: MapId,
@@ -21,17 +24,20 @@ pub(crate) struct Sparse {
     value_size: u64,
     max: u32,
     is_array: bool,
+    /// CPUs that exist.
+    cpus: u32,
     values: BTreeMap<u32, u64>,
 }
 
 impl Sparse {
-    pub(crate) fn new(id: MapId, spec: &MapSpec, is_array: bool) -> Sparse {
+    pub(crate) fn new(id: MapId, spec: &MapSpec, array_with_cpus: Option<u32>) -> Sparse {
         Sparse {
             id,
             ty: spec.ty,
             value_size: spec.value_size.into(),
             max: spec.max_entries,
-            is_array,
+            is_array: array_with_cpus.is_some(),
+            cpus: array_with_cpus.unwrap_or(0),
             values: BTreeMap::new(),
         }
     }
@@ -80,10 +86,12 @@ impl Sparse {
             if index >= self.max {
                 return Err(Errno::TOOBIG);
             }
-            let sockets = self.ty == MapType::Xskmap;
+            let (sockets, cpus) = (self.ty == MapType::Xskmap, self.ty == MapType::Cpumap);
             return match flag {
                 flags::NOEXIST if found || !sockets => Err(Errno::EXIST),
                 flags::EXIST if !found && sockets => Err(Errno::NOENT),
+                _ if cpus && number > MAX_QUEUE => Err(Errno::OVERFLOW),
+                _ if cpus && index >= self.cpus => Err(Errno::NODEV),
                 _ => Ok(()),
             };
         }

@@ -3,7 +3,10 @@
 //! Keys and values are bytes of exactly the map's sizes; a per-CPU map's value is that of all CPUs in
 //! a row, each rounded up to 8 bytes.
 
-use super::{Bytes, Cpus, Kind, Map, MapId, Maps};
+use skep_spec::MapType;
+
+use super::create::has_lock;
+use super::{Bytes, Cpus, Kind, Map, MapId, Maps, flags as flag};
 use crate::errno::Errno;
 use crate::memory::Memory;
 
@@ -67,8 +70,7 @@ impl Map {
         }
         let mut all = Vec::new();
         for cpu in 0..cpus {
-            all.extend_from_slice(mem.peek(at(cpu), size));
-            all.resize(all.len().next_multiple_of(8), 0);
+            all.extend_from_slice(mem.peek(at(cpu), size.next_multiple_of(8)));
         }
         all
     }
@@ -76,6 +78,12 @@ impl Map {
     fn user_lookup(&self, mem: &Memory, key: &[u8]) -> Result<Vec<u8>, Errno> {
         self.check_key(key)?;
         let bytes = Bytes::Host(key);
+        if self.spec.ty == MapType::PerfEventArray {
+            return Err(Errno::NOTSUPP);
+        }
+        if self.spec.ty == MapType::Xskmap {
+            return Err(Errno::OPNOTSUPP);
+        }
         match &self.kind {
             Kind::Array(array) => {
                 let index = super::index_of(mem, bytes);
@@ -185,6 +193,9 @@ impl Maps {
     ) -> Result<(), Errno> {
         let map = self.user_writable(id)?;
         map.check_key(key)?;
+        if flags & flag::LOCK != 0 && !has_lock(&map.spec) {
+            return Err(Errno::INVAL);
+        }
         if value.len() != map.user_value_size() {
             return Err(Errno::INVAL);
         }
