@@ -7,10 +7,10 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
-use skep_isa::{InsnIdx, Names, kernel_text};
+use skep_isa::{Insn, InsnIdx, Names, decode, kernel_text};
 use skep_spec::{Facts, ProgramSpec};
 use skep_verifier::report::Explanation;
-use skep_verifier::report::explain::{InsnNote, StepKind};
+use skep_verifier::report::explain::{InsnNote, RegNote, StepKind};
 
 use crate::input::Unit;
 use crate::verify::judge::Refusal;
@@ -138,9 +138,8 @@ pub(crate) fn draw(unit: &Unit, refusal: &Refusal) -> String {
         None => Group::with_title(title),
     };
     group = group.element(Level::NOTE.message(wrap(&told.what)));
-    for reg in &told.regs {
-        let text = format!("{} is {}: {}", reg.reg, reg.value, reg.meaning);
-        group = group.element(Level::NOTE.with_name("value").message(wrap(&text)));
+    for reg in told.regs.iter().filter(|reg| is_read(unit, refusal, reg)) {
+        group = group.element(Level::NOTE.with_name("value").message(wrap(&reg_text(reg))));
     }
     if let Some(path) = path_text(told) {
         group = group.element(Level::NOTE.with_name("path").message(wrap(&path)));
@@ -177,6 +176,24 @@ fn place_of(unit: &Unit, at: InsnIdx) -> Snippet<'static, Annotation<'static>> {
     }
 }
 
+/// Whether the instruction at fault reads the register: a load's destination says nothing.
+fn is_read(unit: &Unit, refusal: &Refusal, note: &RegNote) -> bool {
+    let insn = refusal.at().and_then(|at| decode(&unit.spec.insns, at).ok());
+    match insn {
+        Some(Insn::Load { dst, base, .. }) => note.reg != dst || dst == base,
+        Some(_) | None => true,
+    }
+}
+
+/// A register's value in the kernel's words and in ours, where ours say more.
+fn reg_text(note: &RegNote) -> String {
+    let (reg, value) = (note.reg.to_string().to_uppercase(), &note.value);
+    if note.meaning == format!("the number {value}") {
+        return format!("{reg} = {value}");
+    }
+    format!("{reg} = {value}: {}", note.meaning)
+}
+
 /// Steps of the way that are shown: the last ones.
 const MOST_STEPS: usize = 6;
 
@@ -195,13 +212,16 @@ fn path_text(told: &Explanation) -> Option<String> {
     }
     for step in steps {
         let does = match step.kind {
-            StepKind::Taken => "jumps",
-            StepKind::NotTaken => "goes on",
+            StepKind::Taken => "branches",
+            StepKind::NotTaken => "falls through",
             StepKind::Call => "calls",
             StepKind::Return => "returns",
             StepKind::Jump => "continues",
         };
-        parts.push(format!("{} {does}", place(&step.insn)));
+        let part = format!("{} {does}", place(&step.insn));
+        if parts.last() != Some(&part) {
+            parts.push(part);
+        }
     }
     (!steps.is_empty()).then(|| {
         parts.extend(told.insn.as_ref().map(|insn| format!("{} fails", place(insn))));
