@@ -251,9 +251,7 @@ impl Explored {
             let alive = self.nodes.iter().filter_map(|node| node.state.as_deref());
             self.pool.sweep(alive.flat_map(Stored::values));
         }
-        let parent = current
-            .parent
-            .and_then(|id| self.nodes.get(id.0 as usize));
+        let parent = current.parent.and_then(|id| self.nodes.get(id.0 as usize));
         let before = parent.and_then(|node| node.state.as_deref());
         let stored = Box::new(Stored::new(current, before, &mut self.pool));
         let visit = self.enter_loop(ctx, id, current).unwrap_or(NONE);

@@ -75,7 +75,8 @@ impl Pool {
                 values.len() as u32 - 1
             }
         };
-        self.ids.insert_unique(hashed, id, |&id| hash(&values[id as usize]));
+        self.ids
+            .insert_unique(hashed, id, |&id| hash(&values[id as usize]));
         ValueId(id)
     }
 

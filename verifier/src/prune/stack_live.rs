@@ -22,7 +22,7 @@ use crate::prepare::Ctx;
 
 /// Instruction tables of all call chains together may take that many bytes; past it there is no
 /// verdict. A kernel would have run out of memory long before.
-const MEMORY_LIMIT: usize = 1 << 30;
+const MEMORY_LIMIT: usize = 1 << 29;
 
 /// A subprogram at the end of one call chain.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -25,8 +25,10 @@ pub(super) struct StoredSlot {
 }
 
 impl StoredSlot {
-    const EMPTY: StoredSlot =
-        StoredSlot { bytes: [ByteKind::Invalid; SLOT_BYTES], value: ValueId::UNINIT };
+    const EMPTY: StoredSlot = StoredSlot {
+        bytes: [ByteKind::Invalid; SLOT_BYTES],
+        value: ValueId::UNINIT,
+    };
 
     /// Whether a register is spilled here.
     pub(super) fn is_spilled(&self) -> bool {
@@ -188,7 +190,11 @@ impl StoredFrame {
         };
         if self.slots.iter().enumerate().any(is_dead) {
             let kept = self.slots.iter().enumerate().map(|(index, slot)| {
-                if slots >> (index & 63) & 1 == 0 { StoredSlot::EMPTY } else { *slot }
+                if slots >> (index & 63) & 1 == 0 {
+                    StoredSlot::EMPTY
+                } else {
+                    *slot
+                }
             });
             self.slots = kept.collect();
         }
@@ -203,8 +209,10 @@ impl StoredFrame {
             *value = *pool.get(id);
         }
         for (index, slot) in self.slots.iter().enumerate() {
-            *frame.stack.slot_mut(index) =
-                Slot { bytes: slot.bytes, value: *pool.get(slot.value) };
+            *frame.stack.slot_mut(index) = Slot {
+                bytes: slot.bytes,
+                value: *pool.get(slot.value),
+            };
         }
         frame.entry = self.entry;
         frame.callback_ret = self.callback_ret;
@@ -230,7 +238,10 @@ fn store_slots(
         .enumerate()
         .map(|(index, slot)| match before.get(index) {
             Some(&same) if changed >> (index & 63) & 1 == 0 => same,
-            Some(_) | None => StoredSlot { bytes: slot.bytes, value: pool.keep(&slot.value) },
+            Some(_) | None => StoredSlot {
+                bytes: slot.bytes,
+                value: pool.keep(&slot.value),
+            },
         })
         .collect();
     Rc::from(&slots[..])
@@ -243,7 +254,9 @@ impl Stored {
         history.shrink();
         let frames = state.frames().iter().enumerate().map(|(number, frame)| {
             let before = before.and_then(|before| before.frames.get(number));
-            let changed = state.parent.and_then(|parent| frame.stack.changed_since(parent));
+            let changed = state
+                .parent
+                .and_then(|parent| frame.stack.changed_since(parent));
             match (before, changed) {
                 (Some(before), None) if state.parent.is_some() => Rc::clone(before),
                 (Some(before), Some(changed)) => {
@@ -284,14 +297,20 @@ impl Stored {
     /// All values that it holds.
     pub(super) fn values(&self) -> impl Iterator<Item = ValueId> {
         self.frames.iter().flat_map(|frame| {
-            frame.regs.iter().copied().chain(frame.slots.iter().map(|slot| slot.value))
+            frame
+                .regs
+                .iter()
+                .copied()
+                .chain(frame.slots.iter().map(|slot| slot.value))
         })
     }
 
     /// The state in full, for the log.
     pub(super) fn restore(&self, pool: &Pool) -> State {
         let mut frames = self.frames.iter().enumerate();
-        let first = frames.next().map(|(number, frame)| frame.restore(number, pool));
+        let first = frames
+            .next()
+            .map(|(number, frame)| frame.restore(number, pool));
         let first = first.unwrap_or_else(|| Frame::new(0, 0, None));
         let mut state = State::new(first, self.insn_idx as InsnIdx);
         for (number, frame) in frames {

@@ -45,8 +45,10 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// A slot that was never written.
-    pub(crate) const EMPTY: Slot =
-        Slot { bytes: [ByteKind::Invalid; SLOT_BYTES], value: Value::Uninit };
+    pub(crate) const EMPTY: Slot = Slot {
+        bytes: [ByteKind::Invalid; SLOT_BYTES],
+        value: Value::Uninit,
+    };
 
     /// Whether a register is spilled here, wholly or in part (the kernel's `is_spilled_reg`).
     pub(crate) fn is_spilled(&self) -> bool {
@@ -75,7 +77,12 @@ pub(crate) struct Stack {
 
 impl Default for Stack {
     fn default() -> Stack {
-        Stack { chunks: SmallVec::new(), len: 0, base: None, changed: u64::MAX }
+        Stack {
+            chunks: SmallVec::new(),
+            len: 0,
+            base: None,
+            changed: u64::MAX,
+        }
     }
 }
 
@@ -152,6 +159,9 @@ impl Stack {
 
     /// The touched slots, nearest to the frame pointer first.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.len)
+        self.chunks
+            .iter()
+            .flat_map(|chunk| chunk.iter())
+            .take(self.len)
     }
 }

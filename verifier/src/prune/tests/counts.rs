@@ -17,14 +17,13 @@ fn verdict(insns: Vec<RawInsn>, flags: ProgFlags) -> Verdict {
 }
 
 fn counts(insns: Vec<RawInsn>, flags: ProgFlags) -> Counts {
-    match verdict(insns, flags) {
-        Verdict::Accepted(accepted) => {
-            let stats = accepted.stats;
-            let (total, peak) = (stats.total_states, stats.peak_states);
-            (stats.total_insns, total, peak, stats.max_states_per_insn)
-        }
-        other => panic!("{other:?}"),
-    }
+    let verdict = verdict(insns, flags);
+    let Verdict::Accepted(accepted) = verdict else {
+        panic!("{verdict:?}")
+    };
+    let stats = accepted.stats;
+    let (total, peak) = (stats.total_states, stats.peak_states);
+    (stats.total_insns, total, peak, stats.max_states_per_insn)
 }
 
 /// `may_goto off`.

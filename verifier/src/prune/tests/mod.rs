@@ -5,6 +5,7 @@ mod backtrack;
 mod counts;
 mod history;
 mod live;
+mod stored;
 mod subsumes;
 
 use skep_isa::{RawInsn, opcode};
