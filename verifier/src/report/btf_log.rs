@@ -15,7 +15,9 @@ impl Env<'_> {
         let mut text = message::argument_text(self.scene(), arg, id);
         if is_error {
             // The kernel forgets to end this line.
-            text.push_str(&format!("marking pointer arg{arg} as scalar as it may encode error"));
+            text.push_str(&format!(
+                "marking pointer arg{arg} as scalar as it may encode error"
+            ));
         }
         self.trace.write(&text);
     }

@@ -15,7 +15,7 @@ use super::{Trace, message};
 use crate::Stats;
 use crate::env::Env;
 use crate::prepare::{GlobalArg, func_info};
-use crate::state::{Precise, Region, State, Value};
+use crate::state::{Precise, Region, Value};
 use crate::violation::{Stop, Violation};
 
 /// The log itself: instructions and states.
@@ -270,7 +270,9 @@ impl Env<'_> {
         if self.log_level == 0 || self.log.misfits.contains(&index) {
             return;
         }
-        let Some(subprog) = self.ctx.subprogs.get(index) else { return };
+        let Some(subprog) = self.ctx.subprogs.get(index) else {
+            return;
+        };
         let args = func_info::static_arguments(self.ctx, subprog).unwrap_or_default();
         for (nth, (reg, arg)) in Reg::ARGS.into_iter().zip(args).enumerate() {
             let value = self.state.reg(reg);
@@ -309,7 +311,8 @@ impl Env<'_> {
     pub(crate) fn log_loop_limit(&mut self) {
         if self.log_level & LOG_ALL != 0 {
             let frame = self.state.curframe();
-            self.trace.write(&format!("frame{frame} bpf_loop iteration limit reached\n"));
+            self.trace
+                .write(&format!("frame{frame} bpf_loop iteration limit reached\n"));
         }
     }
 
@@ -359,10 +362,7 @@ impl Env<'_> {
             histories.push(history);
             next = parent;
         }
-        let entries = histories
-            .iter()
-            .rev()
-            .flat_map(|history| history.entries());
+        let entries = histories.iter().rev().flat_map(|history| history.entries());
         let jumps = entries.filter_map(|entry| Some((entry.idx(), entry.prev()?)));
         jumps
             .filter(|&(idx, prev)| self.next_slot(prev) != idx)
@@ -394,7 +394,11 @@ pub(super) fn regs_named(insn: &Insn) -> u16 {
         Insn::Store { base, src, .. } => bit(base) | operand(src),
         Insn::StoreRelease { base, src, .. } => bit(base) | bit(src),
         Insn::Atomic { op, base, src, .. } => {
-            let old = if op == AtomicOp::Cmpxchg { bit(Reg::R0) } else { 0 };
+            let old = if op == AtomicOp::Cmpxchg {
+                bit(Reg::R0)
+            } else {
+                0
+            };
             bit(base) | bit(src) | old
         }
         Insn::LoadPacket { index, .. } => bit(Reg::R6) | index.map_or(0, bit),

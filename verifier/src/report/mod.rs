@@ -3,20 +3,24 @@
 //! The walk calls the `log_…` methods of [`Env`](crate::env::Env); they return at once unless the
 //! trace asks for their level.
 
-pub mod explain;
 mod btf_log;
+mod explain;
 mod log;
 mod message;
 mod prune_log;
 mod scene;
+#[cfg(test)]
+mod tests;
 mod value;
 mod view;
 
 use skep_spec::{Facts, ProgramSpec};
 
+pub use explain::{
+    Category, Explanation, InsnNote, PathStep, RegNote, SourceLine, StepKind, explain,
+};
 pub(crate) use log::{LogState, log_subprogs, log_unprepared};
 pub(crate) use prune_log::wants_prune_events;
-pub use explain::{Category, Explanation, explain};
 pub use view::{StateView, ValueView};
 
 use crate::violation::Violation;

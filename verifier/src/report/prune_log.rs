@@ -33,6 +33,7 @@ impl Env<'_> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table of texts, one per event")]
     fn push_kernel_line(&self, text: &mut String, event: &PruneEvent) {
         let _ = match *event {
             PruneEvent::BacktrackSegment {
@@ -66,7 +67,13 @@ impl Env<'_> {
                 self.scene().push_insn(text, idx);
                 writeln!(text)
             }
-            PruneEvent::ParentMarks { id, frame, regs, slots, precise } => {
+            PruneEvent::ParentMarks {
+                id,
+                frame,
+                regs,
+                slots,
+                precise,
+            } => {
                 let (regs, slots) = (reg_list(regs), slot_list(slots));
                 let _ = write!(
                     text,

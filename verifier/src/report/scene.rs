@@ -33,7 +33,9 @@ impl<'a> Scene<'a> {
 
     /// A map's name as far as the kernel knows it; shapes of inner maps have none there.
     pub(crate) fn map_name(&self, id: MapId) -> &'a str {
-        let Some(map) = self.spec.maps.get(id.0 as usize) else { return "" };
+        let Some(map) = self.spec.maps.get(id.0 as usize) else {
+            return "";
+        };
         let end = (0..=MAP_NAME.min(map.name.len()))
             .rev()
             .find(|&i| map.name.is_char_boundary(i));

@@ -45,10 +45,7 @@ pub(super) fn text(violation: &WalkViolation) -> String {
             "exception cb only supports single integer argument".to_owned()
         }
         W::DifferentPointers => "same insn cannot be used with different pointers".to_owned(),
-        W::ReservedField { kind } => match kind {
-            ReservedIn::Jmp => "BPF_JMP/JMP32 uses reserved fields".to_owned(),
-            kind => format!("BPF_{} uses reserved fields", reserved_name(*kind)),
-        },
+        W::ReservedField { kind } => format!("BPF_{} uses reserved fields", reserved_name(*kind)),
         W::UnknownAlu { op } => format!("invalid BPF_ALU opcode {op:x}"),
         W::UnknownJump { op } => format!("invalid BPF_JMP/JMP32 opcode {op:x}"),
         W::UnknownClass { class } => format!("unknown insn class {class}"),
@@ -150,6 +147,11 @@ pub(super) fn text(violation: &WalkViolation) -> String {
             let mut text = format!("{} the register R{} has", place_text(*place), reg.index());
             push_range(&mut text, scalar);
             let _ = write!(text, " should have been in [{min}, {max}]");
+            if *place == ReturnPlace::VoidHookExit {
+                text.push_str(
+                    "\nNote, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!",
+                );
+            }
             text
         }
     }
@@ -204,7 +206,7 @@ fn op_text(op: AluOp) -> &'static str {
 
 fn place_text(place: ReturnPlace) -> &'static str {
     match place {
-        ReturnPlace::ProgramExit => "At program exit",
+        ReturnPlace::ProgramExit | ReturnPlace::VoidHookExit => "At program exit",
         ReturnPlace::AsyncCallback => "At async callback return",
         ReturnPlace::Callback => "At callback return",
     }
