@@ -1,6 +1,6 @@
 //! Compares verdicts, counts and messages with a kernel's answers to the same captured requests.
 //!
-//! `compare REQUESTS.jsonl ANSWERS.jsonl BTF_DIR VMLINUX.btf [SUBSTRING] [--log LEVEL]`: the answers are
+//! `compare REQUESTS.jsonl ANSWERS.jsonl BTF_DIR VMLINUX.btf [SUBSTRING] [--log LEVEL] [--kernel VERSION]`: the answers are
 //! one JSON object a line with `id`, `answer`, `errno`, `last_message`, `total_insns`, `total_states`,
 //! `peak_states` and `max_states_per_insn`.
 #![allow(clippy::print_stdout, reason = "it is a command")]
@@ -22,13 +22,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         level = args.get(at + 1).ok_or("--log LEVEL")?.parse()?;
         args.drain(at..at + 2);
     }
+    let mut profile = Profile::linux_6_18_44();
+    if let Some(at) = args.iter().position(|a| a == "--kernel") {
+        let version = args.get(at + 1).ok_or("--kernel VERSION")?.parse()?;
+        profile = Profile::built_in(version).ok_or("no such kernel is known")?;
+        args.drain(at..at + 2);
+    }
     let [requests, answers, dir, vmlinux, rest @ ..] = args.as_slice() else {
         return Err("compare REQUESTS ANSWERS BTF_DIR VMLINUX.btf [SUBSTRING] [--log LEVEL]".into());
     };
     let want = rest.first().map_or("", String::as_str);
     let store = BtfStore::open(Path::new(dir))?;
     let btf = Arc::new(read_btf(Path::new(vmlinux))?);
-    let facts = Facts::new(Profile::linux_6_18_44().with_btf(btf));
+    let facts = Facts::new(profile.with_btf(btf));
     let mut known = BTreeMap::new();
     for line in std::fs::read_to_string(answers)?.lines() {
         let row: serde_json::Value = serde_json::from_str(line)?;

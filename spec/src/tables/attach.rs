@@ -109,7 +109,6 @@ pub static UNTRUSTED_LSM: &[&str] = &[
 #[rustfmt::skip]
 pub static DISABLED_LSM: &[&str] = &[
     "bpf_lsm_audit_rule_match",
-    "bpf_lsm_file_alloc_security",
     "bpf_lsm_getprocattr",
     "bpf_lsm_getselfattr",
     "bpf_lsm_inode_copy_up_xattr",
@@ -120,7 +119,6 @@ pub static DISABLED_LSM: &[&str] = &[
     "bpf_lsm_key_getsecurity",
     "bpf_lsm_setprocattr",
     "bpf_lsm_vm_enough_memory",
-    "bpf_lsm_xfrm_decode_session",
 ];
 
 /// LSM hooks that return a truth value; all others return an errno or nothing.

@@ -1,6 +1,7 @@
 //! A helper call, check by check in the kernel's order: that decides which error a program gets.
 
 use skep_isa::{Reg, Size};
+use skep_spec::tables::attach::{D_PATH, SLEEPABLE_LSM};
 use skep_spec::tables::{Condition, HelperFlags, HelperProto, helpers};
 use skep_spec::{AttachType, ProgType};
 
@@ -8,7 +9,7 @@ use super::{CallMeta, id};
 use crate::access::{MemAccess, Stored};
 use crate::env::Env;
 use crate::state::Value;
-use crate::violation::{CallViolation, Check, NoSleep, Stop};
+use crate::violation::{CallViolation, Check, NoSleep};
 use crate::walk::Next;
 
 impl Env<'_> {
@@ -66,7 +67,7 @@ impl Env<'_> {
         if proto.has(HelperFlags::GPL_ONLY) && !self.ctx.spec.is_gpl_compatible() {
             return Err(CallViolation::GplOnly.into());
         }
-        if !self.condition_holds(proto.condition)? {
+        if !self.condition_holds(proto.condition) {
             return Err(CallViolation::NotHere.into());
         }
         if !proto.has(HelperFlags::MIGHT_SLEEP) {
@@ -101,18 +102,24 @@ impl Env<'_> {
     }
 
     /// The helper's own condition on where the program attaches (`fn->allowed`).
-    fn condition_holds(&self, condition: Condition) -> Check<bool> {
+    fn condition_holds(&self, condition: Condition) -> bool {
         let hook = &self.ctx.hook;
+        let sleeps = SLEEPABLE_LSM.contains(&hook.target);
         match condition {
-            Condition::Always => Ok(true),
-            Condition::DPath
-                if hook.ty == ProgType::Tracing && hook.attach == AttachType::TraceIter =>
-            {
-                Ok(true)
-            }
-            Condition::DPath | Condition::SleepableLsmHook | Condition::SkStorageTracing => Err(
-                Stop::undecided("helpers that depend on the function attached to"),
-            ),
+            Condition::Always => true,
+            Condition::SleepableLsmHook => sleeps,
+            Condition::DPath => match hook.ty {
+                ProgType::Lsm => sleeps,
+                _ => hook.attach == AttachType::TraceIter || D_PATH.contains(&hook.target),
+            },
+            Condition::SkStorageTracing => match hook.attach {
+                _ if hook.on_prog => false,
+                AttachType::TraceIter | AttachType::TraceRawTp => true,
+                AttachType::TraceFentry | AttachType::TraceFexit => {
+                    !hook.target.starts_with("bpf_sk_storage")
+                }
+                _ => false,
+            },
         }
     }
 

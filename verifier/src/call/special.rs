@@ -68,8 +68,9 @@ impl Env<'_> {
 
     fn check_set_retval(&self) -> Check<()> {
         let spec = self.ctx.spec;
-        if spec.ty == ProgType::Lsm && spec.attach == AttachType::LsmCgroup {
-            return Err(Stop::undecided("return values of LSM hooks"));
+        let cgroup = spec.ty == ProgType::Lsm && spec.attach == AttachType::LsmCgroup;
+        if cgroup && self.ctx.returns_nothing() {
+            return Err(CallViolation::VoidHookResult.into());
         }
         Ok(())
     }

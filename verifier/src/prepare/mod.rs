@@ -336,6 +336,11 @@ impl<'a> Ctx<'a> {
         matches!(pointer.region, Region::Btf { .. }) && pointer.flags.contains(PtrFlags::ALLOC)
     }
 
+    /// Whether the function or hook that it attaches to returns nothing.
+    pub(crate) fn returns_nothing(&self) -> bool {
+        self.attach.is_some_and(|target| target.proto.ret.is_void())
+    }
+
     /// What the address of a kernel variable is.
     pub(crate) fn btf_var(&self, id: i32) -> Check<Value> {
         variable::variable(self.facts, id)

@@ -57,6 +57,8 @@ pub enum CallViolation {
     NotAcquired { id: u32 },
     /// `bpf_get_local_storage` has no flags.
     LocalStorageFlags,
+    /// The hook returns nothing that could be set.
+    VoidHookResult,
     /// `bpf_get_func_ip` needs a trampoline.
     FuncIpTrampoline,
     /// `bpf_get_func_ip` is not for such programs.

@@ -10,6 +10,8 @@ use crate::report::ValueView;
 pub enum ReturnPlace {
     /// The main program's exit.
     ProgramExit,
+    /// The same, of a program in a control group on a hook that returns nothing.
+    VoidHookExit,
     /// The return of an asynchronous callback.
     AsyncCallback,
     /// The return of a synchronous callback.

@@ -1,11 +1,12 @@
 //! The end of a path: what must have been released, and what may be returned.
 
 use skep_isa::Reg;
-use skep_spec::ProgType;
+use skep_spec::{AttachType, ProgType};
 use skep_spec::tables::prog_types::Returns;
 
 use super::Next;
 use crate::env::Env;
+use crate::number::Scalar;
 use crate::state::{Entry, RefKind, ReturnRange, Value};
 use crate::violation::{Check, RequestViolation, ReturnPlace, Stop, WalkViolation};
 
@@ -70,7 +71,15 @@ impl Env<'_> {
         let frame = self.state.frame(0);
         let (subprog, entry, callback_ret) = (frame.subprog, frame.entry, frame.callback_ret);
         let is_exception = entry == Entry::ExceptionCallback;
-        self.check_return_modelled(subprog, is_exception)?;
+        if subprog == 0 || is_exception {
+            if self.ctx.spec.ty == ProgType::StructOps {
+                return Err(Stop::undecided("struct_ops programs"));
+            }
+            let cgroup = self.ctx.spec.attach == AttachType::LsmCgroup;
+            if self.ctx.spec.ty == ProgType::Lsm && !cgroup && self.ctx.returns_nothing() {
+                return Ok(());
+            }
+        }
         self.check_reg_readable(reg)?;
         if self.leaks(reg) {
             return Err(WalkViolation::ReturnLeaksAddress { reg }.into());
@@ -93,26 +102,42 @@ impl Env<'_> {
                 let range = ReturnRange { min, max };
                 self.check_return_range(reg, ReturnPlace::ProgramExit, range)
             }
-            Returns::LsmHook | Returns::LsmCgroupHook => {
-                Err(Stop::undecided("return values of LSM hooks"))
+            Returns::LsmHook => match self.lsm_returns() {
+                Some(range) => self.check_hook_result(reg, range),
+                None => Ok(()),
+            },
+            Returns::LsmCgroupHook if self.ctx.returns_nothing() => {
+                let range = ReturnRange { min: 1, max: 1 };
+                self.check_return_range(reg, ReturnPlace::VoidHookExit, range)
+            }
+            Returns::LsmCgroupHook => {
+                let range = ReturnRange { min: 0, max: 1 };
+                self.check_return_range(reg, ReturnPlace::ProgramExit, range)
             }
             Returns::Member => Err(Stop::undecided("struct_ops programs")),
             Returns::Refused => Err(RequestViolation::AttachType.into()),
         }
     }
 
-    /// Hooks whose return rules come from the kernel's BTF.
-    fn check_return_modelled(&self, subprog: usize, is_exception: bool) -> Check<()> {
-        if subprog != 0 && !is_exception {
-            return Ok(());
-        }
-        if self.ctx.spec.ty == ProgType::Lsm {
-            return Err(Stop::undecided("return values of LSM hooks"));
-        }
-        if self.ctx.spec.ty == ProgType::StructOps {
-            return Err(Stop::undecided("struct_ops programs"));
+    /// The result of a hook: its callers look at the low half.
+    fn check_hook_result(&mut self, reg: Reg, range: ReturnRange) -> Check<()> {
+        let place = ReturnPlace::ProgramExit;
+        let scalar = self.check_precise_number(reg, place)?;
+        let (min, max) = (range.min, range.max);
+        if scalar.s32_min() < min || scalar.s32_max() > max {
+            return Err(WalkViolation::ReturnRange { place, reg, scalar, min, max }.into());
         }
         Ok(())
+    }
+
+    /// A returned value that must be a number; the verdict depends on it.
+    fn check_precise_number(&mut self, reg: Reg, place: ReturnPlace) -> Check<Scalar> {
+        let Value::Scalar(_) = *self.state.reg(reg) else {
+            let value = (*self.state.reg(reg)).into();
+            return Err(WalkViolation::ReturnNoScalar { place, reg, value }.into());
+        };
+        self.mark_precise(reg)?;
+        Ok(self.state.reg(reg).var())
     }
 
     fn check_return_range(
@@ -121,12 +146,7 @@ impl Env<'_> {
         place: ReturnPlace,
         range: ReturnRange,
     ) -> Check<()> {
-        let Value::Scalar(_) = *self.state.reg(reg) else {
-            let value = (*self.state.reg(reg)).into();
-            return Err(WalkViolation::ReturnNoScalar { place, reg, value }.into());
-        };
-        self.mark_precise(reg)?;
-        let scalar = self.state.reg(reg).var();
+        let scalar = self.check_precise_number(reg, place)?;
         let (min, max) = (range.min, range.max);
         if scalar.smin() < i64::from(min) || scalar.smax() > i64::from(max) {
             return Err(WalkViolation::ReturnRange { place, reg, scalar, min, max }.into());

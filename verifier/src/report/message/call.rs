@@ -82,6 +82,9 @@ pub(super) fn text(scene: Scene<'_>, v: &CallViolation) -> String {
             )
         }
         V::LocalStorageFlags => "get_local_storage() doesn't support non-zero flags".to_owned(),
+        V::VoidHookResult => {
+            "BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!".to_owned()
+        }
         V::FuncIpTrampoline => {
             "func bpf_get_func_ip#173 supported only for fentry/fexit/fmod_ret programs".to_owned()
         }
