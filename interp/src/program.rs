@@ -210,7 +210,7 @@ impl Maker<'_> {
     fn wide(&mut self, idx: InsnIdx, dst: Reg, imm: Imm64) -> Result<Op, LoadError> {
         let value = match imm {
             Imm64::Value(value) => value,
-            Imm64::Map(map) | Imm64::MapIdx(map) => self.map(idx, map)?.handle(),
+            Imm64::Map(map) | Imm64::MapIdx(map) => self.sim.maps().handle(self.map(idx, map)?),
             Imm64::MapValue { map, off } | Imm64::MapIdxValue { idx: map, off } => {
                 let id = self.map(idx, map)?;
                 let map = self.sim.maps().get(id).ok_or(LoadError::Map(idx))?;

@@ -16,8 +16,6 @@ pub enum Access {
 /// Whose memory an object of the arena is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// The handle of a map, which only helpers may look into. The number is the map's id.
-    MapHandle(u32),
     /// Keys and values of a map.
     Map(u32),
     /// Records of a ring buffer.
@@ -82,7 +80,6 @@ impl fmt::Display for Access {
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Owner::MapHandle(id) => write!(f, "the kernel's structure of map #{id}"),
             Owner::Map(id) => write!(f, "map #{id}"),
             Owner::Ring(id) => write!(f, "ring buffer #{id}"),
             Owner::Stack => f.write_str("the stack"),

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::arena::layout::{BASE, MAP_HANDLE_STEP, MAP_HANDLES, MAX_MAPS, RED_ZONE};
+use crate::arena::layout::{BASE, RED_ZONE};
 use crate::arena::{Arena, Perm, Placement};
 use crate::fault::{Access, Fault, Owner, Why};
 
@@ -284,13 +284,6 @@ impl Memory {
     }
 
     fn why(&self, addr: u64, len: u64, access: Access) -> Why {
-        let handles = MAP_HANDLES..MAP_HANDLES + MAX_MAPS as u64 * MAP_HANDLE_STEP;
-        if handles.contains(&addr) {
-            let id = (addr - MAP_HANDLES) / MAP_HANDLE_STEP;
-            let (owner, len) = (Owner::MapHandle(id as u32), MAP_HANDLE_STEP);
-            let at = ((addr - MAP_HANDLES) % MAP_HANDLE_STEP) as i64;
-            return Why::OutOfObject { owner, at, len };
-        }
         let Some((start, object)) = self.nearest(addr) else {
             return Why::NotMemory;
         };

@@ -370,7 +370,7 @@ impl Sim {
     /// The program in a slot of a prog_array, for an engine's tail call. The outer `None` says that the
     /// handle is no prog_array.
     pub fn tail_call_target(&self, handle: u64, index: u32) -> Option<Option<ProgId>> {
-        let map = self.maps.get(MapId::from_handle(handle)?)?;
+        let map = self.maps.get(self.maps.by_handle(handle)?)?;
         if let Kind::Refs(refs) = &map.kind
             && refs.ty() == MapType::ProgArray
         {

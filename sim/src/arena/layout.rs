@@ -4,7 +4,6 @@
 //! 0x0000_0000  nothing: null pointers and small numbers fault
 //! 0x1000_0000  BASE: the arena, up to LIMIT bytes
 //! 0xf000_0000  nothing
-//! 0xf100_0000  MAP_HANDLES: what `r1 = map` gives; not memory, only helpers know what it means
 //! ```
 //! All of it lies below 4 GiB, so that the 32-bit `data` and `data_end` of `struct xdp_md` and
 //! `struct __sk_buff` hold whole pointers and a plain load reads them.
@@ -13,10 +12,6 @@
 pub const BASE: u64 = 0x1000_0000;
 /// Bytes that an arena may have at most.
 pub const LIMIT: usize = 0xe000_0000;
-/// Handle of the first map.
-pub const MAP_HANDLES: u64 = 0xf100_0000;
-/// Distance between the handles of two maps.
-pub const MAP_HANDLE_STEP: u64 = 0x100;
 /// Maps that a simulated kernel can have.
 pub const MAX_MAPS: usize = 0x1_0000;
 /// Address of a program's slot 0 where a function's address is asked for; 8 per slot.

@@ -60,15 +60,14 @@ impl Call<'_> {
     /// The map that argument `n` names.
     #[inline]
     pub(super) fn map_id(&self, n: usize) -> Result<MapId, Trap> {
-        MapId::from_handle(self.arg(n))
-            .filter(|id| self.sim.maps.get(*id).is_some())
-            .ok_or_else(|| self.bad(n, "a map"))
+        let id = self.sim.maps.by_handle(self.arg(n));
+        id.ok_or_else(|| self.bad(n, "a map"))
     }
 
     /// The same, looked up.
     pub(super) fn map(&self, n: usize) -> Result<&Map, Trap> {
         let bad = || self.bad(n, "a map");
-        let id = MapId::from_handle(self.arg(n)).ok_or_else(bad)?;
+        let id = self.sim.maps.by_handle(self.arg(n)).ok_or_else(bad)?;
         self.sim.maps.get(id).ok_or_else(bad)
     }
 

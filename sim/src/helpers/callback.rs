@@ -43,7 +43,7 @@ fn for_each_map_elem(call: &mut Call<'_>) -> Result<u64, Trap> {
     if flags != 0 {
         return Ok(Errno::INVAL.as_ret());
     }
-    let (handle, cpu, scratch) = (id.handle(), call.sim.cpu, call.sim.scratch);
+    let (handle, cpu, scratch) = (call.arg(1), call.sim.cpu, call.sim.scratch);
     let (mut place, mut visited) = (0, 0);
     loop {
         let element = call

@@ -330,11 +330,14 @@ fn number(text: &mut Text, spec: &Spec, arg: u64) {
 
 fn pointer(text: &mut Text, spec: &Spec, arg: u64) {
     let hash = (arg.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
-    let shown = match spec.conversion {
-        Conversion::Pointer => format!("{arg:016x}"),
-        Conversion::Symbol => format!("0x{arg:x}"),
-        _ if arg == 0 => "(null)".to_owned(),
-        _ => format!("{hash:016x}"),
+    let shown = if spec.conversion == Conversion::Pointer {
+        format!("{arg:016x}")
+    } else if spec.conversion == Conversion::Symbol {
+        format!("0x{arg:x}")
+    } else if arg == 0 {
+        "(null)".to_owned()
+    } else {
+        format!("{hash:016x}")
     };
     text.field(spec, shown.as_bytes());
 }

@@ -4,7 +4,7 @@ use super::Row;
 use super::call::{Call, status};
 use crate::errno::Errno;
 use crate::fault::Access;
-use crate::maps::{Bytes, Cpus, Kind};
+use crate::maps::{Bytes, Cpus, Kind, MapId};
 use crate::trap::Trap;
 
 pub(super) const HELPERS: &[Row] = &[
@@ -43,9 +43,12 @@ fn lookup_on(call: &mut Call<'_>, cpu: u32) -> Result<u64, Trap> {
         return Err(call.not_for_map(1));
     }
     call.sim.mem.check(key, map.key_size(), Access::Read)?;
-    Ok(map
-        .lookup(&call.sim.mem, Bytes::Guest(key), cpu)
-        .unwrap_or(0))
+    let is_outer = matches!(map.kind, Kind::Refs(_));
+    let found = map.lookup(&call.sim.mem, Bytes::Guest(key), cpu);
+    Ok(match found {
+        Some(inner) if is_outer => call.sim.maps.handle(MapId(inner as u32)),
+        found => found.unwrap_or(0),
+    })
 }
 
 fn lookup(call: &mut Call<'_>) -> Result<u64, Trap> {

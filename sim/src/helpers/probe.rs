@@ -14,11 +14,11 @@ use crate::trap::Trap;
 
 pub(super) const HELPERS: &[Row] = &[
     ("bpf_probe_read", read),
-    ("bpf_probe_read_kernel", read),
+    ("bpf_probe_read_kernel", read_kernel),
     ("bpf_probe_read_user", read),
     ("bpf_copy_from_user", read),
     ("bpf_probe_read_str", read_str),
-    ("bpf_probe_read_kernel_str", read_str),
+    ("bpf_probe_read_kernel_str", read_kernel_str),
     ("bpf_probe_read_user_str", read_str),
     ("bpf_probe_write_user", write_user),
 ];
@@ -44,26 +44,55 @@ pub(super) fn readable(mem: &Memory, addr: u64, len: u64) -> u64 {
     }
 }
 
+/// What a bad address is for reads of the kernel's memory: one that cannot be the kernel's is
+/// `ERANGE` (`copy_from_kernel_nofault_allowed`).
+fn kernel_error(addr: u64) -> Errno {
+    const KERNEL: u64 = 0xffff_8000_0000_0000;
+    if addr < KERNEL {
+        Errno::RANGE
+    } else {
+        Errno::FAULT
+    }
+}
+
 fn read(call: &mut Call<'_>) -> Result<u64, Trap> {
+    read_or(call, Errno::FAULT)
+}
+
+fn read_kernel(call: &mut Call<'_>) -> Result<u64, Trap> {
+    let error = kernel_error(call.arg(3));
+    read_or(call, error)
+}
+
+fn read_or(call: &mut Call<'_>, error: Errno) -> Result<u64, Trap> {
     let (to, len, from) = (call.arg(1), u64::from(call.arg32(2)), call.arg(3));
     call.bytes_mut(1, len)?;
     let mem = &mut call.sim.mem;
     if readable(mem, from, len) < len {
         mem.fill(to, len, 0);
-        return Ok(Errno::FAULT.as_ret());
+        return Ok(error.as_ret());
     }
     mem.copy(from, to, len);
     Ok(0)
 }
 
 fn read_str(call: &mut Call<'_>) -> Result<u64, Trap> {
+    read_str_or(call, Errno::FAULT)
+}
+
+fn read_kernel_str(call: &mut Call<'_>) -> Result<u64, Trap> {
+    let error = kernel_error(call.arg(3));
+    read_str_or(call, error)
+}
+
+fn read_str_or(call: &mut Call<'_>, error: Errno) -> Result<u64, Trap> {
     let (to, len, from) = (call.arg(1), u64::from(call.arg32(2)), call.arg(3));
     call.bytes_mut(1, len)?;
     if len == 0 {
         return Ok(0);
     }
     let mem = &mut call.sim.mem;
-    let copied = string_at(mem, from, len);
+    let copied = string_at(mem, from, len).map_err(|_| error);
     match copied {
         Ok(copied) => {
             mem.copy(from, to, copied);

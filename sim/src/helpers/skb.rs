@@ -216,7 +216,8 @@ fn clone_redirect(call: &mut Call<'_>) -> Result<u64, Trap> {
     let (ifindex, flags) = (call.arg32(2), call.arg(3));
     let run = run(call)?;
     let (data, len) = (run.data, run.len());
-    if flags & !1 != 0 {
+    // There is no device without index; all others are taken to exist.
+    if flags & !1 != 0 || ifindex == 0 {
         return Ok(Errno::INVAL.as_ret());
     }
     if call.sim.may_output(len as usize) {

@@ -101,6 +101,7 @@ impl Sim {
     ) -> Result<u64, Errno> {
         self.mem.end_grace_period();
         self.stack.reset(&mut self.mem);
+        self.maps.reset_cgroup_storage(&mut self.mem);
         let hook = Hook::new(ty, attach);
         match ty {
             ProgType::Xdp => self.begin_xdp(&hook, input)?,

@@ -15,8 +15,8 @@ use crate::fault::Owner;
 use crate::sim::Sim;
 use crate::trap::Trap;
 
-/// Bytes before the packet, for helpers that push headers.
-const HEADROOM: u64 = 8 << 10;
+/// Bytes before the packet, for helpers that push headers: within its page as many as in the kernel.
+const HEADROOM: u64 = (8 << 10) + 64;
 /// Bytes of a packet in a test run: a page without head room and the kernel's own tail.
 const PAGE_LEN: usize = 4096 - 64 - 320;
 /// Bytes of any packet.

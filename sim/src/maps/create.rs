@@ -58,6 +58,7 @@ impl Maps {
             return Err(error(Errno::NOMEM));
         }
         check(spec).map_err(error)?;
+        self.add_handle(mem).ok_or_else(|| error(Errno::NOMEM))?;
         let id = MapId(self.all.len() as u32);
         let kind = kind_of(mem, id, spec, cpus).map_err(error)?;
         self.all.push(Map {

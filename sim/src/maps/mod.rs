@@ -18,11 +18,11 @@ mod user;
 
 use std::sync::Arc;
 
-use skep_spec::MapSpec;
+use skep_spec::{MapSpec, MapType};
 
 use crate::arena::Perm;
-use crate::arena::layout::{MAP_HANDLE_STEP, MAP_HANDLES, MAX_MAPS};
 use crate::errno::Errno;
+use crate::fault::Owner;
 use crate::memory::Memory;
 
 pub(crate) use array::Array;
@@ -43,23 +43,6 @@ pub use user::Entry;
 /// A map of the simulated kernel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MapId(pub u32);
-
-impl MapId {
-    /// What a program holds as the map's address.
-    pub const fn handle(self) -> u64 {
-        MAP_HANDLES + self.0 as u64 * MAP_HANDLE_STEP
-    }
-
-    /// The map of a handle, if it is one.
-    pub const fn from_handle(handle: u64) -> Option<MapId> {
-        let off = handle.wrapping_sub(MAP_HANDLES);
-        if off.is_multiple_of(MAP_HANDLE_STEP) && off / MAP_HANDLE_STEP < MAX_MAPS as u64 {
-            Some(MapId((off / MAP_HANDLE_STEP) as u32))
-        } else {
-            None
-        }
-    }
-}
 
 /// `BPF_ANY`, `BPF_NOEXIST`, `BPF_EXIST` and `BPF_F_LOCK` of the update commands.
 pub mod flags {
@@ -173,13 +156,13 @@ impl Map {
         self.spec.value_size.into()
     }
 
-    /// The value of a key as programs see it: an address, and for maps of maps the inner map's handle.
+    /// The value of a key as programs see it: an address; of maps of maps the inner map's number.
     pub(crate) fn lookup(&mut self, mem: &Memory, key: Bytes<'_>, cpu: u32) -> Option<u64> {
         match &mut self.kind {
             Kind::Array(array) => array.lookup(mem, key, cpu),
             Kind::Hash(hash) => hash.lookup(mem, key, cpu),
             Kind::Lpm(lpm) => lpm.lookup(mem, key),
-            Kind::Refs(refs) => refs.lookup(mem, key).map(|id| MapId(id).handle()),
+            Kind::Refs(refs) => refs.lookup(mem, key).map(u64::from),
             Kind::Sparse(sparse) => sparse.lookup(mem, key),
             Kind::Queue(_) | Kind::Bloom(_) | Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => {
                 None
@@ -250,10 +233,20 @@ pub(crate) enum ElementKey {
     At(u64),
 }
 
+/// Bytes of a map's own structure: as much as the kernel's has, and some.
+pub(crate) const HANDLE: u64 = 512;
+/// Structures that lie together.
+const HANDLES: u64 = 64;
+
 /// All maps of a simulated kernel.
+///
+/// What a program holds as a map's address is that of a structure in the arena, which privileged
+/// programs may read; helpers turn it into the map by arithmetic.
 #[derive(Debug, Default)]
 pub struct Maps {
     all: Vec<Map>,
+    /// Where the structures of each 64 maps begin.
+    handles: Vec<u64>,
 }
 
 impl Maps {
@@ -264,6 +257,52 @@ impl Maps {
 
     pub(crate) fn get_mut(&mut self, id: MapId) -> Option<&mut Map> {
         self.all.get_mut(id.0 as usize)
+    }
+
+    /// What a program holds as the map's address; 0 for a map that does not exist.
+    pub fn handle(&self, id: MapId) -> u64 {
+        let (chunk, at) = (u64::from(id.0) / HANDLES, u64::from(id.0) % HANDLES);
+        let base = self.handles.get(chunk as usize).copied();
+        base.map_or(0, |base| base + at * HANDLE)
+    }
+
+    /// The map whose address that is.
+    #[inline]
+    pub fn by_handle(&self, handle: u64) -> Option<MapId> {
+        let in_chunk = |base: u64| {
+            let off = handle.wrapping_sub(base);
+            (off < HANDLES * HANDLE && off.is_multiple_of(HANDLE)).then_some(off / HANDLE)
+        };
+        let mut chunks = self.handles.iter().enumerate();
+        let (chunk, at) = chunks.find_map(|(i, &base)| Some((i as u64, in_chunk(base)?)))?;
+        let id = MapId((chunk * HANDLES + at) as u32);
+        ((id.0 as usize) < self.all.len()).then_some(id)
+    }
+
+    /// Empties the storages of the control group: every test run has its own.
+    pub(crate) fn reset_cgroup_storage(&mut self, mem: &mut Memory) {
+        for map in &mut self.all {
+            let of_cgroup = matches!(
+                map.spec.ty,
+                MapType::CgroupStorage | MapType::PercpuCgroupStorage
+            );
+            if let Kind::Storage(storage) = &mut map.kind
+                && of_cgroup
+            {
+                storage.clear(mem);
+            }
+        }
+    }
+
+    /// Room for the structure of the next map.
+    pub(crate) fn add_handle(&mut self, mem: &mut Memory) -> Option<()> {
+        if self.all.len() as u64 == self.handles.len() as u64 * HANDLES {
+            let len = HANDLES * HANDLE;
+            let base = mem.alloc(len, 64, Owner::Kernel("bpf_map"))?;
+            mem.allow(base, len, Perm::Read);
+            self.handles.push(base);
+        }
+        Some(())
     }
 
     /// All maps in the order of their numbers.

@@ -69,6 +69,12 @@ impl Storage {
         Ok(self.on_cpu(at, cpu))
     }
 
+    pub(crate) fn clear(&mut self, mem: &mut Memory) {
+        for (_, at) in std::mem::take(&mut self.values) {
+            mem.retire(at);
+        }
+    }
+
     pub(crate) fn delete(&mut self, mem: &mut Memory, object: u64) -> Result<(), Errno> {
         let at = self.values.remove(&object).ok_or(Errno::NOENT)?;
         mem.retire(at);
