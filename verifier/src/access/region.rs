@@ -292,12 +292,23 @@ impl Env<'_> {
         write: bool,
     ) -> Check<()> {
         let spec = self.ctx.map(map).spec;
-        let forbidden = if write { MapFlags::RDONLY_PROG } else { MapFlags::WRONLY_PROG };
-        if spec.flags.contains(forbidden) {
+        let forbidden = if write {
+            self.is_map_read_only(map)
+        } else {
+            spec.flags.contains(MapFlags::WRONLY_PROG)
+        };
+        if forbidden {
             let value_size = spec.value_size;
             return Err(AccessViolation::MapDirection { write, value_size, off, size }.into());
         }
         Ok(())
+    }
+
+    /// Whether programs may not write a map: its creator said so, or the kernel does for the type.
+    pub(crate) fn is_map_read_only(&self, map: MapId) -> bool {
+        let spec = self.ctx.map(map).spec;
+        let by_type = self.ctx.facts.map_type(spec.ty).is_some_and(|facts| facts.read_only);
+        by_type || spec.flags.contains(MapFlags::RDONLY_PROG)
     }
 
     /// The number behind a read of a map whose contents can no longer change

@@ -2,7 +2,6 @@
 //! constant key over all paths.
 
 use skep_isa::Reg;
-use skep_spec::MapFlags;
 use skep_spec::tables::MapForHelper;
 
 use super::{CallMeta, id};
@@ -58,7 +57,7 @@ impl Env<'_> {
             meta.proto.id,
             id::MAP_DELETE_ELEM | id::MAP_UPDATE_ELEM | id::MAP_PUSH_ELEM | id::MAP_POP_ELEM
         );
-        if changes && self.ctx.map(map).spec.flags.contains(MapFlags::RDONLY_PROG) {
+        if changes && self.is_map_read_only(map) {
             return Err(CallViolation::ReadOnlyMap.into());
         }
         let seen = &mut self.learned.at(self.state.insn_idx).map;
