@@ -16,7 +16,12 @@ const MAX_VALUE_OFF: u32 = 1 << 29;
 pub(super) fn decode_slots(insns: &[RawInsn]) -> Vec<Result<Insn, FormError>> {
     let mut decoded = Vec::with_capacity(insns.len());
     while decoded.len() < insns.len() {
-        let insn = decode(insns, decoded.len());
+        let idx = decoded.len();
+        let insn = match insns[idx] {
+            // The kernel never looks at the offset of an exit.
+            RawInsn { code: opcode::EXIT, regs: 0, imm: 0, .. } => Ok(Insn::Exit),
+            _ => decode(insns, idx),
+        };
         decoded.push(insn);
         if insns[decoded.len() - 1].is_ld_imm64() && decoded.len() < insns.len() {
             decoded.push(Ok(Insn::Imm64Hi));
