@@ -118,7 +118,8 @@ impl Search<'_> {
             }
             _ => {
                 self.flow[at].prune_point = true;
-                if insn.code == opcode::JCOND {
+                // With a source register it is no loop budget, but an error once it is reached.
+                if insn.code == opcode::JCOND && insn.src() == 0 {
                     self.flow[at].force_checkpoint = true;
                 }
                 if self.follow(at, at as i64 + 1, Edge::Fallthrough)? {
