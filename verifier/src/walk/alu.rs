@@ -209,11 +209,11 @@ impl Env<'_> {
                 if let Operand::Reg(reg) = src {
                     self.mark_precise(reg)?;
                 }
-                self.pointer_math(op, width, dst, &pointer, &off.scalar, false)
+                self.pointer_math(op, width, dst, &pointer, &off, false)
             }
             (Value::Scalar(off), Value::Pointer(pointer)) => {
                 self.mark_precise(dst)?;
-                self.pointer_math(op, width, dst, &pointer, &off.scalar, true)
+                self.pointer_math(op, width, dst, &pointer, &off, true)
             }
             (Value::Pointer(_), Value::Pointer(_)) => {
                 if op == AluOp::Sub && self.ctx.facts.lane().ptr_leaks {
@@ -329,9 +329,11 @@ impl Env<'_> {
     pub(crate) fn check_invariants(&mut self, reg: Reg, place: &'static str) -> Check<()> {
         let Some(violation) = self.state.reg(reg).var().violation() else { return Ok(()) };
         let scalar = self.state.reg(reg).var();
+        let violation = WalkViolation::Invariant { place, bounds: violation, scalar };
         if self.ctx.spec.flags.contains(ProgFlags::TEST_REG_INVARIANTS) {
-            return Err(WalkViolation::Invariant { place, bounds: violation, scalar }.into());
+            return Err(violation.into());
         }
+        self.log_notice(violation);
         match &mut self.state.cur_mut().regs[reg.index()] {
             Value::Scalar(number) => number.scalar.reset_unbounded(),
             Value::Pointer(pointer) => pointer.var.reset_unbounded(),

@@ -5,7 +5,7 @@ use skep_isa::{AluOp, Reg, Width};
 
 use crate::env::Env;
 use crate::number::Scalar;
-use crate::state::{Pointer, PtrFlags, Region, Value};
+use crate::state::{Number, Pointer, PtrFlags, Region, Value};
 use crate::violation::{Check, WalkViolation};
 
 /// Offsets of this size and more, either way, are refused.
@@ -19,9 +19,10 @@ impl Env<'_> {
         width: Width,
         dst: Reg,
         pointer: &Pointer,
-        off: &Scalar,
+        number: &Number,
         reversed: bool,
     ) -> Check<()> {
+        let off = &number.scalar;
         let known = off.is_const();
         let contradicts = off.smin() > off.smax()
             || off.umin() > off.umax()
@@ -50,7 +51,9 @@ impl Env<'_> {
             return Ok(());
         }
         check_kind(op, dst, pointer, off)?;
-        check_sane(pointer, 0, off)?;
+        // The kernel keeps a number's distance from its family where it keeps a pointer's offset.
+        let distance = number.link.and_then(|link| link.delta).map_or(0, |delta| delta.by);
+        check_sane(pointer, distance, off)?;
         check_sane(pointer, pointer.off, &pointer.var)?;
         let result = match op {
             AluOp::Add => self.add(pointer, off),
