@@ -8,7 +8,7 @@ use skep_spec::tables::{Arg, ArgType, HelperFlags, Mods};
 use super::{CallMeta, id};
 use crate::env::Env;
 use crate::prepare::FieldKind;
-use crate::state::{Region, Value};
+use crate::state::{BtfSource, PtrFlags, Region, Value};
 use crate::violation::{ArgumentViolation, Check, Stop};
 
 impl Env<'_> {
@@ -70,7 +70,7 @@ impl Env<'_> {
             ArgType::Timer => self.check_timer(meta, reg, &value),
             ArgType::Dynptr => Err(Stop::undecided("dynptrs")),
             ArgType::KptrXchgDest => Err(Stop::undecided("kernel pointers in map values")),
-            ArgType::PercpuBtfId => Err(Stop::undecided("per-CPU kernel variables")),
+            ArgType::PercpuBtfId => note_percpu(meta, &value),
             ArgType::Anything
             | ArgType::Arena
             | ArgType::Ctx
@@ -210,4 +210,18 @@ impl Env<'_> {
 /// Prototypes name the map first; one that does not is a fault of the tables.
 fn no_map() -> Stop {
     Stop::undecided("a key or value without map")
+}
+
+/// The variable of which a CPU's copy is asked for.
+fn note_percpu(meta: &mut CallMeta, value: &Value) -> Check<()> {
+    let Some(pointer) = value.pointer() else { return Ok(()) };
+    match pointer.region {
+        Region::Btf { source: BtfSource::Kernel, id }
+            if !pointer.flags.intersects(PtrFlags::RCU | PtrFlags::ALLOC) =>
+        {
+            meta.percpu = Some(id);
+            Ok(())
+        }
+        _ => Err(Stop::undecided("allocated per-CPU objects")),
+    }
 }

@@ -48,6 +48,8 @@ pub(super) struct CallMeta {
     size_max: u64,
     /// The subprogram to call back.
     callback: Option<usize>,
+    /// Type of the per-CPU variable.
+    percpu: Option<u32>,
 }
 
 impl CallMeta {
@@ -63,6 +65,7 @@ impl CallMeta {
             mem_size: 0,
             size_max: 0,
             callback: None,
+            percpu: None,
         }
     }
 

@@ -52,7 +52,13 @@ impl Env<'_> {
                 }
             }
             RetType::DynptrMem => return Err(Stop::undecided("dynptrs")),
-            RetType::MemOrBtfId => return Err(Stop::undecided("per-CPU kernel variables")),
+            RetType::MemOrBtfId => {
+                let region = self.cpu_copy(meta)?;
+                if matches!(region, Region::Btf { .. }) {
+                    flags -= PtrFlags::RDONLY;
+                }
+                region
+            }
             RetType::BtfIdOfField => {
                 return Err(Stop::undecided("kernel pointers in map values"));
             }
@@ -69,6 +75,17 @@ impl Env<'_> {
         }
         self.state.set_reg(Reg::R0, Value::Pointer(pointer));
         Ok(())
+    }
+
+    /// One CPU's copy of a per-CPU variable.
+    fn cpu_copy(&self, meta: &CallMeta) -> Check<Region> {
+        let Some(id) = meta.percpu else {
+            return Err(Stop::undecided("a per-CPU copy without variable"));
+        };
+        match self.size_unless_structure(id)? {
+            Some(size) => Ok(Region::Mem { size, dynptr_id: 0 }),
+            None => Ok(Region::Btf { source: BtfSource::Kernel, id }),
+        }
     }
 
     pub(super) fn new_id(&mut self) -> u32 {

@@ -27,6 +27,20 @@ impl Env<'_> {
         }
     }
 
+    /// Bytes of a kernel type that is no structure.
+    pub(super) fn size_unless_structure(&self, id: u32) -> Check<Option<u32>> {
+        let btf = self.kernel_btf()?;
+        let no_size = || ArgumentViolation::VariableSize { id };
+        let (resolved, ty) = btf.resolve(TypeId(id)).map_err(|_| no_size())?;
+        if ty.as_composite().is_some() {
+            return Ok(None);
+        }
+        match btf.size_of(resolved) {
+            Ok(size) => Ok(Some(size)),
+            Err(_) => Err(ArgumentViolation::VariableSize { id: resolved.0 }.into()),
+        }
+    }
+
     /// Whether a pointer `off` bytes into a structure points to one of the expected type, be it a
     /// part of the larger one (`btf_struct_ids_match`).
     pub(super) fn check_structure(

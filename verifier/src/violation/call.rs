@@ -101,6 +101,8 @@ pub enum ArgumentViolation {
         pointer: ValueView,
         expected: u32,
     },
+    /// A per-CPU variable without size; `id` is its type in the kernel's BTF.
+    VariableSize { id: u32 },
     /// What is released must be as it was acquired.
     ReleaseOffset { reg: Reg },
     /// What is released is not held.

@@ -16,6 +16,7 @@ fn helper(scene: Scene<'_>, id: u32) -> String {
 }
 
 /// The advice for a call.
+#[expect(clippy::too_many_lines, reason = "a table, one arm per rule")]
 pub(super) fn call(scene: Scene<'_>, violation: &CallViolation) -> Advice {
     use CallViolation as C;
     match violation {
@@ -34,7 +35,7 @@ pub(super) fn call(scene: Scene<'_>, violation: &CallViolation) -> Advice {
             "The licence \"{}\" is none of the GPL's.",
             scene.spec.license
         )),
-        C::NotHere | C::VoidHookResult | C::FuncIpTrampoline | C::FuncIpProgType { .. } => {
+        C::NotHere | C::FuncIpTrampoline | C::FuncIpProgType { .. } => {
             Advice::of(Category::HelperUnavailable)
                 .what("The helper cannot be used where this program attaches.")
         }
@@ -176,6 +177,8 @@ fn argument(scene: Scene<'_>, violation: &ArgumentViolation) -> Advice {
             describe(scene, pointer),
             scene.type_name(BtfSource::Kernel, *expected)
         )),
+        A::VariableSize { .. } => Advice::of(Category::Argument)
+            .what("The kernel does not say how large the variable is."),
         A::ReleaseOffset { reg } => Advice::of(Category::ReferenceLeak)
             .what(format!(
                 "R{} was changed since it was acquired.",

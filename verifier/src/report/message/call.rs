@@ -143,6 +143,10 @@ fn argument(scene: Scene<'_>, v: &ArgumentViolation) -> String {
             let expected = scene.type_name(BtfSource::Kernel, *expected);
             format!("{} is of type {found} but {expected} is expected", r(*reg))
         }
+        V::VariableSize { id } => format!(
+            "unable to resolve the size of type '{}': -22",
+            scene.type_name(BtfSource::Kernel, *id)
+        ),
         V::ReleaseOffset { reg } => format!(
             "{} must have zero offset when passed to release func or trusted arg to kfunc",
             r(*reg)
