@@ -9,8 +9,7 @@ use std::ops::Range;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use skep_isa::{Insn, InsnIdx, Names, decode, kernel_text};
 use skep_spec::{Facts, ProgramSpec};
-use skep_verifier::report::Explanation;
-use skep_verifier::report::explain::{InsnNote, RegNote, StepKind};
+use skep_verifier::report::{Explanation, InsnNote, RegNote, StepKind};
 
 use crate::input::Unit;
 use crate::verify::judge::Refusal;
@@ -171,14 +170,20 @@ fn place_of(unit: &Unit, at: InsnIdx) -> Snippet<'static, Annotation<'static>> {
                 .path(format!("{}/{}", unit.file, unit.prog))
                 .line_start(first)
                 .fold(false)
-                .annotation(AnnotationKind::Primary.span(span).label(format!("insn {at}")))
+                .annotation(
+                    AnnotationKind::Primary
+                        .span(span)
+                        .label(format!("insn {at}")),
+                )
         }
     }
 }
 
 /// Whether the instruction at fault reads the register: a load's destination says nothing.
 fn is_read(unit: &Unit, refusal: &Refusal, note: &RegNote) -> bool {
-    let insn = refusal.at().and_then(|at| decode(&unit.spec.insns, at).ok());
+    let insn = refusal
+        .at()
+        .and_then(|at| decode(&unit.spec.insns, at).ok());
     match insn {
         Some(Insn::Load { dst, base, .. }) => note.reg != dst || dst == base,
         Some(_) | None => true,
@@ -199,9 +204,13 @@ const MOST_STEPS: usize = 6;
 
 /// The last decisions on the way to the fault.
 fn path_text(told: &Explanation) -> Option<String> {
-    let steps = told.path.len().checked_sub(MOST_STEPS).map_or(told.path.as_slice(), |from| {
-        told.path.get(from..).unwrap_or_default()
-    });
+    let steps = told
+        .path
+        .len()
+        .checked_sub(MOST_STEPS)
+        .map_or(told.path.as_slice(), |from| {
+            told.path.get(from..).unwrap_or_default()
+        });
     let place = |insn: &InsnNote| match &insn.source {
         Some(source) => format!("line {}", source.line),
         None => format!("insn {}", insn.idx),
@@ -224,7 +233,11 @@ fn path_text(told: &Explanation) -> Option<String> {
         }
     }
     (!steps.is_empty()).then(|| {
-        parts.extend(told.insn.as_ref().map(|insn| format!("{} fails", place(insn))));
+        parts.extend(
+            told.insn
+                .as_ref()
+                .map(|insn| format!("{} fails", place(insn))),
+        );
         parts.join(", ")
     })
 }

@@ -192,12 +192,13 @@ fn list_unit(out: &mut dyn Write, unit: &Unit) -> io::Result<()> {
     let (mut last, mut second) = (None, false);
     for (idx, insn) in spec.insns.iter().enumerate() {
         let place = spec.line_at(idx).and_then(|_| Place::find(spec, idx));
-        if place.is_some() && place != last {
+        let at = place.as_ref().map(|p| (p.file.clone(), p.line));
+        if at.is_some() && at != last {
             if let Some(place) = &place {
                 let text = place.text.trim();
                 writeln!(out, "{DIM}; {text} @ {}:{}{DIM:#}", place.file, place.line)?;
             }
-            last = place;
+            last = at;
         }
         if !second {
             writeln!(out, "{idx:5}: {}", insn_text(unit, idx))?;

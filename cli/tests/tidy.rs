@@ -9,7 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// All files below a folder, in order, without build results and hidden folders.
@@ -36,7 +39,11 @@ fn texts(endings: &[&str]) -> Vec<(String, String)> {
     let root = root();
     let mut texts = Vec::new();
     for path in files(&root) {
-        let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(&root)
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         if endings.iter().any(|ending| name.ends_with(ending)) {
             let bytes = fs::read(&path).unwrap();
             texts.push((name, String::from_utf8_lossy(&bytes).into_owned()));
@@ -68,8 +75,18 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("kernel", &["isa", "btf", "spec"]),
     ("interp", &["isa", "spec", "sim"]),
     ("corpus", &["isa", "btf", "spec", "asm", "loader"]),
-    ("fuzz", &["isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "kernel", "corpus"]),
-    ("cli", &["isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "kernel", "corpus"]),
+    (
+        "fuzz",
+        &[
+            "isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "kernel", "corpus",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "kernel", "corpus",
+        ],
+    ),
 ];
 
 /// Crates of others that the product is built from.
@@ -98,20 +115,27 @@ const OTHERS: [&str; 22] = [
     "toml",
 ];
 
-/// The names in a manifest's tables of normal dependencies.
-fn dependencies(manifest: &str) -> Vec<String> {
-    let mut names = Vec::new();
+/// The names in a manifest's tables of normal dependencies, table by table.
+fn tables(manifest: &str) -> Vec<Vec<String>> {
+    let mut tables = Vec::new();
     let mut inside = false;
     for line in manifest.lines().map(str::trim) {
         if let Some(table) = line.strip_prefix('[') {
             let table = table.trim_end_matches(']');
             inside = table == "dependencies" || table.ends_with(".dependencies");
+            tables.push(Vec::new());
         } else if inside && !line.is_empty() && !line.starts_with('#') {
             let name = line.split(['.', '=', ' ']).next().unwrap_or("");
-            names.push(name.trim_matches('"').to_owned());
+            let table = tables.last_mut().unwrap();
+            table.push(name.trim_matches('"').to_owned());
         }
     }
-    names
+    tables
+}
+
+/// The names in all of them.
+fn dependencies(manifest: &str) -> Vec<String> {
+    tables(manifest).concat()
 }
 
 #[test]
@@ -120,7 +144,9 @@ fn crates_depend_only_on_what_the_map_allows() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     for entry in fs::read_dir(root()).unwrap() {
         let path = entry.unwrap().path();
-        let Ok(manifest) = fs::read_to_string(path.join("Cargo.toml")) else { continue };
+        let Ok(manifest) = fs::read_to_string(path.join("Cargo.toml")) else {
+            continue;
+        };
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some((_, allowed)) = CRATES.iter().find(|row| row.0 == name) else {
             faults.push(format!("{name} is not in the map"));
@@ -149,7 +175,10 @@ fn crates_depend_only_on_what_the_map_allows() {
             faults.push(format!("ARCHITECTURE.md does not mention {name}/"));
         }
     }
-    check("a crate depends on what the map of ARCHITECTURE.md allows", &faults);
+    check(
+        "a crate depends on what the map of ARCHITECTURE.md allows",
+        &faults,
+    );
 }
 
 #[test]
@@ -201,8 +230,17 @@ fn places(texts: &[(String, String)], wrong: impl Fn(&str, &str) -> bool) -> Vec
 
 #[test]
 fn nothing_is_left_for_later() {
-    let marks = ["TODO", "FIXME", "todo!(", "unimplemented!(", "#[ignore", "dbg!("];
-    let faults = places(&sources(), |_, line| marks.iter().any(|mark| line.contains(mark)));
+    let marks = [
+        "TODO",
+        "FIXME",
+        "todo!(",
+        "unimplemented!(",
+        "#[ignore",
+        "dbg!(",
+    ];
+    let faults = places(&sources(), |_, line| {
+        marks.iter().any(|mark| line.contains(mark))
+    });
     check("no marks are left over", &faults);
 }
 
@@ -216,26 +254,53 @@ fn unsafe_code_stays_in_its_rooms() {
             && words.iter().any(|word| line.contains(word))
             && !allowed.iter().any(|room| name.starts_with(room))
     });
-    check("unsafe code is only in kernel, jit and the arena of sim", &faults);
+    check(
+        "unsafe code is only in kernel, jit and the arena of sim",
+        &faults,
+    );
 }
 
 #[test]
 fn libraries_know_no_threads_clock_or_environment() {
-    let words = ["thread::", "Instant::", "SystemTime", "std::env::var", "std::process::"];
-    let libraries = ["isa/", "btf/", "spec/", "asm/", "loader/", "verifier/", "sim/", "interp/"];
+    let words = [
+        "thread::",
+        "Instant::",
+        "SystemTime",
+        "std::env::var",
+        "std::process::",
+    ];
+    let libraries = [
+        "isa/",
+        "btf/",
+        "spec/",
+        "asm/",
+        "loader/",
+        "verifier/",
+        "sim/",
+        "interp/",
+    ];
     let faults = places(&sources(), |name, line| {
-        libraries.iter().any(|library| name.starts_with(&format!("{library}src/")))
+        libraries
+            .iter()
+            .any(|library| name.starts_with(&format!("{library}src/")))
             && !line.trim_start().starts_with("//")
             && words.iter().any(|word| line.contains(word))
     });
-    check("what builds for the web has no threads, clock or environment", &faults);
+    check(
+        "what builds for the web has no threads, clock or environment",
+        &faults,
+    );
 }
 
 #[test]
 fn nothing_speaks_of_the_machine_it_was_written_on() {
-    let texts = texts(&[".rs", ".md", ".toml", ".sh", ".s", ".c", ".h", ".tsv", "run"]);
+    let texts = texts(&[
+        ".rs", ".md", ".toml", ".sh", ".s", ".c", ".h", ".tsv", "run",
+    ]);
     let words = ["/work/", "/root/", "/home/", "/tmp/c/", "/tmp/k/"];
-    let faults = places(&texts, |_, line| words.iter().any(|word| line.contains(word)));
+    let faults = places(&texts, |_, line| {
+        words.iter().any(|word| line.contains(word))
+    });
     check("no paths of one machine", &faults);
 }
 
@@ -254,13 +319,13 @@ fn members_and_dependencies_are_sorted() {
     }
     for path in files(&root()).iter().filter(|p| p.ends_with("Cargo.toml")) {
         let text = fs::read_to_string(path).unwrap();
-        let names = dependencies(&text);
-        let workspace = path.parent() == Some(&root());
         // The workspace's list has ours behind the others'.
-        let names: Vec<_> =
-            names.into_iter().filter(|n| !(workspace && n.starts_with("skep-"))).collect();
-        if !names.is_sorted() {
-            faults.push(path.display().to_string());
+        let workspace = path.parent() == Some(&root());
+        for names in tables(&text) {
+            let ours = |name: &&String| !(workspace && name.starts_with("skep-"));
+            if !names.iter().filter(ours).is_sorted() {
+                faults.push(path.strip_prefix(root()).unwrap().display().to_string());
+            }
         }
     }
     check("lists are in order", &faults);
@@ -271,22 +336,36 @@ fn rows(name: &str) -> Vec<Vec<String>> {
     let Ok(text) = fs::read_to_string(root().join("corpus").join(name)) else {
         return Vec::new();
     };
-    let lines = text.lines().filter(|l| !l.starts_with('#') && !l.is_empty());
-    lines.skip(1).map(|l| l.split('\t').map(str::to_owned).collect()).collect()
+    let lines = text
+        .lines()
+        .filter(|l| !l.starts_with('#') && !l.is_empty());
+    lines
+        .skip(1)
+        .map(|l| l.split('\t').map(str::to_owned).collect())
+        .collect()
 }
 
 fn stems(folder: &str, endings: &[&str]) -> BTreeSet<String> {
     let names = fs::read_dir(root().join("corpus").join(folder)).unwrap();
     let names = names.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
     names
-        .filter_map(|n| endings.iter().find_map(|e| n.strip_suffix(e)).map(str::to_owned))
+        .filter_map(|n| {
+            endings
+                .iter()
+                .find_map(|e| n.strip_suffix(e))
+                .map(str::to_owned)
+        })
         .collect()
 }
 
 #[test]
 fn every_object_of_the_corpus_has_a_source_and_a_verdict() {
     let objects = stems("objects", &[".o"]);
-    assert_eq!(objects, stems("programs", &[".bpf.s", ".c"]), "objects and their sources");
+    assert_eq!(
+        objects,
+        stems("programs", &[".bpf.s", ".c"]),
+        "objects and their sources"
+    );
     let judged: BTreeSet<String> = rows("verdicts.tsv")
         .iter()
         .map(|row| row[0].trim_end_matches(".o").to_owned())
@@ -303,6 +382,11 @@ fn a_known_gap_is_a_program_with_a_verdict() {
     }
     for row in rows("known_gaps.tsv") {
         let key = (row[0].clone(), row[1].clone(), row[2].clone());
-        assert!(judged.contains_key(&key), "the gap {}/{} has no verdict", row[0], row[1]);
+        assert!(
+            judged.contains_key(&key),
+            "the gap {}/{} has no verdict",
+            row[0],
+            row[1]
+        );
     }
 }

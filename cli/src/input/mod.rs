@@ -26,6 +26,9 @@ pub(crate) use assembly::assemble_text;
 pub(crate) use object::{open_source, read};
 pub(crate) use paths::{Kind, Source, expand};
 
+/// How the loader says that a section tells no program type.
+const UNKNOWN_TYPE: &str = "program type";
+
 /// One program for one kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct Unit {
@@ -127,7 +130,11 @@ impl<'a> Units<'a> {
         }
         if self.args.ty.is_some() || self.args.attach_type.is_some() {
             let spec = Arc::make_mut(&mut unit.spec);
-            spec.ty = self.args.ty.unwrap_or(spec.ty);
+            if let Some(ty) = self.args.ty {
+                spec.ty = ty;
+                spec.unresolved
+                    .retain(|u| !u.what.starts_with(UNKNOWN_TYPE));
+            }
             spec.attach = self.args.attach_type.unwrap_or(spec.attach);
         }
         Some(help::typed(unit))

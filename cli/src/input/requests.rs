@@ -3,7 +3,7 @@
 use std::io::{BufRead, Cursor};
 use std::sync::Arc;
 
-use skep_corpus::{BtfStore, Request, RequestReader};
+use skep_corpus::{BtfStore, Request, RequestError, RequestReader};
 
 use crate::failure::Failure;
 use crate::kernels::Kernels;
@@ -23,9 +23,7 @@ impl<'a> Requests<'a> {
                 let bytes: Box<dyn BufRead> = Box::new(Cursor::new(bytes.clone()));
                 RequestReader::new("standard input".as_ref(), bytes, store)
             }
-            None => {
-                RequestReader::open(&source.path, store).map_err(|e| Failure::new(e.to_string()))?
-            }
+            None => RequestReader::open(&source.path, store).map_err(|e| Failure::new(told(&e)))?,
         };
         Ok(Requests { reader })
     }
@@ -39,7 +37,7 @@ impl<'a> Requests<'a> {
         let request = match self.reader.next()? {
             Ok(request) => request,
             Err(e) => {
-                let failure = Failure::new(e.to_string());
+                let failure = Failure::new(told(&e));
                 return Some(vec![Err(if e.key == "btf" {
                     failure.help("--btf-dir names the folder of the programs' BTF")
                 } else {
@@ -79,5 +77,19 @@ impl<'a> Requests<'a> {
             })
         };
         Some(kernels.into_iter().map(unit).collect())
+    }
+}
+
+/// The error as a sentence: without a key, it is the line that is wrong.
+fn told(error: &RequestError) -> String {
+    match error.what.strip_prefix("is ") {
+        Some(what) if error.key.is_empty() && error.line != 0 => {
+            format!(
+                "{}:{}: the line is {what}",
+                error.file.display(),
+                error.line
+            )
+        }
+        Some(_) | None => error.to_string(),
     }
 }

@@ -4,11 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skep_sim::{Entry, MapId, Sim};
-use skep_spec::{MapSpec, MapType};
+use skep_spec::{Facts, MapSpec, MapType, ObjectSpec, ProgramSpec};
 
 use crate::failure::Failure;
 
 use super::parse::{Setting, fits, hex_bytes, number};
+
+/// The maps of an object that a run needs: those of the program, and whichever others can be made. Some
+/// have no size until the tool that loads them gives them one.
+pub(super) fn usable(
+    object: &ObjectSpec,
+    program: &ProgramSpec,
+    facts: &Facts,
+) -> Vec<Arc<MapSpec>> {
+    let needed = |map: &Arc<MapSpec>| program.maps.iter().any(|m| m.name == map.name);
+    let maps = object.maps.iter();
+    maps.filter(|map| needed(map) || facts.check_map(map).is_ok())
+        .cloned()
+        .collect()
+}
 
 /// Bytes of contents that are compared; larger maps are left out.
 const MOST_BYTES: u64 = 64 << 20;

@@ -127,8 +127,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
         let what = format!("--cpu {}: there are {} CPUs, from 0", args.cpu, config.cpus);
         return Err(Failure::new(what));
     }
-    let mut sim =
-        Sim::with_config(config, &object.maps).map_err(|e| Failure::of(source.shown(), e))?;
+    let maps = maps::usable(&object, program, &kernel.facts);
+    let mut sim = Sim::with_config(config, &maps).map_err(|e| Failure::of(source.shown(), e))?;
     sim.cpu = args.cpu;
     sim.process.comm.clone_from(&args.comm);
     (sim.process.pid, sim.process.tgid) = (args.pid, args.pid);
@@ -234,10 +234,7 @@ fn may_run(unit: &Unit, tally: &mut Tally) -> bool {
         Judgement::Accepted(_) => true,
         Judgement::Rejected(refusal) => {
             tally.failed = true;
-            anstream::eprint!(
-                "{}",
-                diagnostic::draw(unit, &refusal).trim_start()
-            );
+            anstream::eprint!("{}", diagnostic::draw(unit, &refusal).trim_start());
             Failure::new(format!("{name} is rejected, so it was not run"))
                 .help("--no-verify runs it all the same, with every access checked")
                 .print();

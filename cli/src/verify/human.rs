@@ -127,8 +127,7 @@ impl Report for Human {
         if !outcome.log.is_empty() {
             details = format!("{}\n", outcome.log.trim_end());
         }
-        if let Judgement::Rejected(refusal) = &outcome.judgement
-        {
+        if let Judgement::Rejected(refusal) = &outcome.judgement {
             details += &diagnostic::draw(unit, refusal);
         }
         self.lines.push(Line {

@@ -142,7 +142,12 @@ fn explanation(told: &Explanation) -> Value {
     let regs: Map<String, Value> = told
         .regs
         .iter()
-        .map(|r| (r.reg.to_string(), json!({ "value": r.value, "meaning": r.meaning })))
+        .map(|r| {
+            (
+                r.reg.to_string(),
+                json!({ "value": r.value, "meaning": r.meaning }),
+            )
+        })
         .collect();
     json!({
         "category": told.category.name(),

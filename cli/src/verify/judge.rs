@@ -41,10 +41,25 @@ impl Refusal {
     /// Puts a rejection into words.
     fn new(rejection: Rejection, unit: &Unit) -> Refusal {
         let explanation = explain(&rejection, &unit.spec, &unit.kernel.facts);
-        let lines = || explanation.message.lines().rev().filter(|l| !l.trim().is_empty());
+        let lines = || {
+            explanation
+                .message
+                .lines()
+                .rev()
+                .filter(|l| !l.trim().is_empty())
+        };
         let message = lines().next().unwrap_or("").to_owned();
-        let headline = lines().find(|l| !is_state(l)).unwrap_or(&explanation.headline).to_owned();
-        Refusal { message, headline, path: rejection.path, stats: rejection.stats, explanation }
+        let headline = lines()
+            .find(|l| !is_state(l))
+            .unwrap_or(&explanation.headline)
+            .to_owned();
+        Refusal {
+            message,
+            headline,
+            path: rejection.path,
+            stats: rejection.stats,
+            explanation,
+        }
     }
 
     /// The instruction at fault, if one is.
