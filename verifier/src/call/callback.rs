@@ -112,6 +112,8 @@ impl Env<'_> {
         callee.async_entry_count = self.state.cur().async_entry_count + 1;
         let callsite = self.state.insn_idx;
         self.push_state(State::new(callee, entry), entry, callsite)?;
+        // A new frame makes the log show everything.
+        self.state.scratch_all();
         Ok(())
     }
 

@@ -336,6 +336,14 @@ impl Env<'_> {
         self.trace.write(&text);
     }
 
+    /// Something that the kernel complains of, but goes on.
+    pub(crate) fn log_notice(&mut self, violation: impl Into<Violation>) {
+        if self.log_level != 0 {
+            let text = message::text(self.scene(), &violation.into());
+            self.trace.write(&format!("{text}\n"));
+        }
+    }
+
     /// The closing line, and statistics before it. There is no clock here, so no time is told.
     pub(crate) fn log_closing(&mut self, stats: &Stats) {
         if self.log_level == 0 {

@@ -40,7 +40,11 @@ impl Env<'_> {
         state.insn_idx = idx;
         self.explored.open_branch(state.parent);
         let log_position = self.log_position();
-        self.pending.push(Pending { state, prev_idx, log_position });
+        self.pending.push(Pending {
+            state,
+            prev_idx,
+            log_position,
+        });
         let pending = self.pending.len();
         if pending > self.ctx.facts.limits().pending_branches {
             return Err(LimitViolation::TooManyPending { pending }.into());
@@ -65,7 +69,11 @@ impl Env<'_> {
                 self.mark_precise(src)?;
             }
             self.log_insn_state();
-            return Ok(if taken { Next::Goto(target) } else { Next::Fallthrough });
+            return Ok(if taken {
+                Next::Goto(target)
+            } else {
+                Next::Fallthrough
+            });
         }
         if linked.len() > 1 {
             // Both edges share this: precision wanted of one member reaches the others.
@@ -74,7 +82,9 @@ impl Env<'_> {
         self.push_branch(target, idx)?;
         // The pushed state is taken out while both are refined: `self.state` is the edge on which the
         // condition fails, `other` the one on which it holds.
-        let Some(mut pending) = self.pending.pop() else { return Ok(Next::Fallthrough) };
+        let Some(mut pending) = self.pending.pop() else {
+            return Ok(Next::Fallthrough);
+        };
         let result = self.refine_edges(&jump, linked, &mut pending.state);
         self.pending.push(pending);
         result?;
@@ -144,8 +154,7 @@ impl Env<'_> {
             Operand::Imm(imm) => Value::scalar(Scalar::immediate(imm)),
             Operand::Reg(src) => *self.state.reg(src),
         };
-        let (Value::Scalar(left), Value::Scalar(right)) =
-            (*self.state.reg(jump.dst), right_value)
+        let (Value::Scalar(left), Value::Scalar(right)) = (*self.state.reg(jump.dst), right_value)
         else {
             return Ok(());
         };
@@ -162,17 +171,34 @@ impl Env<'_> {
         };
         let (mut false_a, mut false_b) = refined(false);
         let (mut true_a, mut true_b) = refined(true);
-        let strict = self.ctx.spec.flags.contains(ProgFlags::TEST_REG_INVARIANTS);
-        settle(&mut true_a, "true_reg1", strict)?;
-        settle(&mut true_b, "true_reg2", strict)?;
-        settle(&mut false_a, "false_reg1", strict)?;
-        settle(&mut false_b, "false_reg2", strict)?;
+        self.settle(&mut true_a, "true_reg1")?;
+        self.settle(&mut true_b, "true_reg2")?;
+        self.settle(&mut false_a, "false_reg1")?;
+        self.settle(&mut false_b, "false_reg2")?;
         if let Operand::Reg(src) = jump.src {
             set_scalar(&mut self.state, src, false_b);
             set_scalar(other, src, true_b);
         }
         set_scalar(&mut self.state, jump.dst, false_a);
         set_scalar(other, jump.dst, true_a);
+        Ok(())
+    }
+
+    /// Forgets, or with the testing flag refuses, bounds that contradict each other.
+    fn settle(&mut self, scalar: &mut Scalar, place: &'static str) -> Check<()> {
+        let seen = *scalar;
+        let Some(bounds) = scalar.repair() else {
+            return Ok(());
+        };
+        let violation = WalkViolation::Invariant {
+            place,
+            bounds,
+            scalar: seen,
+        };
+        if self.ctx.spec.flags.contains(ProgFlags::TEST_REG_INVARIANTS) {
+            return Err(violation.into());
+        }
+        self.log_notice(violation);
         Ok(())
     }
 }
@@ -183,23 +209,15 @@ pub(super) fn target(idx: usize, off: i32) -> usize {
 }
 
 fn is_stack(value: &Value) -> bool {
-    value.pointer().is_some_and(|p| matches!(p.region, Region::Stack { .. }))
+    value
+        .pointer()
+        .is_some_and(|p| matches!(p.region, Region::Stack { .. }))
 }
 
 fn set_scalar(state: &mut State, reg: Reg, scalar: Scalar) {
     state.scratch_reg(reg);
     if let Value::Scalar(number) = &mut state.cur_mut().regs[reg.index()] {
         number.scalar = scalar;
-    }
-}
-
-fn settle(scalar: &mut Scalar, place: &'static str, strict: bool) -> Check<()> {
-    let seen = *scalar;
-    match scalar.repair() {
-        Some(bounds) if strict => {
-            Err(WalkViolation::Invariant { place, bounds, scalar: seen }.into())
-        }
-        Some(_) | None => Ok(()),
     }
 }
 

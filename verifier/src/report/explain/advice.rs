@@ -172,6 +172,9 @@ fn limit(violation: &LimitViolation) -> Advice {
         L::InfiniteLoop { idx, .. } => Advice::of(Category::InfiniteLoop).what(format!(
             "The path comes back to instruction {idx} with every register and stack slot as before."
         )),
+        L::RemovedSubprog { .. } => Advice::of(Category::GlobalFunction)
+            .what("A function's address is taken, but no path ever calls the function.")
+            .hint("Take the address only where it is used, or make the call reachable."),
         L::CallChain { frames } => Advice::of(Category::StackDepth)
             .what(format!(
                 "{} functions call each other in a chain, or some call themselves; at most 8 may.",
@@ -194,6 +197,7 @@ fn limit(violation: &LimitViolation) -> Advice {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one arm per rule")]
 fn walk(scene: Scene<'_>, violation: &WalkViolation, at: Option<InsnIdx>) -> Advice {
     use WalkViolation as W;
     match violation {

@@ -82,6 +82,9 @@ pub(super) fn call(scene: Scene<'_>, violation: &CallViolation) -> Advice {
                 helper(scene, *id)
             ))
             .hint("Release exactly once what an acquiring function returned."),
+        C::RoundsArePointer => {
+            Advice::of(Category::Argument).what("The number of rounds of bpf_loop is a pointer.")
+        }
         C::LocalStorageFlags => {
             Advice::of(Category::Argument).what("The flags argument must be 0.")
         }
