@@ -136,9 +136,9 @@ impl<O: Observer> Exec<'_, O> {
         macro_rules! trap { ($trap:expr) => {{ let trap = $trap; self.left = left; return Err(self.stop(pc, trap)); }}; }
         macro_rules! go { ($to:expr) => {{
             left -= (pc - from) as i64;
+            if left < 0 { trap!(self.out_of_budget()); }
             pc = $to as usize;
             from = pc;
-            if left < 0 { trap!(self.out_of_budget()); }
         }}; }
 
         loop {
