@@ -6,6 +6,7 @@ use skep_spec::{AttachType, ProgType};
 use super::{CallMeta, id};
 use crate::env::Env;
 use crate::learned::LoopSeen;
+use crate::state::Value;
 use crate::violation::{CallViolation, Check, Stop};
 
 impl Env<'_> {
@@ -34,6 +35,10 @@ impl Env<'_> {
     /// `bpf_loop`: the callback is walked once more as long as the number of rounds allows.
     fn check_loop(&mut self, meta: &CallMeta) -> Check<()> {
         self.note_loop(meta)?;
+        // The prototype takes anything, but only numbers can be made precise.
+        if matches!(self.state.reg(Reg::R1), Value::Pointer(_)) {
+            return Err(CallViolation::RoundsArePointer.into());
+        }
         self.mark_precise(Reg::R1)?;
         let rounds = self.state.reg(Reg::R1).var().umax();
         if u64::from(self.state.cur().callback_depth) < rounds {

@@ -55,6 +55,8 @@ pub enum CallViolation {
     },
     /// What is released was never acquired.
     NotAcquired { id: u32 },
+    /// The number of rounds of `bpf_loop` is a pointer, which the kernel takes for a bug of its own.
+    RoundsArePointer,
     /// `bpf_get_local_storage` has no flags.
     LocalStorageFlags,
     /// The hook returns nothing that could be set.

@@ -60,6 +60,7 @@ pub(super) fn text(scene: Scene<'_>, v: &CallViolation) -> String {
             format!("sleepable helper {}#{id} in {section} region", helper(*id))
         }
         V::UnderLock => "function calls are not allowed while holding a lock".to_owned(),
+        V::RoundsArePointer => "verifier bug: backtracking misuse".to_owned(),
         V::ReadOnlyMap => "write into map forbidden".to_owned(),
         V::NoProgArray => "expected prog array map for tail call".to_owned(),
         V::TailCallMixed => "mixing of tail_calls and bpf-to-bpf calls is not supported".to_owned(),
