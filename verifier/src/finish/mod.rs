@@ -1,8 +1,10 @@
-//! What is checked after all paths were walked: the stack that calls add up to.
+//! What is checked after all paths were walked: the stack that calls add up to, and addresses of
+//! subprograms that were removed as dead.
 //!
 //! The depth of each subprogram is known only now, and spills around fast calls may be taken out
 //! first, so a program whose paths are all fine can still be refused here.
 
+mod dead_code;
 mod stack_depth;
 
 use skep_isa::opcode;
@@ -15,7 +17,8 @@ impl Env<'_> {
     /// The refusals that come after the walk.
     pub(crate) fn check_after_walk(&mut self) -> Check<()> {
         self.remove_fastcall_spills();
-        self.check_max_stack_depth()
+        self.check_max_stack_depth()?;
+        self.check_addresses()
     }
 
     /// Bytes of stack per subprogram as the kernel prints them in the end: those that no path came to

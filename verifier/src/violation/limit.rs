@@ -1,4 +1,4 @@
-//! Limits of complexity and size.
+//! Limits of complexity and size, and what is refused after the walk.
 
 use skep_isa::InsnIdx;
 
@@ -27,6 +27,12 @@ pub enum LimitViolation {
         now: StateView,
         /// The state that it is the same as.
         before: StateView,
+    },
+    /// The address of a subprogram is taken that no path enters: it is removed as dead, and the
+    /// address leads nowhere.
+    RemovedSubprog {
+        /// Where the address leads once dead code is gone; later rewriting moves it further.
+        target: InsnIdx,
     },
     /// More frames than a call chain may have.
     CallChain {

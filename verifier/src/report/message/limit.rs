@@ -22,6 +22,9 @@ pub(super) fn text(scene: Scene<'_>, violation: &LimitViolation) -> String {
             text.truncate(text.trim_end().len());
             text
         }
+        L::RemovedSubprog { target } => {
+            format!("verifier bug: No program to jit at insn {target} (subprog < 0)")
+        }
         L::CallChain { frames } => format!("the call stack of {frames} frames is too deep !"),
         L::CombinedStack { calls, size } => {
             format!("combined stack size of {calls} calls is {size}. Too large")
