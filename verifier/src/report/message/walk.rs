@@ -235,7 +235,7 @@ fn invariant(place: &str, bounds: BoundsViolation, scalar: &Scalar) -> String {
     let known = scalar.known();
     format!(
         "verifier bug: REG INVARIANTS VIOLATION ({place}): {what} u64=[{:#x}, {:#x}] \
-         s64=[{:#x}, {:#x}] u32=[{:#x}, {:#x}] s32=[{:#x}, {:#x}] var_off=({:#x}, {:#x})(1)",
+         s64=[{:#x}, {:#x}] u32=[{:#x}, {:#x}] s32=[{:#x}, {:#x}] var_off=({:#x}, {:#x})",
         scalar.umin(),
         scalar.umax(),
         scalar.smin(),
