@@ -9,7 +9,7 @@ use skep_kernel::{
 };
 use skep_spec::tables::Restrictions;
 use skep_spec::{Facts, MapSpec, MapType, Profile, ProgramSpec};
-use skep_verifier::report::{self, Log, Silent};
+use skep_verifier::report::Log;
 use skep_verifier::{Config, Stats, Verdict, verify};
 
 /// The running kernel and the facts that describe it.
@@ -242,25 +242,21 @@ impl LiveKernel {
     }
 }
 
-/// Asks this project's verifier.
+/// Asks this project's verifier, for the same log that the kernel is asked for.
 fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
-    let verdict = verify(spec, facts, &Config::default(), &mut Silent);
+    let mut log = Log::new(skep_kernel::log::LEVEL_STATS);
+    let verdict = verify(spec, facts, &Config::default(), &mut log);
     match verdict {
         Verdict::Accepted(accepted) => Side {
             answer: Answered::Accepted,
             message: String::new(),
             figures: Some(figures(&accepted.stats)),
         },
-        Verdict::Rejected(rejection) => {
-            let text = report::message(&rejection.violation, spec, facts);
-            let message = skep_kernel::log::last_message(&text).to_owned();
-            let figures = Some(figures(&rejection.stats));
-            Side {
-                answer: Answered::Rejected,
-                message,
-                figures,
-            }
-        }
+        Verdict::Rejected(rejection) => Side {
+            answer: Answered::Rejected,
+            message: skep_kernel::log::last_message(log.text()).to_owned(),
+            figures: Some(figures(&rejection.stats)),
+        },
         Verdict::Undecided(unmodelled) => Side {
             answer: Answered::Nothing(unmodelled.feature),
             message: String::new(),
