@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_spec::{AttachType, KernelVersion, ProgType};
 
 use crate::asm::AsmArgs;
+use crate::bench::BenchArgs;
 use crate::crosscheck::CrosscheckArgs;
 use crate::dis::DisArgs;
 use crate::inspect::InspectArgs;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     Dis(DisArgs),
     Asm(AsmArgs),
+    Bench(BenchArgs),
 }
 
 /// What to read, and which programs of it are meant.

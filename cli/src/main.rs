@@ -5,6 +5,7 @@
 
 mod args;
 mod asm;
+mod bench;
 mod crosscheck;
 mod diagnostic;
 mod dis;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Dis(args) => dis::run(args),
         Command::Asm(args) => asm::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     match result {
         Ok(tally) => tally.code(),
