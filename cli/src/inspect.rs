@@ -239,9 +239,10 @@ fn kfunc_calls(program: &ProgramSpec) -> usize {
 }
 
 fn type_text(program: &ProgramSpec) -> String {
-    let mut text = match program.ty {
-        ProgType::Unspec => "?".to_owned(),
-        ty => ty.to_string(),
+    let mut text = if program.ty == ProgType::Unspec {
+        "?".to_owned()
+    } else {
+        program.ty.to_string()
     };
     if program.flags.contains(ProgFlags::SLEEPABLE) {
         text += " (sleepable)";

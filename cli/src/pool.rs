@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+/// Bytes of a thread's stack: what the main thread has, whichever thread does the work.
+const STACK: usize = 8 << 20;
 /// Items that wait per thread.
 const AHEAD: usize = 4;
 
@@ -23,9 +25,15 @@ pub(crate) fn in_order<T: Send, R: Send>(
     let (to_caller, results) = channel();
     let from_caller = Mutex::new(from_caller);
     thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
+        for number in 0..threads.max(1) {
             let to_caller = to_caller.clone();
-            scope.spawn(|| worker(&from_caller, to_caller, &work));
+            let body = || worker(&from_caller, to_caller, &work);
+            let thread = thread::Builder::new().stack_size(STACK);
+            // Fewer threads than asked for will do, but not none.
+            if let Err(e) = thread.spawn_scoped(scope, body) {
+                assert!(number != 0, "no thread can be started: {e}");
+                break;
+            }
         }
         drop(to_caller);
         let mut feed = Feed {

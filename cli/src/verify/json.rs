@@ -6,7 +6,7 @@
 use std::io::{self, BufWriter, Stdout, Write, stdout};
 
 use serde_json::{Map, Value, json};
-use skep_verifier::report::Explanation;
+use skep_verifier::report::{Explanation, PathStep, StepKind};
 
 use super::judge::{Judgement, Outcome};
 use super::{Failure, Report};
@@ -128,13 +128,31 @@ fn row(outcome: &Outcome) -> Value {
         }
     }
     if let Judgement::Rejected(refusal) = &outcome.judgement {
-        put("path", json!(refusal.path));
+        let path: Vec<_> = refusal.explanation.path.iter().map(step).collect();
+        put("path", path.into());
         put("explanation", explanation(&refusal.explanation));
     }
     if !outcome.log.is_empty() {
         put("log", outcome.log.as_str().into());
     }
     Value::Object(row)
+}
+
+/// A step of the way to the fault.
+fn step(step: &PathStep) -> Value {
+    let kind = match step.kind {
+        StepKind::Taken => "branch-taken",
+        StepKind::NotTaken => "branch-not-taken",
+        StepKind::Call => "call",
+        StepKind::Return => "return",
+        StepKind::Jump => "jump",
+    };
+    json!({
+        "kind": kind,
+        "insn_idx": step.insn.idx,
+        "to": step.to,
+        "line": step.insn.source.as_ref().map(|source| source.line),
+    })
 }
 
 /// What is wrong, what helps, and the way there, for people's tools.

@@ -31,8 +31,6 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// The line of these words that says what is wrong: not always the last.
     pub(crate) headline: String,
-    /// The remembered jumps that led there, oldest first: instruction and the one before it.
-    pub(crate) path: Vec<(InsnIdx, InsnIdx)>,
     /// Counters up to the fault.
     pub(crate) stats: Stats,
 }
@@ -56,7 +54,6 @@ impl Refusal {
         Refusal {
             message,
             headline,
-            path: rejection.path,
             stats: rejection.stats,
             explanation,
         }
