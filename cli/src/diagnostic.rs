@@ -46,7 +46,13 @@ impl Place {
         let trimmed = self.text.trim();
         let from = self.text.find(trimmed).unwrap_or(0);
         let all = from..from + trimmed.len();
-        let Some(start) = (self.column as usize).checked_sub(1) else {
+        // An assembly line is one instruction.
+        let column = if self.file.ends_with(".s") {
+            0
+        } else {
+            self.column as usize
+        };
+        let Some(start) = column.checked_sub(1) else {
             return all;
         };
         let Some(rest) = self.text.get(start..).filter(|r| !r.trim().is_empty()) else {
