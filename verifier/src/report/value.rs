@@ -8,8 +8,8 @@ use std::fmt::Write;
 use crate::number::{Scalar, Tnum};
 use crate::prepare::Ctx;
 use crate::state::{
-    BtfSource, ByteKind, Entry, Frame, Number, Pointer, Precise, PtrFlags, Refs, Region, Slot,
-    SockKind, State, Value,
+    BtfSource, ByteKind, Entry, Number, Pointer, Precise, PtrFlags, Refs, Region, Slot, SockKind,
+    Stack, State, Value,
 };
 
 use super::scene::Scene;
@@ -19,9 +19,29 @@ use super::scene::Scene;
 pub(crate) struct FrameText<'a> {
     pub(crate) scene: Scene<'a>,
     pub(crate) number: usize,
-    pub(crate) frame: &'a Frame,
+    pub(crate) regs: &'a [Value; 11],
+    pub(crate) slots: Slots<'a>,
+    pub(crate) entry: Entry,
     pub(crate) precise: Precise,
     pub(crate) refs: &'a Refs,
+}
+
+/// The touched slots of a frame.
+#[derive(Clone, Copy)]
+pub(crate) enum Slots<'a> {
+    /// Of a frame under way.
+    Stack(&'a Stack),
+    /// Of a copy.
+    Copy(&'a [Slot]),
+}
+
+impl<'a> Slots<'a> {
+    fn get(self, index: usize) -> Option<&'a Slot> {
+        match self {
+            Slots::Stack(stack) => stack.get(index),
+            Slots::Copy(slots) => slots.get(index),
+        }
+    }
 }
 
 /// What of a frame is printed.
@@ -36,13 +56,16 @@ pub(crate) enum Extent {
 impl<'a> FrameText<'a> {
     /// Frame `number` of a state.
     pub(crate) fn of(ctx: &'a Ctx<'a>, state: &'a State, number: usize) -> FrameText<'a> {
+        let frame = state.frame(number);
         FrameText {
             scene: Scene {
                 spec: ctx.spec,
                 facts: ctx.facts,
             },
             number,
-            frame: state.frame(number),
+            regs: &frame.regs,
+            slots: Slots::Stack(&frame.stack),
+            entry: frame.entry,
             precise: state.precise.get(number).copied().unwrap_or_default(),
             refs: &state.refs,
         }
@@ -57,20 +80,21 @@ impl<'a> FrameText<'a> {
             Extent::All => (u16::MAX, u64::MAX),
             Extent::Only(only) => (only.regs, only.slots),
         };
-        for (index, value) in self.frame.regs.iter().enumerate() {
+        for (index, value) in self.regs.iter().enumerate() {
             if *value == Value::Uninit || regs >> index & 1 == 0 {
                 continue;
             }
             let _ = write!(out, " R{index}=");
             self.push_value(out, value, self.precise.regs >> index & 1 != 0);
         }
-        for (index, slot) in self.frame.stack.slots().enumerate() {
+        let touched = (0..).map_while(|index| self.slots.get(index));
+        for (index, slot) in touched.enumerate() {
             if slots >> (index & 63) & 1 != 0 {
                 self.push_slot(out, index, slot);
             }
         }
         self.push_refs(out);
-        match self.frame.entry {
+        match self.entry {
             Entry::Callback => out.push_str(" cb"),
             Entry::AsyncCallback => out.push_str(" async_cb"),
             Entry::Plain | Entry::ExceptionCallback => {}
@@ -447,6 +471,7 @@ mod tests {
     use skep_spec::{Facts, MapSpec, MapType, Profile, ProgType, ProgramSpec};
 
     use super::*;
+    use crate::state::Frame;
     use crate::state::{Delta, Link, MapId, Ref, RefKind};
 
     fn scene_text(text: impl FnOnce(Scene<'_>) -> String) -> String {
@@ -470,7 +495,9 @@ mod tests {
             FrameText {
                 scene,
                 number: 0,
-                frame: &frame,
+                regs: &frame.regs,
+                slots: Slots::Stack(&frame.stack),
+                entry: frame.entry,
                 precise,
                 refs: &refs,
             }

@@ -1,8 +1,8 @@
 //! Copies of values and frames as they were when a rule was broken: for messages and explanations.
 
 use super::scene::Scene;
-use super::value::{Extent, FrameText};
-use crate::state::{Frame, Pointer, Precise, Refs, State, Value};
+use super::value::{Extent, FrameText, Slots};
+use crate::state::{Entry, Pointer, Precise, Refs, Slot, State, Value};
 
 /// A copy of a value as it was when a rule was broken, for messages.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -20,11 +20,14 @@ impl From<Pointer> for ValueView {
     }
 }
 
-/// A copy of the current frame of a state as it was when a rule was broken.
+/// A copy of the current frame of a state as it was when a rule was broken. It shares nothing with the
+/// walk, so that verdicts can go to other threads.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StateView {
     number: usize,
-    frame: Box<Frame>,
+    regs: Box<[Value; 11]>,
+    slots: Vec<Slot>,
+    entry: Entry,
     precise: Precise,
     refs: Box<Refs>,
 }
@@ -35,7 +38,9 @@ impl StateView {
         let number = state.curframe();
         StateView {
             number,
-            frame: Box::new(state.cur().clone()),
+            regs: Box::new(state.cur().regs),
+            slots: state.cur().stack.slots().copied().collect(),
+            entry: state.cur().entry,
             precise: state.precise.get(number).copied().unwrap_or_default(),
             refs: Box::new((*state.refs).clone()),
         }
@@ -49,14 +54,18 @@ impl StateView {
     fn text<'a>(&'a self, scene: Scene<'a>) -> FrameText<'a> {
         let StateView {
             number,
-            frame,
+            regs,
+            slots,
+            entry,
             precise,
             refs,
         } = self;
         FrameText {
             scene,
             number: *number,
-            frame,
+            regs,
+            slots: Slots::Copy(slots),
+            entry: *entry,
             precise: *precise,
             refs,
         }
@@ -65,7 +74,6 @@ impl StateView {
     /// A register's value as the kernel prints it; `None` where nothing was written.
     pub(crate) fn reg_text(&self, scene: Scene<'_>, reg: usize) -> Option<String> {
         let value = self
-            .frame
             .regs
             .get(reg)
             .filter(|&value| *value != Value::Uninit)?;
@@ -77,6 +85,12 @@ impl StateView {
 
     /// What a register holds.
     pub(crate) fn reg(&self, reg: usize) -> Option<&Value> {
-        self.frame.regs.get(reg)
+        self.regs.get(reg)
     }
 }
+
+/// Programs of one object are verified by several threads.
+const _: fn() = || {
+    fn crosses_threads<T: Send + Sync>() {}
+    crosses_threads::<crate::Verdict>();
+};
