@@ -21,7 +21,7 @@ fn loads_extend_and_stores_cut() {
         *(u16 *)(r10 - 7) = r1
         *(u32 *)(r10 - 5) = r1
         r0 = *(u64 *)(r10 - 8)";
-    assert_eq!(r0(parts), 0x0012_3456_3456_ff);
+    assert_eq!(r0(parts), 0x0000_1234_5634_56ff);
 }
 
 #[test]

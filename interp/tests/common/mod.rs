@@ -1,6 +1,7 @@
 //! What the tests of the interpreter share: programs from text, run once.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use skep_asm::{Options, assemble};
 use skep_interp::{Machine, Outcome, RunError, Stop};

@@ -1,6 +1,7 @@
 //! What the tests of the simulator share: helpers called as a program would.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::Arc;
 
