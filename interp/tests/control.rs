@@ -1,5 +1,7 @@
 //! Calls of all kinds, loops and their budgets, packet loads, and looking on.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::ops::ControlFlow;

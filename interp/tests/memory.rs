@@ -1,5 +1,7 @@
 //! Loads, stores and atomics, and the accesses that are refused.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use common::{packet, r0, run, stop, trap};

@@ -1,5 +1,7 @@
 //! Every arithmetic operation and comparison against an evaluation in wide integers.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! Helpers' results, checked one by one. Where a kernel can answer, the values are Linux 6.18's.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What a run is given and gives back, as `BPF_PROG_TEST_RUN` of Linux 6.18 does it.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use common::{Kernel, errno};

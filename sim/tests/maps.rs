@@ -3,6 +3,8 @@
 //! Programs' operations go through the helpers, user space's through the map commands; the model is
 //! the same for both.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::collections::{BTreeMap, VecDeque};
