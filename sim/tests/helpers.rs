@@ -34,8 +34,10 @@ fn time_passes_with_every_reading_and_not_otherwise() {
 #[test]
 fn chance_follows_the_seed() {
     let draw = |seed| {
-        let mut config = skep_sim::Config::default();
-        config.seed = seed;
+        let config = skep_sim::Config {
+            seed,
+            ..skep_sim::Config::default()
+        };
         let sim = skep_sim::Sim::with_config(config, &[]).unwrap();
         let ty = ProgType::SchedCls;
         let mut kernel = Kernel { sim, ty };
@@ -167,8 +169,10 @@ fn trace_lines_are_kept() {
 
 #[test]
 fn output_is_bounded() {
-    let mut config = skep_sim::Config::default();
-    config.max_output = 1000;
+    let config = skep_sim::Config {
+        max_output: 1000,
+        ..skep_sim::Config::default()
+    };
     let sim = skep_sim::Sim::with_config(config, &[]).unwrap();
     let ty = ProgType::SchedCls;
     let mut kernel = Kernel { sim, ty };
