@@ -25,7 +25,7 @@ pub(crate) use graph::successors;
 use crate::Config;
 use crate::report::{self, Trace};
 use crate::state::{MapId, Pointer, PtrFlags, Region, Value};
-use crate::violation::{Check, FormViolation, Stop};
+use crate::violation::{Check, FormViolation, Stop, Violation};
 
 /// What control flow says about one instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -195,10 +195,9 @@ impl FieldKind {
     /// Whether loads and stores of the whole field may be allowed.
     pub(crate) fn is_kptr(self) -> bool {
         match self {
-            FieldKind::KptrUnref
-            | FieldKind::KptrRef
-            | FieldKind::KptrPercpu
-            | FieldKind::Uptr => true,
+            FieldKind::KptrUnref | FieldKind::KptrRef | FieldKind::KptrPercpu | FieldKind::Uptr => {
+                true
+            }
             FieldKind::SpinLock
             | FieldKind::ResSpinLock
             | FieldKind::Timer
@@ -216,10 +215,9 @@ impl FieldKind {
     pub(crate) fn size(self) -> u32 {
         match self {
             FieldKind::SpinLock | FieldKind::ResSpinLock | FieldKind::Refcount => 4,
-            FieldKind::KptrUnref
-            | FieldKind::KptrRef
-            | FieldKind::KptrPercpu
-            | FieldKind::Uptr => 8,
+            FieldKind::KptrUnref | FieldKind::KptrRef | FieldKind::KptrPercpu | FieldKind::Uptr => {
+                8
+            }
             FieldKind::Timer
             | FieldKind::Workqueue
             | FieldKind::TaskWork
@@ -348,7 +346,9 @@ impl<'a> Ctx<'a> {
 
     /// The subprogram that a slot belongs to.
     pub(crate) fn subprog_of(&self, idx: InsnIdx) -> usize {
-        self.subprogs.partition_point(|s| s.start <= idx).saturating_sub(1)
+        self.subprogs
+            .partition_point(|s| s.start <= idx)
+            .saturating_sub(1)
     }
 
     /// The subprogram that begins at a slot.
@@ -367,7 +367,10 @@ pub(crate) fn prepare<'a>(
 ) -> Result<Ctx<'a>, (Stop, Option<InsnIdx>)> {
     request::check_request(spec, facts).map_err(|stop| (stop, None))?;
     if let Some(unresolved) = spec.unresolved.first() {
-        return Err((Stop::undecided(unresolved.what.clone()), Some(unresolved.insn_idx)));
+        return Err((
+            Stop::undecided(unresolved.what.clone()),
+            Some(unresolved.insn_idx),
+        ));
     }
     let insns = &spec.insns;
     let hook = hook_of(spec);
@@ -384,7 +387,10 @@ pub(crate) fn prepare<'a>(
         .map_err(|(violation, at)| (violation.into(), Some(at)))?;
     request::check_sleep(spec, facts, &hook).map_err(|stop| (stop, None))?;
     let attach = attach::find_target(spec, facts).map_err(|stop| (stop, None))?;
-    let hook = Hook { target: attach.map_or("", |target| target.name), ..hook };
+    let hook = Hook {
+        target: attach.map_or("", |target| target.name),
+        ..hook
+    };
     let (postorder, starts) = graph::postorder(insns, &subprogs);
     for (subprog, bounds) in subprogs.iter_mut().zip(starts.windows(2)) {
         subprog.postorder = bounds[0]..bounds[1];
@@ -413,6 +419,26 @@ pub(crate) fn prepare<'a>(
     })
 }
 
+/// Subprograms of a program that is refused before it is walked, as the kernel counts them then.
+pub(crate) fn count_subprogs(spec: &ProgramSpec, facts: &Facts, violation: &Violation) -> usize {
+    let uncounted = matches!(
+        violation,
+        Violation::Form(
+            FormViolation::ExceptionCallbacks
+                | FormViolation::ExceptionCallbackMissing { .. }
+                | FormViolation::ExceptionCallbackStatic { .. }
+                | FormViolation::ExceptionCallbackMain
+                | FormViolation::ExceptionCallbackUnlisted
+        )
+    );
+    let starts = subprog::find_starts(&spec.insns, facts.limits().subprogs, None);
+    if uncounted {
+        1
+    } else {
+        starts.map_or(1, |starts| starts.len())
+    }
+}
+
 fn hook_of(spec: &ProgramSpec) -> Hook<'_> {
     let (ty, attach) = match &spec.target {
         Some(target) if spec.ty == ProgType::Ext => (target.ty, target.attach),
@@ -436,11 +462,7 @@ fn map_infos(spec: &ProgramSpec) -> Vec<MapInfo<'_>> {
             spec,
             inner,
             has_spin_lock: has(&[FieldKind::SpinLock, FieldKind::ResSpinLock]),
-            has_async_field: has(&[
-                FieldKind::Timer,
-                FieldKind::Workqueue,
-                FieldKind::TaskWork,
-            ]),
+            has_async_field: has(&[FieldKind::Timer, FieldKind::Workqueue, FieldKind::TaskWork]),
             fields,
         }
     };

@@ -14,7 +14,7 @@ use super::value::{Extent, FrameText};
 use super::{Trace, message};
 use crate::Stats;
 use crate::env::Env;
-use crate::prepare::{GlobalArg, func_info};
+use crate::prepare::{self, GlobalArg, func_info};
 use crate::state::{Precise, Region, Value};
 use crate::violation::{Stop, Violation};
 
@@ -217,7 +217,7 @@ impl Env<'_> {
     pub(crate) fn log_validating(&mut self, subprog: usize) {
         self.log.line = None;
         self.log.resumed = false;
-        if self.logs() {
+        if self.log_level != 0 {
             let name = self.ctx.subprogs.get(subprog).map_or("", |s| &s.name);
             self.trace
                 .write(&format!("Validating {name}() func#{subprog}...\n"));
@@ -242,7 +242,7 @@ impl Env<'_> {
 
     /// A global subprogram is called; it is verified on its own.
     pub(crate) fn log_global_call(&mut self, subprog: usize) {
-        if self.logs() {
+        if self.log_level != 0 {
             let name = self.ctx.subprogs.get(subprog).map_or("", |s| &s.name);
             self.trace.write(&format!(
                 "Func#{subprog} ('{name}') is global and assumed valid.\n"
@@ -326,12 +326,16 @@ impl Env<'_> {
             return;
         }
         let mut text = String::new();
-        if self.at_insn && message::shows_line(violation) {
+        let line = message::shows_line(violation);
+        if self.at_insn && line == message::ShowsLine::Before {
             self.push_line(&mut text, self.state.insn_idx);
         }
         text.push_str(&message::text(self.scene(), violation));
         if !text.is_empty() && message::ends_line(violation) {
             text.push('\n');
+        }
+        if self.at_insn && line == message::ShowsLine::After {
+            self.push_line(&mut text, self.state.insn_idx);
         }
         self.trace.write(&text);
     }
@@ -350,14 +354,7 @@ impl Env<'_> {
             return;
         }
         let mut text = String::new();
-        if self.log_level & LOG_STATS != 0 {
-            text.push_str("stack depth ");
-            for (index, depth) in stats.stack_depths.iter().enumerate() {
-                let _ = write!(text, "{}{depth}", if index == 0 { "" } else { "+" });
-            }
-            text.push('\n');
-        }
-        push_counts(&mut text, self.ctx.facts, stats);
+        push_counts(&mut text, self.log_level, self.ctx.facts, stats);
         self.trace.write(&text);
     }
 
@@ -448,11 +445,20 @@ pub(crate) fn log_unprepared(
     if message::ends_line(violation) {
         text.push('\n');
     }
-    push_counts(&mut text, facts, &Stats::default());
+    let stack_depths = vec![0; prepare::count_subprogs(spec, facts, violation)];
+    let stats = Stats {
+        stack_depths,
+        ..Stats::default()
+    };
+    push_counts(&mut text, trace.level(), facts, &stats);
     trace.write(&text);
 }
 
-fn push_counts(text: &mut String, facts: &Facts, stats: &Stats) {
+fn push_counts(text: &mut String, level: u32, facts: &Facts, stats: &Stats) {
+    if level & LOG_STATS != 0 {
+        let depths: Vec<String> = stats.stack_depths.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "stack depth {}", depths.join("+"));
+    }
     let _ = writeln!(
         text,
         "processed {} insns (limit {}) max_states_per_insn {} total_states {} peak_states {} \

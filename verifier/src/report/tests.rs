@@ -234,3 +234,35 @@ fn a_request_that_kernels_refuse_silently_has_words_all_the_same() {
     );
     assert_eq!(log(&spec, 1), "");
 }
+
+#[test]
+fn below_level_two_a_finished_path_leaves_nothing() {
+    let spec = program(&[
+        jump(JmpOp::Eq, Reg::R1, 0, 2),
+        mov(Reg::R0, 0),
+        Insn::Exit,
+        copy(Reg::R0, Reg::R6),
+        Insn::Exit,
+    ]);
+    assert_eq!(
+        log(&spec, 1),
+        "0: R1=ctx() R10=fp0
+0: (15) if r1 == 0x0 goto pc+2 3: R1=ctx() R10=fp0
+3: (bf) r0 = r6
+R6 !read_ok
+processed 4 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"
+    );
+}
+
+#[test]
+fn what_is_refused_before_the_walk_has_counts_of_nothing() {
+    let spec = program(&[mov(Reg::R0, 0), Insn::Exit, Insn::Exit]);
+    assert_eq!(
+        log(&spec, 4),
+        "unreachable insn 2
+stack depth 0
+processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+"
+    );
+}

@@ -67,6 +67,12 @@ pub fn verify(
             Verdict::Accepted(Accepted { stats })
         }
         Err(stop) => {
+            // What comes after verification adds to the depths and drops dead subprograms.
+            let stack_depths = env.learned.subprogs.iter().map(|s| s.stack_depth).collect();
+            let stats = Stats {
+                stack_depths,
+                ..stats
+            };
             if let Stop::Rejected(violation) = &stop {
                 env.log_violation(violation);
             }
@@ -90,7 +96,13 @@ fn verdict_of(
     match stop {
         Stop::Rejected(violation) => {
             let violation = *violation;
-            Verdict::Rejected(Box::new(Rejection { at, violation, path, state, stats }))
+            Verdict::Rejected(Box::new(Rejection {
+                at,
+                violation,
+                path,
+                state,
+                stats,
+            }))
         }
         Stop::Undecided(feature) => Verdict::Undecided(Unmodelled { at, feature }),
     }
@@ -197,7 +209,12 @@ impl<'a> Env<'a> {
         Ok(match arg {
             GlobalArg::Scalar | GlobalArg::Arena => Value::scalar(Scalar::unknown()),
             GlobalArg::Ctx => Value::Pointer(Pointer::new(Region::Ctx, PtrFlags::empty())),
-            GlobalArg::Mem { size, nullable, rdonly, untrusted } => {
+            GlobalArg::Mem {
+                size,
+                nullable,
+                rdonly,
+                untrusted,
+            } => {
                 let flags = flag(nullable, PtrFlags::MAYBE_NULL)
                     | flag(rdonly, PtrFlags::RDONLY)
                     | flag(untrusted, PtrFlags::UNTRUSTED);
@@ -207,11 +224,18 @@ impl<'a> Env<'a> {
                 }
                 Value::Pointer(pointer)
             }
-            GlobalArg::Btf { id, nullable, untrusted } => {
+            GlobalArg::Btf {
+                id,
+                nullable,
+                untrusted,
+            } => {
                 let flags = flag(nullable, PtrFlags::MAYBE_NULL)
                     | flag(untrusted, PtrFlags::UNTRUSTED)
                     | flag(!untrusted, PtrFlags::TRUSTED);
-                let region = Region::Btf { source: BtfSource::Kernel, id };
+                let region = Region::Btf {
+                    source: BtfSource::Kernel,
+                    id,
+                };
                 let mut pointer = Pointer::new(region, flags);
                 pointer.id = self.learned.next_id();
                 Value::Pointer(pointer)
@@ -228,7 +252,11 @@ impl<'a> Env<'a> {
             let idx = self.state.insn_idx;
             self.at_insn = true;
             if idx >= self.ctx.insns.len() {
-                return Err(WalkViolation::OutOfProgram { idx, len: self.ctx.insns.len() }.into());
+                return Err(WalkViolation::OutOfProgram {
+                    idx,
+                    len: self.ctx.insns.len(),
+                }
+                .into());
             }
             self.count_insn()?;
             self.state.last_insn_idx = prev;
@@ -249,7 +277,8 @@ impl<'a> Env<'a> {
                 let next = self.step()?;
                 self.commit_stack_write_marks();
                 // Returning from a subprogram is shown with the caller's whole state.
-                resumed |= self.state.curframe() < depth && self.ctx.insns[idx].code == opcode::EXIT;
+                resumed |=
+                    self.state.curframe() < depth && self.ctx.insns[idx].code == opcode::EXIT;
                 match next {
                     Next::Fallthrough => {
                         self.state.insn_idx = idx + 1;
@@ -264,7 +293,9 @@ impl<'a> Env<'a> {
             }
             self.close_path()?;
             self.update_live_stack();
-            let Some(pending) = self.pending.pop() else { return Ok(()) };
+            let Some(pending) = self.pending.pop() else {
+                return Ok(());
+            };
             self.resume(pending, &mut prev);
             resumed = true;
         }
@@ -283,8 +314,15 @@ impl<'a> Env<'a> {
         if processed > self.ctx.facts.limits().processed {
             return Err(LimitViolation::TooManyProcessed { processed }.into());
         }
-        if self.ctx.config.max_processed.is_some_and(|max| processed > max) {
-            return Err(Stop::undecided("more instructions than the configured budget"));
+        if self
+            .ctx
+            .config
+            .max_processed
+            .is_some_and(|max| processed > max)
+        {
+            return Err(Stop::undecided(
+                "more instructions than the configured budget",
+            ));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ mod walk;
 pub(super) use btf::argument_text;
 
 use super::scene::Scene;
-use crate::violation::{AccessViolation, FormViolation, LimitViolation, Violation};
+use crate::violation::{AccessViolation, BtfViolation, FormViolation, LimitViolation, Violation};
 
 /// The lines that the kernel logs, without a newline at the end; empty where it says nothing.
 pub(crate) fn text(scene: Scene<'_>, violation: &Violation) -> String {
@@ -30,12 +30,35 @@ pub(crate) fn text(scene: Scene<'_>, violation: &Violation) -> String {
     }
 }
 
-/// Whether the kernel shows the source line before its message.
-pub(crate) fn shows_line(violation: &Violation) -> bool {
-    matches!(
-        violation,
+/// Where the kernel shows the source line, unless it was shown last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ShowsLine {
+    /// Nowhere: the instruction's own line has it.
+    No,
+    /// Before its message.
+    Before,
+    /// After its message.
+    After,
+}
+
+/// Whether the source line belongs to a message.
+pub(crate) fn shows_line(violation: &Violation) -> ShowsLine {
+    match violation {
         Violation::Limit(LimitViolation::InfiniteLoop { .. })
-    )
+        | Violation::Access(AccessViolation::SpillSize | AccessViolation::FillSize) => {
+            ShowsLine::Before
+        }
+        Violation::Access(AccessViolation::Ctx { .. })
+        | Violation::Btf(BtfViolation::Argument { .. }) => ShowsLine::After,
+        Violation::Request(_)
+        | Violation::Form(_)
+        | Violation::Walk(_)
+        | Violation::Access(_)
+        | Violation::Btf(_)
+        | Violation::Call(_)
+        | Violation::Limit(_)
+        | Violation::Kernel(_) => ShowsLine::No,
+    }
 }
 
 /// Whether the kernel ends its message with a newline; what it logs next may stand on the same line.
