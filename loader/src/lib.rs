@@ -23,9 +23,7 @@ mod maps;
 mod open;
 mod program;
 mod refs;
-mod sec_rules;
 mod struct_ops;
 
 pub use error::{Error, ErrorKind};
 pub use open::{Options, object_name, open};
-pub use sec_rules::{SEC_RULES, SecRule, sec_rule};

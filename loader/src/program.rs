@@ -9,11 +9,11 @@ use crate::kernel::{self, Resolution};
 use crate::link::{Linked, Linker};
 use crate::open::Parts;
 use crate::refs::Ref;
-use crate::sec_rules::{SecRule, attach_target, sec_rule, sloppy_rule};
 use crate::struct_ops::Attach;
 use rustc_hash::{FxHashMap, FxHashSet};
 use skep_btf::{Btf, Type};
 use skep_isa::{InsnIdx, RawInsn, opcode, pseudo};
+use skep_spec::tables::sec_rules::{SecRule, sec_rule, sloppy_rule};
 use skep_spec::{AttachType, MapSpec, ProgType, ProgramSpec, Unresolved};
 use std::sync::Arc;
 
@@ -123,7 +123,12 @@ impl Maker<'_> {
         program.ty = rule.ty;
         program.attach = rule.attach;
         program.flags = rule.flags;
-        program.attach_to = attach_target(&program.section).to_string();
+        // The attach target stands behind the first slash.
+        let target = program
+            .section
+            .split_once('/')
+            .map_or("", |(_, target)| target);
+        program.attach_to = target.to_string();
         if let Err(what) = self.set_attach(program, rule, index) {
             program.unresolved.push(Unresolved { insn_idx: 0, what });
         }

@@ -13,6 +13,7 @@ pub mod map_create;
 pub mod maps;
 pub mod prog_types;
 mod restrictions;
+pub mod sec_rules;
 pub mod sets;
 
 pub use args::{Arg, ArgType, Mods, Ret, RetType};
@@ -23,3 +24,4 @@ pub use map_create::{MapMachine, MapRefusal};
 pub use maps::{Lookup, MapForHelper, MapTypeFacts};
 pub use prog_types::{AttachRule, PacketAccess, PrivateStack, ProgTypeFacts, Returns, Sleep};
 pub use restrictions::Restrictions;
+pub use sec_rules::{SecRule, sec_rule};

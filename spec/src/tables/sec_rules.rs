@@ -2,9 +2,10 @@
 //!
 //! Sources: `section_defs` of libbpf 1.5 and of Linux 7.3's. A pattern that ends in `+` stands for
 //! the name alone or followed by `/` and an attach target; any other must match exactly. The first
-//! matching row counts.
+//! matching row counts. The other way round, [`written_rule`] finds the row whose name an object
+//! writer gives to a program.
 
-use skep_spec::{AttachType as A, ProgFlags, ProgType as P};
+use crate::{AttachType as A, ProgFlags, ProgType as P};
 
 /// What a section name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct SecRule {
     pub attaches_to_btf: bool,
     /// Whether it is a USDT probe, whose attach type depends on the kernel.
     pub usdt: bool,
+    /// Whether this of several fitting rows names the section of a program that is written.
+    preferred: bool,
 }
 
 const fn sec(pattern: &'static str, ty: P, attach: A) -> SecRule {
@@ -32,6 +35,7 @@ const fn sec(pattern: &'static str, ty: P, attach: A) -> SecRule {
         flags,
         attaches_to_btf: false,
         usdt: false,
+        preferred: false,
     }
 }
 
@@ -61,12 +65,28 @@ impl SecRule {
         SecRule { usdt: true, ..self }
     }
 
+    const fn preferred(self) -> SecRule {
+        SecRule {
+            preferred: true,
+            ..self
+        }
+    }
+
+    /// The pattern without its `+`.
+    pub fn stem(&self) -> &'static str {
+        self.pattern.strip_suffix('+').unwrap_or(self.pattern)
+    }
+
+    /// Whether an attach target may follow behind a slash.
+    pub fn takes_target(&self) -> bool {
+        self.pattern.ends_with('+')
+    }
+
     fn matches(&self, name: &str) -> bool {
-        match self.pattern.strip_suffix('+') {
-            None => name == self.pattern,
-            Some(stem) => name
-                .strip_prefix(stem)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        match name.strip_prefix(self.stem()) {
+            None => false,
+            Some("") => true,
+            Some(rest) => self.takes_target() && rest.starts_with('/'),
         }
     }
 }
@@ -79,7 +99,7 @@ const NONE: A = A::CgroupInetIngress;
 pub static SEC_RULES: &[SecRule] = &[
     sec("socket",                   P::SocketFilter,          NONE),
     sec("sk_reuseport/migrate",     P::SkReuseport,           A::SkReuseportSelectOrMigrate),
-    sec("sk_reuseport",             P::SkReuseport,           A::SkReuseportSelect),
+    sec("sk_reuseport",             P::SkReuseport,           A::SkReuseportSelect).preferred(),
     sec("kprobe+",                  P::Kprobe,                NONE),
     sec("uprobe+",                  P::Kprobe,                NONE),
     sec("uprobe.s+",                P::Kprobe,                NONE).sleepable(),
@@ -101,8 +121,8 @@ pub static SEC_RULES: &[SecRule] = &[
     sec("usdt.s+",                  P::Kprobe,                NONE).sleepable().usdt(),
     sec("tc/ingress",               P::SchedCls,              A::TcxIngress),
     sec("tc/egress",                P::SchedCls,              A::TcxEgress),
-    sec("tcx/ingress",              P::SchedCls,              A::TcxIngress),
-    sec("tcx/egress",               P::SchedCls,              A::TcxEgress),
+    sec("tcx/ingress",              P::SchedCls,              A::TcxIngress).preferred(),
+    sec("tcx/egress",               P::SchedCls,              A::TcxEgress).preferred(),
     sec("tc",                       P::SchedCls,              NONE),
     sec("classifier",               P::SchedCls,              NONE),
     sec("action",                   P::SchedAct,              NONE),
@@ -113,14 +133,14 @@ pub static SEC_RULES: &[SecRule] = &[
     sec("tracepoint.s+",            P::Tracepoint,            NONE).sleepable(),
     sec("tp.s+",                    P::Tracepoint,            NONE).sleepable(),
     sec("raw_tracepoint+",          P::RawTracepoint,         NONE),
-    sec("raw_tp+",                  P::RawTracepoint,         NONE),
+    sec("raw_tp+",                  P::RawTracepoint,         NONE).preferred(),
     sec("raw_tracepoint.s+",        P::RawTracepoint,         NONE).sleepable(),
     sec("raw_tp.s+",                P::RawTracepoint,         NONE).sleepable(),
     sec("raw_tracepoint.w+",        P::RawTracepointWritable, NONE),
-    sec("raw_tp.w+",                P::RawTracepointWritable, NONE),
+    sec("raw_tp.w+",                P::RawTracepointWritable, NONE).preferred(),
     sec("tp_btf+",                  P::Tracing,               A::TraceRawTp).btf(),
     sec("tp_btf.s+",                P::Tracing,               A::TraceRawTp).btf().sleepable(),
-    sec("fentry+",                  P::Tracing,               A::TraceFentry).btf(),
+    sec("fentry+",                  P::Tracing,               A::TraceFentry).btf().preferred(),
     sec("fmod_ret+",                P::Tracing,               A::ModifyReturn).btf(),
     sec("fexit+",                   P::Tracing,               A::TraceFexit).btf(),
     sec("fsession+",                P::Tracing,               A::TraceFsession).btf(),
@@ -146,7 +166,7 @@ pub static SEC_RULES: &[SecRule] = &[
     sec("xdp.frags/cpumap",         P::Xdp,                   A::XdpCpumap).frags(),
     sec("xdp/cpumap",               P::Xdp,                   A::XdpCpumap),
     sec("xdp.frags",                P::Xdp,                   A::Xdp).frags(),
-    sec("xdp",                      P::Xdp,                   A::Xdp),
+    sec("xdp",                      P::Xdp,                   A::Xdp).preferred(),
     sec("perf_event",               P::PerfEvent,             NONE),
     sec("lwt_in",                   P::LwtIn,                 NONE),
     sec("lwt_out",                  P::LwtOut,                NONE),
@@ -162,7 +182,7 @@ pub static SEC_RULES: &[SecRule] = &[
     sec("flow_dissector",           P::FlowDissector,         A::FlowDissector),
     sec("cgroup_skb/ingress",       P::CgroupSkb,             A::CgroupInetIngress),
     sec("cgroup_skb/egress",        P::CgroupSkb,             A::CgroupInetEgress),
-    sec("cgroup/skb",               P::CgroupSkb,             NONE),
+    sec("cgroup/skb",               P::CgroupSkb,             NONE).preferred(),
     sec("cgroup/sock_create",       P::CgroupSock,            A::CgroupInetSockCreate),
     sec("cgroup/sock_release",      P::CgroupSock,            A::CgroupInetSockRelease),
     sec("cgroup/sock",              P::CgroupSock,            A::CgroupInetSockCreate),
@@ -202,16 +222,30 @@ pub fn sec_rule(name: &str) -> Option<&'static SecRule> {
 
 /// The rule that libbpf before 1.0 would have found: the longest pattern that the name begins
 /// with. Objects of that age have no BTF and sections such as `xdp_prog` or `classifier/egress`.
-pub(crate) fn sloppy_rule(name: &str) -> Option<&'static SecRule> {
+pub fn sloppy_rule(name: &str) -> Option<&'static SecRule> {
     SEC_RULES
         .iter()
-        .filter(|rule| name.starts_with(rule.pattern.trim_end_matches('+')))
-        .max_by_key(|rule| rule.pattern.trim_end_matches('+').len())
+        .filter(|rule| name.starts_with(rule.stem()))
+        .max_by_key(|rule| rule.stem().len())
 }
 
-/// What stands behind the first `/`: the attach target.
-pub(crate) fn attach_target(name: &str) -> &str {
-    name.split_once('/').map_or("", |(_, target)| target)
+/// The rule under whose name a program without flags is written: that of its attach type if there is
+/// one, else the usual one of its type. `None` if no section stands for the type.
+pub fn written_rule(ty: P, attach: A) -> Option<&'static SecRule> {
+    let rank = |rule: &SecRule| {
+        let fits = if rule.attach == attach {
+            0
+        } else if rule.attach == NONE {
+            1
+        } else {
+            2
+        };
+        (fits, !rule.preferred, !rule.flags.is_empty())
+    };
+    SEC_RULES
+        .iter()
+        .filter(|rule| rule.ty == ty)
+        .min_by_key(|rule| rank(rule))
 }
 
 #[cfg(test)]
@@ -251,9 +285,23 @@ mod tests {
     #[test]
     fn no_rule_hides_a_later_one() {
         for (i, rule) in SEC_RULES.iter().enumerate() {
-            let name = rule.pattern.trim_end_matches('+');
+            let name = rule.stem();
             let first = SEC_RULES.iter().position(|r| r.matches(name));
             assert_eq!(first, Some(i), "{name}");
         }
+    }
+
+    #[test]
+    fn programs_are_written_under_the_usual_names() {
+        let name = |ty, attach| written_rule(ty, attach).map(|r| r.pattern);
+        assert_eq!(name(P::Xdp, A::Xdp), Some("xdp"));
+        assert_eq!(name(P::Xdp, A::XdpCpumap), Some("xdp/cpumap"));
+        assert_eq!(name(P::Xdp, NONE), Some("xdp"));
+        assert_eq!(name(P::SchedCls, NONE), Some("tc"));
+        assert_eq!(name(P::SchedCls, A::TcxEgress), Some("tcx/egress"));
+        assert_eq!(name(P::Kprobe, A::TraceUprobeMulti), Some("uprobe.multi+"));
+        assert_eq!(name(P::Tracing, NONE), Some("fentry+"));
+        assert_eq!(name(P::Syscall, NONE), Some("syscall"));
+        assert_eq!(name(P::Unspec, NONE), None);
     }
 }
