@@ -102,6 +102,16 @@ impl<O: Observer> Exec<'_, O> {
         result
     }
 
+    /// What is executed: every instruction by itself where someone looks on.
+    #[inline(always)]
+    fn ops(program: &Program) -> &[Op] {
+        if O::ACTIVE {
+            &program.ops
+        } else {
+            &program.fused
+        }
+    }
+
     /// Notes where the innermost trap happened.
     #[cold]
     fn stop(&mut self, pc: usize, trap: Trap) -> Trap {
@@ -124,7 +134,7 @@ impl<O: Observer> Exec<'_, O> {
         let Some(mut program) = programs.get(self.program) else {
             return Err(Trap::NotInsn);
         };
-        let mut ops: &[Op] = &program.ops;
+        let mut ops = Self::ops(program);
         let mut saved: Vec<Saved> = Vec::new();
         let mut may_goto = MAY_GOTO;
         let mut left = self.left;
@@ -179,6 +189,12 @@ impl<O: Observer> Exec<'_, O> {
                     && let Err(trap) = store_slow(sim, addr, $n, value as u64) { trap!(trap) }
             }}; }
 
+            macro_rules! fused_jump { ($f:ident, $with:expr) => {{
+                pc += 1;
+                r[d] = r[d].wrapping_add(op.imm as i32 as u64);
+                if Word::$f(r[s], $with) { go!(op.off) }
+            }}; }
+
             match op.code {
                 Code::Add64I => i64!(add), Code::Add64R => r64!(add), Code::Add32I => i32!(add), Code::Add32R => r32!(add),
                 Code::Sub64I => i64!(sub), Code::Sub64R => r64!(sub), Code::Sub32I => i32!(sub), Code::Sub32R => r32!(sub),
@@ -229,11 +245,11 @@ impl<O: Observer> Exec<'_, O> {
                 Code::StoreWR => store!(4, u32, r[s]), Code::StoreDR => store!(8, u64, r[s]),
                 Code::StoreBI => store!(1, u8, op.imm), Code::StoreHI => store!(2, u16, op.imm),
                 Code::StoreWI => store!(4, u32, op.imm), Code::StoreDI => store!(8, u64, op.imm),
-                Code::Probe => r[d] = probe(sim.memory(), r[s].wrapping_add_signed(op.off.into()), op.aux),
+                Code::Probe => r[d] = probe(sim.memory(), r[s].wrapping_add_signed(op.off.into()), op.imm),
                 Code::Atomic => if let Err(trap) = atomic(sim.memory_mut(), &mut r, op) { trap!(trap) },
                 Code::Packet => {
-                    let index = if op.off != 0 { r[s] as i32 } else { 0 };
-                    match sim.packet_load(r[6], index.wrapping_add(op.imm as i32), op.aux) {
+                    let index = if op.off < 0 { r[s] as i32 } else { 0 };
+                    match sim.packet_load(r[6], index.wrapping_add(op.imm as i32), op.off.unsigned_abs() as u8) {
                         Ok(Some(value)) => r[0] = value,
                         // Out of the packet: the function returns 0.
                         Ok(None) => { r[0] = 0; ops = EXIT; left -= (pc - from) as i64; pc = 0; from = 0; }
@@ -268,7 +284,7 @@ impl<O: Observer> Exec<'_, O> {
                         self.tail_calls += 1;
                         self.program = id.0 as usize;
                         program = next;
-                        ops = &program.ops;
+                        ops = Self::ops(program);
                         may_goto = MAY_GOTO;
                         go!(0);
                     }
@@ -293,7 +309,7 @@ impl<O: Observer> Exec<'_, O> {
                     self.program = back.program;
                     let Some(caller) = programs.get(back.program) else { trap!(Trap::NotInsn) };
                     program = caller;
-                    ops = &program.ops;
+                    ops = Self::ops(program);
                     [r[6], r[7], r[8], r[9]] = back.callee;
                     r[10] = back.frame;
                     may_goto = back.may_goto;
@@ -305,6 +321,21 @@ impl<O: Observer> Exec<'_, O> {
                     trap!(trap)
                 }
                 Code::NotInsn => trap!(Trap::NotInsn),
+
+                Code::MovAddI => { r[d] = r[s].wrapping_add(op.imm as u64); pc += 1 }
+                Code::MovAddR => { r[d] = r[s].wrapping_add(r[op.aux.index()]); pc += 1 }
+                Code::MovLsh64 => { r[d] = r[s].wrapping_shl(op.imm as u32); pc += 1 }
+                Code::MovRsh64 => { r[d] = r[s].wrapping_shr(op.imm as u32); pc += 1 }
+                Code::MovLsh32 => { r[d] = u64::from((r[s] as u32).wrapping_shl(op.imm as u32)); pc += 1 }
+                Code::MovRsh32 => { r[d] = u64::from((r[s] as u32).wrapping_shr(op.imm as u32)); pc += 1 }
+                Code::LshOr64 => { r[d] = r[d].wrapping_shl(op.imm as u32) | r[op.aux.index()]; pc += 1 }
+                Code::LshOr32 => { r[d] = u64::from((r[d] as u32).wrapping_shl(op.imm as u32) | r[op.aux.index()] as u32); pc += 1 }
+                Code::AddEqI => fused_jump!(is_eq, (op.imm >> 32) as u64),
+                Code::AddNeI => fused_jump!(is_ne, (op.imm >> 32) as u64),
+                Code::AddEqR => fused_jump!(is_eq, r[op.aux.index()]),
+                Code::AddNeR => fused_jump!(is_ne, r[op.aux.index()]),
+                Code::AddLtR => fused_jump!(is_lt, r[op.aux.index()]),
+                Code::AddGtR => fused_jump!(is_gt, r[op.aux.index()]),
             }
         }
     }
@@ -317,7 +348,7 @@ static EXIT: &[Op] = &[Op {
 }];
 
 /// A load that gives 0 where nothing can be read.
-fn probe(mem: &Memory, addr: u64, size: u8) -> u64 {
+fn probe(mem: &Memory, addr: u64, size: i64) -> u64 {
     let value = match size {
         1 => mem.load::<1>(addr).map(|b| u64::from(b[0])),
         2 => mem
@@ -335,7 +366,7 @@ fn probe(mem: &Memory, addr: u64, size: u8) -> u64 {
 fn atomic(mem: &mut Memory, r: &mut Regs, op: &Op) -> Result<(), Trap> {
     let (d, s) = (op.dst.index(), op.src.index());
     let addr = r[d].wrapping_add_signed(op.off.into());
-    let size = u64::from(op.aux);
+    let size = (op.imm >> 8) as u64;
     let refuse = |mem: &Memory| Trap::from(mem.fault(addr, size, Access::Atomic));
     if !addr.is_multiple_of(size) {
         let (len, access, why) = (size, Access::Atomic, Why::Misaligned);
@@ -356,7 +387,7 @@ fn atomic(mem: &mut Memory, r: &mut Regs, op: &Op) -> Result<(), Trap> {
     };
     let old = old.ok_or_else(|| refuse(mem))?;
     let fetch = op.imm & atomic::FETCH != 0;
-    let kind = op.imm & !atomic::FETCH;
+    let kind = op.imm & 0xff & !atomic::FETCH;
     let operand = r[s];
     let expected = if wide { r[0] } else { r[0] & 0xffff_ffff };
     let new = match kind {

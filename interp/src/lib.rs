@@ -6,6 +6,7 @@
 //! oracle for "an accepted program never traps".
 
 mod exec;
+mod fuse;
 mod observe;
 mod op;
 mod program;

@@ -40,13 +40,13 @@ pub(crate) enum Code {
     Low16, Low32, Nop, Be16, Be32, Be64,
     LoadB, LoadH, LoadW, LoadD,
     LoadSB, LoadSH, LoadSW,
-    /// A load that gives 0 where nothing can be read; `aux` is its size.
+    /// A load that gives 0 where nothing can be read; `imm` is its size.
     Probe,
     StoreBR, StoreHR, StoreWR, StoreDR,
     StoreBI, StoreHI, StoreWI, StoreDI,
-    /// `imm` is the kind, `aux` the size.
+    /// `imm` is the kind and, above 8 bits, the size.
     Atomic,
-    /// `aux` is the size, `imm` the offset, `off` 1 if `src` is added.
+    /// `imm` is the offset, `off` the size, negative if `src` is added.
     Packet,
     /// The immediate of a 64-bit load; skips a slot.
     Wide,
@@ -58,6 +58,13 @@ pub(crate) enum Code {
     Trap,
     /// The second slot of a 64-bit load, or the end of the program.
     NotInsn,
+
+    // Two instructions at once: see `fuse`. `aux` is the second one's source.
+    MovAddI, MovAddR,
+    MovLsh64, MovRsh64, MovLsh32, MovRsh32,
+    LshOr64, LshOr32,
+    /// `imm` is the summand and, above 32 bits, what is compared with.
+    AddEqI, AddNeI, AddEqR, AddNeR, AddLtR, AddGtR,
 }
 
 /// One operation.
@@ -66,7 +73,7 @@ pub(crate) struct Op {
     pub(crate) code: Code,
     pub(crate) dst: Reg,
     pub(crate) src: Reg,
-    pub(crate) aux: u8,
+    pub(crate) aux: Reg,
     /// Byte offset of an access, or the slot that a jump or call goes to.
     pub(crate) off: i32,
     pub(crate) imm: i64,
@@ -80,7 +87,7 @@ impl Op {
         code: Code::NotInsn,
         dst: Reg::R0,
         src: Reg::R0,
-        aux: 0,
+        aux: Reg::R0,
         off: 0,
         imm: 0,
     };

@@ -10,6 +10,7 @@ use skep_sim::helpers::{self, Helper, HelperFn};
 use skep_sim::{MapError, MapId, Sim, Trap, layout};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
+use crate::fuse::fuse;
 use crate::op::{Code, Op};
 
 /// Why a program cannot be executed at all.
@@ -47,7 +48,10 @@ pub struct Program {
     pub(crate) name: String,
     pub(crate) ty: ProgType,
     pub(crate) attach: AttachType,
+    /// An operation per slot, and one behind the last.
     pub(crate) ops: Vec<Op>,
+    /// The same, with frequent pairs fused: what is executed when nobody looks on.
+    pub(crate) fused: Vec<Op>,
     pub(crate) helpers: Vec<(&'static str, HelperFn)>,
     pub(crate) traps: Vec<Trap>,
 }
@@ -96,6 +100,7 @@ impl Program {
             name: spec.name.clone(),
             ty: spec.ty,
             attach: spec.attach,
+            fused: fuse(&ops),
             ops,
             helpers: maker.helpers,
             traps: maker.traps,
@@ -111,9 +116,10 @@ impl Program {
             };
             let sizes = [Code::LoadB, Code::LoadH, Code::LoadW, Code::LoadD];
             if let Some(log) = sizes.iter().position(|code| *code == op.code) {
-                (op.code, op.aux) = (Code::Probe, 1 << log);
+                (op.code, op.imm) = (Code::Probe, 1 << log);
             }
         }
+        self.fused = fuse(&self.ops);
     }
 }
 
@@ -286,7 +292,7 @@ fn with_operand(codes: Four, width: Width, dst: Reg, src: Operand, off: i32) -> 
         code,
         dst,
         src,
-        aux: 0,
+        aux: Reg::R0,
         off,
         imm: imm.into(),
     }
@@ -444,8 +450,7 @@ fn memory(insn: Insn) -> Op {
                 AtomicOp::Cmpxchg => atomic::CMPXCHG,
             };
             Op {
-                aux: size.bytes() as u8,
-                imm: kind + if fetch { atomic::FETCH } else { 0 },
+                imm: kind + if fetch { atomic::FETCH } else { 0 } + (i64::from(size.bytes()) << 8),
                 ..access(Code::Atomic, base, src, off)
             }
         }
@@ -453,8 +458,8 @@ fn memory(insn: Insn) -> Op {
             code: Code::Packet,
             dst: Reg::R0,
             src: index.unwrap_or(Reg::R0),
-            aux: size.bytes() as u8,
-            off: i32::from(index.is_some()),
+            aux: Reg::R0,
+            off: if index.is_some() { -1 } else { 1 } * size.bytes() as i32,
             imm: off.into(),
         },
         Insn::Alu { .. }

@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::ops::ControlFlow;
+
 use proptest::prelude::*;
-use skep_interp::{BUDGET, Machine, Nobody};
+use skep_interp::{BUDGET, Machine, Nobody, Step};
 use skep_isa::{AluOp, EndianOp, Insn, JmpOp, Operand, RawInsn, Reg, Width, encode};
 use skep_sim::Sim;
 use skep_spec::{ProgType, ProgramSpec};
@@ -220,4 +222,75 @@ fn instructions_are_counted_through_loops() {
     let body = "r0 = 0\nr1 = 0\nagain:\nr0 += r1\nr1 += 1\nif r1 < 10 goto again";
     let outcome = common::run(&format!(".prog main socket_filter\n{body}\nexit\n")).unwrap();
     assert_eq!((outcome.output.r0, outcome.insns), (45, 2 + 3 * 10 + 1));
+}
+
+/// Instructions that are often fused, over four registers, and forward jumps among them.
+fn busy_insn() -> impl Strategy<Value = Insn> {
+    let reg = || (0u8..4).prop_map(|n| Reg::new(n).unwrap());
+    let src = || {
+        prop_oneof![
+            reg().prop_map(Operand::Reg),
+            (-3i32..70).prop_map(Operand::Imm)
+        ]
+    };
+    let op = prop_oneof![
+        3 => Just(AluOp::Mov),
+        3 => Just(AluOp::Add),
+        2 => Just(AluOp::Lsh),
+        2 => Just(AluOp::Rsh),
+        2 => Just(AluOp::Or),
+        1 => Just(AluOp::Xor),
+    ];
+    let wide = || prop_oneof![3 => Just(Width::W64), 1 => Just(Width::W32)];
+    let jump = prop_oneof![
+        Just(JmpOp::Eq),
+        Just(JmpOp::Ne),
+        Just(JmpOp::Lt),
+        Just(JmpOp::Gt),
+    ];
+    prop_oneof![
+        4 => (op, wide(), reg(), src())
+            .prop_map(|(op, width, dst, src)| Insn::Alu { op, width, dst, src }),
+        1 => (jump, wide(), reg(), src(), 0i16..4)
+            .prop_map(|(op, width, dst, src, off)| Insn::Jump { op, width, dst, src, off }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn fused_pairs_do_what_their_instructions_do(
+        mut insns in prop::collection::vec(busy_insn(), 2..24),
+        args in any::<[u64; 2]>(),
+    ) {
+        // Jumps land inside; the registers are all returned.
+        insns.insert(0, mov(Reg::R0, Operand::Imm(1)));
+        insns.insert(1, mov(Reg::R3, Operand::Imm(-1)));
+        insns.extend([mov(Reg::R4, Operand::Imm(0)); 4]);
+        for (i, reg) in [Reg::R1, Reg::R2, Reg::R3].into_iter().enumerate() {
+            let (op, width) = (AluOp::Mul, Width::W64);
+            let src = Operand::Imm(31 + i as i32);
+            insns.push(Insn::Alu { op, width, dst: Reg::R0, src });
+            insns.push(Insn::Alu { op: AluOp::Xor, width, dst: Reg::R0, src: Operand::Reg(reg) });
+        }
+        insns.push(Insn::Exit);
+        let slots: Vec<RawInsn> = insns.iter().map(|insn| encode(insn).0).collect();
+        let mut sim = Sim::new(&[]).unwrap();
+        let mut machine = Machine::new();
+        let spec = ProgramSpec::new("pairs", ProgType::Unspec, slots);
+        let id = machine.load(&mut sim, &spec).unwrap();
+        sim.begin_memory(&[]).unwrap();
+        let args = [args[0], args[1], 0, 0, 0];
+        let fast = machine.call(&mut sim, id, args, BUDGET, Nobody);
+        // Whoever looks on sees every instruction by itself.
+        let mut seen = 0;
+        let look = |_: &Step<'_>| {
+            seen += 1;
+            ControlFlow::Continue(())
+        };
+        let slow = machine.call(&mut sim, id, args, BUDGET, look);
+        prop_assert_eq!(&fast, &slow);
+        prop_assert_eq!(fast.map(|(_, insns)| insns), Ok(seen));
+    }
 }
