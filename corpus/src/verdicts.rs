@@ -20,11 +20,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The word in files.
+    /// The word in files: veristat's.
     pub fn name(self) -> &'static str {
         match self {
-            Verdict::Accepted => "accepted",
-            Verdict::Rejected => "rejected",
+            Verdict::Accepted => "success",
+            Verdict::Rejected => "failure",
         }
     }
 }
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn a_quote_is_a_quote_and_a_comment_is_passed_over() {
         let rows = rows(
-            "# hives\na.o\tmain\t6.18\trejected\t12\tR1 invalid mem access 'scalar' \"x\n\
-             b.o\tmain\t6.18\taccepted\t\t\n",
+            "# hives\na.o\tmain\t6.18\tfailure\t12\tR1 invalid mem access 'scalar' \"x\n\
+             b.o\tmain\t6.18\tsuccess\t\t\n",
         )
         .unwrap();
         assert_eq!(rows[0].message, "R1 invalid mem access 'scalar' \"x");
@@ -146,15 +146,15 @@ mod tests {
     #[test]
     fn errors_name_line_and_column() {
         let error =
-            rows("a.o\tmain\t6.18\taccepted\t1\t\nb.o\tmain\t6.18\tmaybe\t1\t\n").unwrap_err();
+            rows("a.o\tmain\t6.18\tsuccess\t1\t\nb.o\tmain\t6.18\tmaybe\t1\t\n").unwrap_err();
         assert_eq!((error.line, error.column), (3, "verdict"));
-        let error = rows("a.o\tmain\t6.18\taccepted\tmany\t\n").unwrap_err();
+        let error = rows("a.o\tmain\t6.18\tsuccess\tmany\t\n").unwrap_err();
         assert_eq!(
             error.to_string(),
             "verdicts.tsv:2: column `total_insns` holds `many`, which is no number"
         );
         assert!(rows("a.o\tmain\n").is_err(), "a short row");
-        let other = verdicts_from(Path::new("v.tsv"), &b"object\tverdict\na.o\taccepted\n"[..]);
+        let other = verdicts_from(Path::new("v.tsv"), &b"object\tverdict\na.o\tsuccess\n"[..]);
         assert_eq!(other.unwrap_err().column, "program");
     }
 }
