@@ -61,7 +61,7 @@ impl Tally {
             );
             *self.differing.entry(pair).or_default() += 1;
         }
-        if kind != Difference::None && kind != Difference::NotJudged {
+        if kind != Difference::None {
             self.found.push((seed, kind));
         }
     }
@@ -153,9 +153,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     tally.found.sort_by_key(|(seed, kind)| (*kind, *seed));
-    tally
-        .found
-        .retain(|(_, kind)| kinds.is_empty() || kinds.contains(&format!("{kind:?}")));
+    tally.found.retain(|(_, kind)| {
+        let named = kinds.contains(&format!("{kind:?}"));
+        named || kinds.is_empty() && *kind != Difference::NotJudged
+    });
     for (seed, kind) in tally.found.iter().take(show) {
         print_finding(&kernel, &generator, *seed, *kind);
     }

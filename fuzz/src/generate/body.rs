@@ -9,6 +9,7 @@ use skep_isa::{AluOp, CallTarget, Imm64, Insn, JmpOp, Operand, Reg, Size, Width}
 use skep_spec::Facts;
 use skep_spec::tables::Hook;
 
+use super::Step;
 use super::model::{MemKind, Model, Slot, Val};
 use super::subprog::Function;
 use crate::Rng;
@@ -50,6 +51,12 @@ pub(super) struct Body<'g> {
     pub(super) rounds: u32,
     /// Bytes of stack that the function uses.
     pub(super) stack: i32,
+    /// Kinds of steps and how often they are taken.
+    pub(super) weights: Vec<(u32, Step)>,
+    /// Labels that are jumped to and stand somewhere further on.
+    pub(super) ahead: Vec<Label>,
+    /// Where the surrounding loops end.
+    pub(super) ends: Vec<Label>,
     /// A reference is held: no tail calls, no packet loads.
     pub(super) holding: bool,
     joins: Vec<(Label, Model)>,
@@ -83,6 +90,9 @@ impl<'g> Body<'g> {
             nest: 0,
             rounds: 1,
             stack: 64,
+            weights: Vec::new(),
+            ahead: Vec::new(),
+            ends: Vec::new(),
             holding: false,
             joins: Vec::new(),
             next_label: 0,

@@ -89,16 +89,51 @@ impl Body<'_> {
         }
     }
 
+    /// A jump over what comes next, to where no block ends.
+    pub(super) fn step_skip(&mut self) {
+        if self.ahead.len() > 5 || self.holding || self.nest > 4 {
+            return;
+        }
+        let label = self.label();
+        self.condition(label);
+        self.ahead.push(label);
+    }
+
+    /// Puts one of the labels here that are jumped to.
+    pub(super) fn land(&mut self) {
+        if self.holding || self.ahead.is_empty() {
+            return;
+        }
+        let at = self.rng.index(self.ahead.len());
+        let label = self.ahead.swap_remove(at);
+        self.place(label);
+    }
+
+    /// Leaves the innermost loop.
+    pub(super) fn step_break(&mut self) {
+        if let Some(label) = self.ends.last().copied()
+            && !self.holding
+        {
+            self.condition(label);
+        }
+    }
+
     /// A loop of some kind.
     pub(super) fn step_loop(&mut self) {
         if self.nest > 2 || self.left < 12 || self.rounds >= MAX_ROUNDS {
             return;
         }
+        let end = self.label();
+        self.ends.push(end);
         match self.rng.below(10) {
             0..=3 => self.counted(),
             4..=6 => self.data_bounded(),
             7 => self.counter_in_stack(),
             _ => self.budgeted(),
+        }
+        self.ends.pop();
+        if self.is_wanted(end) {
+            self.place(end);
         }
     }
 

@@ -75,7 +75,7 @@ const SIZES: &[(u32, (i64, i64))] = &[
 ];
 
 /// A kind of step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
     Alu,
     Stack,
@@ -93,9 +93,12 @@ enum Step {
     CheckArgument,
     WildJump,
     Sink,
+    Skip,
+    Break,
+    Family,
 }
 
-/// Steps and how often they are taken.
+/// Steps and how often they are taken; each program favours some of them.
 const STEPS: &[(u32, Step)] = &[
     (20, Step::Alu),
     (14, Step::Stack),
@@ -105,6 +108,8 @@ const STEPS: &[(u32, Step)] = &[
     (10, Step::Helper),
     (6, Step::Ctx),
     (14, Step::Branch),
+    (6, Step::Skip),
+    (3, Step::Break),
     (6, Step::Loop),
     (5, Step::Call),
     (3, Step::PointerMath),
@@ -113,20 +118,54 @@ const STEPS: &[(u32, Step)] = &[
     (4, Step::CheckArgument),
     (1, Step::WildJump),
     (6, Step::Sink),
+    (4, Step::Family),
 ];
+
+/// What a program is mostly made of.
+const TASTES: &[&[Step]] = &[
+    &[],
+    &[],
+    &[
+        Step::Alu,
+        Step::Branch,
+        Step::Skip,
+        Step::Sink,
+        Step::Family,
+    ],
+    &[Step::Stack, Step::Branch, Step::Family, Step::Sink],
+    &[Step::Loop, Step::Branch, Step::Break, Step::Stack],
+    &[Step::Call, Step::Branch, Step::Stack, Step::Memory],
+    &[Step::Map, Step::Memory, Step::Sink, Step::Branch],
+    &[Step::Packet, Step::Memory, Step::Skip],
+    &[Step::Helper, Step::Map, Step::Ctx],
+    &[Step::Loop, Step::Call, Step::Helper, Step::Sink],
+    &[Step::PointerMath, Step::Memory, Step::Stack, Step::Packet],
+];
+
+/// The weights of a program that favours these steps.
+fn weights(taste: &[Step]) -> Vec<(u32, Step)> {
+    let favour = |step: &Step| taste.iter().any(|other| other == step);
+    STEPS
+        .iter()
+        .map(|(weight, step)| (if favour(step) { weight * 6 } else { *weight }, *step))
+        .collect()
+}
 
 impl Body<'_> {
     /// One step of any kind; each makes sure that something is written.
     fn step(&mut self) {
         let before = self.out.slots();
-        if let Some(step) = self.rng.weighted(STEPS) {
-            self.take(*step);
+        if let Some(step) = self.rng.weighted(&self.weights).copied() {
+            self.take(step);
         }
         if self.out.slots() == before && self.reached {
             self.step_alu();
         }
         // A step that goes round and round ends here.
         self.left -= 1;
+        if self.rng.chance(20) {
+            self.land();
+        }
     }
 
     fn take(&mut self, step: Step) {
@@ -147,6 +186,9 @@ impl Body<'_> {
             Step::CheckArgument => self.step_check_argument(),
             Step::WildJump => self.step_wild_jump(),
             Step::Sink => self.step_sink(),
+            Step::Skip => self.step_skip(),
+            Step::Break => self.step_break(),
+            Step::Family => self.step_family(),
         }
     }
 
@@ -217,6 +259,7 @@ impl Generator {
         let gpl = !rng.chance(2);
         let mut body = Body::new(rng, &self.catalogue, &self.facts, hook);
         body.faults = faults;
+        body.weights = weights(body.rng.choose(TASTES).copied().unwrap_or_default());
         body.functions(size);
         let mut spec = self.request(&format!("p{seed:x}"), body, damage);
         spec.ty = ty;

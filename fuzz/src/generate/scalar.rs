@@ -493,6 +493,61 @@ impl Body<'_> {
         self.set_max(result, max as u64)
     }
 
+    /// Copies of one number in registers and slots, at distances, of which one is then bounded.
+    pub(super) fn step_family(&mut self) {
+        let first = self.unknown();
+        let before = self.guard(&[first]);
+        let mut regs = vec![first];
+        for _ in 0..self.rng.range(1, 4) {
+            let dst = self.free();
+            let width = if self.rng.chance(20) {
+                Width::W32
+            } else {
+                Width::W64
+            };
+            let from = self.rng.choose(&regs).copied().unwrap_or(first);
+            self.alu(AluOp::Mov, width, dst, from.into());
+            if self.rng.chance(40) {
+                let imm = self.rng.pick([1, 4, 8, -1, -4, 100, 1 << 29]);
+                let op = if self.rng.chance(20) {
+                    AluOp::Sub
+                } else {
+                    AluOp::Add
+                };
+                let width = if self.rng.chance(15) {
+                    Width::W32
+                } else {
+                    Width::W64
+                };
+                self.alu(op, width, dst, imm.into());
+            }
+            regs.push(dst);
+            self.guard(&[dst]);
+            if self.rng.chance(40) {
+                let (size, off) = self.rng.pick([(Size::DW, 0), (Size::DW, 0), (Size::W, 0)]);
+                let slot = self.spill_slot() + off;
+                self.store(size, Reg::FP, slot, dst.into());
+            }
+        }
+        self.protect = before;
+        let bound = self.rng.choose(&regs).copied().unwrap_or(first);
+        let op = self.rng.pick(CONDITIONS);
+        let imm = if self.rng.chance(50) {
+            self.imm()
+        } else {
+            self.rng.range(0, 64) as i32
+        };
+        let (width, fail) = (self.width(), self.fail);
+        if self.rng.chance(50) {
+            self.jump(op, width, bound, imm.into(), fail);
+        } else {
+            let label = self.label();
+            self.jump(op, width, bound, imm.into(), label);
+            self.step_alu();
+            self.place(label);
+        }
+    }
+
     /// Compares with a register that holds the limit.
     fn bound_by_register(&mut self, reg: Reg, max: u64) -> Reg {
         let limit = self.free();

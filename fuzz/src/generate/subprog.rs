@@ -111,6 +111,12 @@ impl Body<'_> {
         }
         while self.left > 0 && self.reached {
             self.step();
+            if !self.reached {
+                self.land();
+            }
+        }
+        while let Some(label) = self.ahead.pop() {
+            self.place(label);
         }
         self.finish(function, returned);
     }
