@@ -12,14 +12,62 @@ use std::sync::Arc;
 
 use skep_asm::Options;
 use skep_asm::cases::{self, Case, Claim};
-use skep_btf::Btf;
+use skep_btf::{Btf, Kind};
 use skep_kernel::{Answer, Kernel, LoadOptions, LoadOutcome, vmlinux_btf};
-use skep_spec::{Facts, Profile};
+use skep_spec::{AttachType, Facts, Profile, ProgramSpec};
 use skep_verifier::report::{self, Silent};
 use skep_verifier::{Config, Verdict, verify};
 
-/// All cases, each with the file that it is from.
-fn all_cases() -> Vec<(String, Case)> {
+/// Puts numbers in the place of `{struct.member}`, `{struct.member+4}` and `{struct}`: offsets and sizes
+/// in the kernel's types. The place if these are not known or have no such member.
+fn with_offsets<'a>(text: &'a str, btf: Option<&Btf>) -> Result<String, &'a str> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        let (before, behind) = rest.split_at(at);
+        out.push_str(before);
+        let place = behind[1..].split('}').next().unwrap_or("");
+        let is_place = place.starts_with(|c: char| c.is_ascii_alphabetic())
+            && place.chars().all(|c| c.is_ascii_alphanumeric() || "_.+".contains(c));
+        if is_place {
+            let number = btf.and_then(|btf| number_of(place, btf)).ok_or(place)?;
+            out.push_str(&number.to_string());
+            rest = &behind[place.len() + 2..];
+        } else {
+            out.push('{');
+            rest = &behind[1..];
+        }
+    }
+    Ok(out + rest)
+}
+
+fn number_of(place: &str, btf: &Btf) -> Option<u64> {
+    let (place, more) = match place.split_once('+') {
+        Some((place, more)) => (place, more.parse().ok()?),
+        None => (place, 0),
+    };
+    let structure = |name| btf.find_by_name(Kind::Struct, name);
+    Some(more + match place.split_once('.') {
+        Some((name, member)) => btf.member(structure(name)?, member).ok()??.bit_offset / 8,
+        None => u64::from(btf.size_of(structure(place)?).ok()?),
+    })
+}
+
+/// Gives a program the BTF id of what it attaches to by name, as loaders do.
+fn attach(program: &mut ProgramSpec, btf: &Btf) {
+    let (prefix, kind) = match program.attach {
+        AttachType::TraceRawTp => ("btf_trace_", Kind::Typedef),
+        AttachType::TraceIter => ("bpf_iter_", Kind::Func),
+        AttachType::LsmMac | AttachType::LsmCgroup => ("bpf_lsm_", Kind::Func),
+        _ => ("", Kind::Func),
+    };
+    let id = btf.find_by_name(kind, &format!("{prefix}{}", program.attach_to));
+    program.attach_btf_id = id.map_or(program.attach_btf_id, |id| id.0);
+}
+
+/// All cases, each with the file that it is from. Files that name members of kernel structures need the
+/// types of a kernel that has them.
+fn all_cases(btf: Option<&Btf>) -> Vec<(String, Case)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut files: Vec<_> = std::fs::read_dir(dir)
         .unwrap()
@@ -30,9 +78,21 @@ fn all_cases() -> Vec<(String, Case)> {
     for file in files {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&file).unwrap();
+        let text = match with_offsets(&text, btf) {
+            Ok(text) => text,
+            Err(place) => {
+                eprintln!("skipped: {name}: the running kernel's types do not tell {place}");
+                continue;
+            }
+        };
         let cases = cases::parse(&text, &Options::default());
         let cases = cases.unwrap_or_else(|errors| panic!("{name}: {errors}"));
-        all.extend(cases.into_iter().map(|case| (name.clone(), case)));
+        for mut case in cases {
+            if let (false, Some(btf)) = (case.program.attach_to.is_empty(), btf) {
+                attach(&mut case.program, btf);
+            }
+            all.push((name.clone(), case));
+        }
     }
     all
 }
@@ -75,7 +135,7 @@ fn fault_of(case: &Case, facts: &Facts) -> Option<String> {
 #[test]
 fn the_verifier_says_what_is_claimed() {
     let facts = facts();
-    let faults: Vec<String> = all_cases()
+    let faults: Vec<String> = all_cases(facts.btf().map(AsRef::as_ref))
         .iter()
         .filter_map(|(file, case)| {
             let fault = fault_of(case, &facts)?;
@@ -114,7 +174,7 @@ fn the_kernel_says_what_is_claimed() {
     let facts = facts();
     let mut faults = Vec::new();
     let mut asked = 0;
-    for (file, case) in all_cases() {
+    for (file, case) in all_cases(facts.btf().map(AsRef::as_ref)) {
         let outcome = kernel.load(&case.program, &LoadOptions::default());
         let fault = match (&case.claim, &outcome.answer) {
             (_, Answer::NotJudged(why)) => {

@@ -45,7 +45,9 @@ impl TracepointArgs {
 
 /// The row of a tracepoint.
 pub fn tracepoint_args(name: &str) -> Option<&'static TracepointArgs> {
-    let at = TRACEPOINT_ARGS.binary_search_by_key(&name, |row| row.name).ok()?;
+    let at = TRACEPOINT_ARGS
+        .binary_search_by_key(&name, |row| row.name)
+        .ok()?;
     TRACEPOINT_ARGS.get(at)
 }
 
@@ -93,11 +95,17 @@ const fn arg(off: u32, value: IterValue) -> IterArg {
 }
 
 const fn trusted(name: &'static str) -> IterValue {
-    IterValue::Object { name, trusted: true }
+    IterValue::Object {
+        name,
+        trusted: true,
+    }
 }
 
 const fn object(name: &'static str) -> IterValue {
-    IterValue::Object { name, trusted: false }
+    IterValue::Object {
+        name,
+        trusted: false,
+    }
 }
 
 const KEY: IterValue = IterValue::Buffer { rdonly: true };
@@ -105,7 +113,9 @@ const VALUE: IterValue = IterValue::Buffer { rdonly: false };
 
 /// The iterator of that name.
 pub fn iter_target(name: &str) -> Option<&'static IterTarget> {
-    let at = ITER_TARGETS.binary_search_by_key(&name, |row| row.name).ok()?;
+    let at = ITER_TARGETS
+        .binary_search_by_key(&name, |row| row.name)
+        .ok()?;
     ITER_TARGETS.get(at)
 }
 
@@ -122,12 +132,18 @@ pub static MODIFIABLE: &[(&str, bool)] = &[
 
 /// Whether the function may be modified (`btf_kfunc_is_modify_return`), and whether it may sleep.
 pub fn modifiable(name: &str) -> Option<bool> {
-    MODIFIABLE.iter().find(|(of, _)| *of == name).map(|(_, sleeps)| *sleeps)
+    MODIFIABLE
+        .iter()
+        .find(|(of, _)| *of == name)
+        .map(|(_, sleeps)| *sleeps)
 }
 
 /// Functions that are made for error injection and yet called where nothing may sleep.
-pub static NON_SLEEPABLE_INJECTION: &[&str] =
-    &["__filemap_add_folio", "should_fail_alloc_page", "should_failslab"];
+pub static NON_SLEEPABLE_INJECTION: &[&str] = &[
+    "__filemap_add_folio",
+    "should_fail_alloc_page",
+    "should_failslab",
+];
 
 /// Functions of the kernel that `bpf_lsm_` begins and that are no hooks.
 #[rustfmt::skip]
@@ -164,9 +180,7 @@ pub fn map_structure(ty: MapType) -> Option<&'static str> {
         M::CgroupStorage | M::PercpuCgroupStorage => "bpf_cgroup_storage_map",
         M::ReuseportSockarray => "reuseport_array",
         M::Queue | M::Stack => "bpf_queue_stack",
-        M::SkStorage | M::InodeStorage | M::TaskStorage | M::CgrpStorage => {
-            "bpf_local_storage_map"
-        }
+        M::SkStorage | M::InodeStorage | M::TaskStorage | M::CgrpStorage => "bpf_local_storage_map",
         M::StructOps => "bpf_struct_ops_map",
         M::Ringbuf | M::UserRingbuf => "bpf_ringbuf_map",
         M::BloomFilter => "bpf_bloom_filter",

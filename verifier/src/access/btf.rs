@@ -17,12 +17,13 @@ use crate::state::{BtfSource, MapId, Pointer, PtrFlags, Region, Value};
 use crate::violation::{BtfViolation, Check, Stop};
 
 /// What vouches for an object (`BPF_REG_TRUSTED_MODIFIERS`).
-const TRUSTED: PtrFlags = PtrFlags::TRUSTED.union(PtrFlags::ALLOC).union(PtrFlags::NON_OWN_REF);
+const TRUSTED: PtrFlags = PtrFlags::TRUSTED
+    .union(PtrFlags::ALLOC)
+    .union(PtrFlags::NON_OWN_REF);
 
 /// Whether the kernel vouches for what a structure pointer points to (`is_trusted_reg`).
 pub(crate) fn is_trusted(pointer: &Pointer) -> bool {
-    pointer.ref_id != 0
-        || (pointer.flags.intersects(TRUSTED) && TRUSTED.contains(pointer.flags))
+    pointer.ref_id != 0 || (pointer.flags.intersects(TRUSTED) && TRUSTED.contains(pointer.flags))
 }
 
 impl Env<'_> {
@@ -36,13 +37,20 @@ impl Env<'_> {
         size: u32,
         to_reg: bool,
     ) -> Check<Value> {
-        let Region::Btf { source, id } = pointer.region else { return Ok(Value::unknown()) };
+        let Region::Btf { source, id } = pointer.region else {
+            return Ok(Value::unknown());
+        };
         let off = self.check_btf_pointer(base, pointer, off)?;
         if source == BtfSource::Program || pointer.flags.contains(PtrFlags::ALLOC) {
             return self.unmodelled_access("allocated objects");
         }
         let reached = self.walk_structure(id, off, size)?;
-        let Reached::Structure { id, mut flags, safe } = reached else {
+        let Reached::Structure {
+            id,
+            mut flags,
+            safe,
+        } = reached
+        else {
             return Ok(plain_value(reached));
         };
         if pointer.flags.contains(PtrFlags::UNTRUSTED) {
@@ -96,9 +104,15 @@ impl Env<'_> {
         }
         match self.ctx.hook.ty {
             ProgType::SchedCls | ProgType::SchedAct | ProgType::Xdp => {
-                let Region::Btf { id, .. } = pointer.region else { return Ok(()) };
+                let Region::Btf { id, .. } = pointer.region else {
+                    return Ok(());
+                };
                 // Connection tracking allows some of its fields where it is built in.
-                if self.kernel_types()?.ty(TypeId(id)).is_ok_and(|ty| ty.name() == "nf_conn") {
+                if self
+                    .kernel_types()?
+                    .ty(TypeId(id))
+                    .is_ok_and(|ty| ty.name() == "nf_conn")
+                {
                     return self.unmodelled_access("writing to tracked connections");
                 }
                 Err(BtfViolation::Write { told: false }.into())
@@ -110,7 +124,9 @@ impl Env<'_> {
 
     /// What must hold of the pointer whatever is behind it; the offset, which is not negative then.
     fn check_btf_pointer(&self, base: Reg, pointer: &Pointer, off: i32) -> Check<u32> {
-        let Region::Btf { source, id } = pointer.region else { return Ok(0) };
+        let Region::Btf { source, id } = pointer.region else {
+            return Ok(0);
+        };
         if !self.ctx.facts.lane().ptr_leaks {
             return Err(BtfViolation::Lane { id }.into());
         }
@@ -119,19 +135,42 @@ impl Env<'_> {
         }
         let view = (*pointer).into();
         let Ok(start) = u32::try_from(off) else {
-            return Err(BtfViolation::Negative { reg: base, pointer: view, off }.into());
+            return Err(BtfViolation::Negative {
+                reg: base,
+                pointer: view,
+                off,
+            }
+            .into());
         };
         if pointer.var.const_value() != Some(0) {
             let var = pointer.var;
-            return Err(BtfViolation::Variable { reg: base, pointer: view, off, var }.into());
+            return Err(BtfViolation::Variable {
+                reg: base,
+                pointer: view,
+                off,
+                var,
+            }
+            .into());
         }
         if pointer.flags.contains(PtrFlags::USER) {
             let what = "user";
-            return Err(BtfViolation::Memory { reg: base, pointer: view, off, what }.into());
+            return Err(BtfViolation::Memory {
+                reg: base,
+                pointer: view,
+                off,
+                what,
+            }
+            .into());
         }
         if pointer.flags.contains(PtrFlags::PERCPU) {
             let what = "percpu";
-            return Err(BtfViolation::Memory { reg: base, pointer: view, off, what }.into());
+            return Err(BtfViolation::Memory {
+                reg: base,
+                pointer: view,
+                off,
+                what,
+            }
+            .into());
         }
         Ok(start)
     }
@@ -169,7 +208,9 @@ impl Env<'_> {
         let btf = self.kernel_types()?;
         let structure = btf_lists::map_structure(ty);
         let id = structure.and_then(|name| btf.find_by_name(Kind::Struct, name));
-        let Some(id) = id else { return self.unmodelled_access("fields of such a map") };
+        let Some(id) = id else {
+            return self.unmodelled_access("fields of such a map");
+        };
         if !self.ctx.facts.lane().ptr_leaks {
             return Err(BtfViolation::Lane { id: id.0 }.into());
         }
@@ -177,7 +218,10 @@ impl Env<'_> {
     }
 
     fn structure_value(&mut self, id: TypeId, flags: PtrFlags, to_reg: bool) -> Value {
-        let region = Region::Btf { source: BtfSource::Kernel, id: id.0 };
+        let region = Region::Btf {
+            source: BtfSource::Kernel,
+            id: id.0,
+        };
         let mut pointer = Pointer::new(region, flags);
         if to_reg && pointer.maybe_null() {
             pointer.id = self.learned.next_id();
@@ -186,7 +230,9 @@ impl Env<'_> {
     }
 
     fn walk_structure(&mut self, id: u32, off: u32, size: u32) -> Check<Reached> {
-        let Some(btf) = self.ctx.facts.btf() else { return Err(no_types()) };
+        let Some(btf) = self.ctx.facts.btf() else {
+            return Err(no_types());
+        };
         match self.learned.walks.reach(btf, id, off, size) {
             Ok(reached) => Ok(reached),
             Err(WalkFault::Refused(fault)) => Err(BtfViolation::Member(fault).into()),
@@ -200,8 +246,13 @@ impl Env<'_> {
     /// A kernel object of that type, which every kernel has.
     pub(super) fn kernel_object(&self, name: &str) -> Check<Region> {
         match self.kernel_types()?.find_by_name(Kind::Struct, name) {
-            Some(id) => Ok(Region::Btf { source: BtfSource::Kernel, id: id.0 }),
-            None => Err(Stop::undecided(format!("struct {name}, which the kernel lacks"))),
+            Some(id) => Ok(Region::Btf {
+                source: BtfSource::Kernel,
+                id: id.0,
+            }),
+            None => Err(Stop::undecided(format!(
+                "struct {name}, which the kernel lacks"
+            ))),
         }
     }
 
@@ -221,7 +272,10 @@ fn no_types() -> Stop {
 fn plain_value(reached: Reached) -> Value {
     match reached {
         Reached::Memory => {
-            let region = Region::Mem { size: 0, dynptr_id: 0 };
+            let region = Region::Mem {
+                size: 0,
+                dynptr_id: 0,
+            };
             let flags = PtrFlags::RDONLY | PtrFlags::UNTRUSTED;
             Value::Pointer(Pointer::new(region, flags))
         }

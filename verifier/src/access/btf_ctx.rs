@@ -31,7 +31,10 @@ enum ArgValue {
 impl Env<'_> {
     /// A read of `size` bytes at `off`, into a register if one is named.
     pub(super) fn read_btf_ctx(&mut self, off: i32, size: Size, dst: Option<Reg>) -> Check<Filled> {
-        let number = Filled { value: Value::unknown(), precise: false };
+        let number = Filled {
+            value: Value::unknown(),
+            precise: false,
+        };
         match self.check_ctx_arg(off, size, false)? {
             ArgValue::Number => Ok(number),
             ArgValue::Returned => match (dst, self.lsm_returns()) {
@@ -42,7 +45,10 @@ impl Env<'_> {
                 if dst.is_some() && pointer.maybe_null() {
                     pointer.id = self.learned.next_id();
                 }
-                Ok(Filled { value: Value::Pointer(pointer), precise: false })
+                Ok(Filled {
+                    value: Value::Pointer(pointer),
+                    precise: false,
+                })
             }
         }
     }
@@ -57,12 +63,24 @@ impl Env<'_> {
     fn returned_value(&self, dst: Reg, size: Size, range: ReturnRange) -> Check<Filled> {
         let before = *self.state.reg(dst);
         let (mut number, precise) = match before {
-            Value::Uninit => (crate::state::Number { scalar: Value::unknown().var(), link: None }, false),
+            Value::Uninit => (
+                crate::state::Number {
+                    scalar: Value::unknown().var(),
+                    link: None,
+                },
+                false,
+            ),
             Value::Scalar(number) => (number, self.state.is_precise(dst)),
             Value::Pointer(pointer)
                 if pointer.off == 0 && pointer.id == 0 && pointer.ref_id == 0 =>
             {
-                (crate::state::Number { scalar: pointer.var, link: None }, false)
+                (
+                    crate::state::Number {
+                        scalar: pointer.var,
+                        link: None,
+                    },
+                    false,
+                )
             }
             Value::Pointer(_) => {
                 return self.unmodelled_access("a result read over a pointer");
@@ -72,7 +90,10 @@ impl Env<'_> {
         if number.scalar.smin() > number.scalar.smax() && size != Size::DW {
             return self.unmodelled_access("a result read over a number that it cannot be");
         }
-        Ok(Filled { value: Value::Scalar(number), precise })
+        Ok(Filled {
+            value: Value::Scalar(number),
+            precise,
+        })
     }
 
     /// What a hook may return, unless that is nothing (`bpf_lsm_get_retval_range`).
@@ -88,20 +109,31 @@ impl Env<'_> {
         Some(if BOOL_LSM.contains(&target.name) {
             ReturnRange { min: 0, max: 1 }
         } else {
-            ReturnRange { min: -MAX_ERRNO, max: 0 }
+            ReturnRange {
+                min: -MAX_ERRNO,
+                max: 0,
+            }
         })
     }
 
     fn check_ctx_arg(&mut self, off: i32, size: Size, write: bool) -> Check<ArgValue> {
         let bytes = size.bytes();
-        let refused = |fault| BtfViolation::Argument { fault, off, size: bytes as i32 };
+        let refused = |fault| BtfViolation::Argument {
+            fault,
+            off,
+            size: bytes as i32,
+        };
         let Some(target) = self.ctx.attach else {
             return self.unmodelled_access("contexts described by kernel types");
         };
         if self.ctx.spec.ty == ProgType::Tracing {
             let inside = (0..8 * MAX_TRAMPOLINE_ARGS as i32).contains(&off);
             if !inside || write || off % bytes as i32 != 0 {
-                return Err(AccessViolation::Ctx { off, size: bytes as i32 }.into());
+                return Err(AccessViolation::Ctx {
+                    off,
+                    size: bytes as i32,
+                }
+                .into());
             }
         }
         let arg = argument(&target, self.ctx.spec.attach, off).map_err(refused)?;
@@ -109,7 +141,10 @@ impl Env<'_> {
             Arg::Parameter(index) => {
                 let shown = index as usize + usize::from(target.hidden_arg);
                 let parameter = target.proto.params.get(shown);
-                (parameter.map_or(TypeId::VOID, |p| p.ty), Some((index, parameter)))
+                (
+                    parameter.map_or(TypeId::VOID, |p| p.ty),
+                    Some((index, parameter)),
+                )
             }
             Arg::Result => (target.proto.ret, None),
         };
@@ -121,16 +156,23 @@ impl Env<'_> {
                 return Ok(self.number(parameter.is_none()));
             }
             Ok(Type::Ptr(to)) => to,
-            _ => return Err(refused(ArgFault::NoPointer { arg: index, ty: ty.0 }).into()),
+            _ => {
+                return Err(refused(ArgFault::NoPointer {
+                    arg: index,
+                    ty: ty.0,
+                })
+                .into());
+            }
         };
         if size != Size::DW {
             return Err(refused(ArgFault::Size).into());
         }
         let name = parameter.and_then(|(_, p)| p).map_or("", |p| p.name());
-        self.pointer_argument(&target, index, off, to, name).map_err(|fault| match fault {
-            Some(fault) => refused(fault).into(),
-            None => Stop::undecided("an argument of a type that the kernel lacks"),
-        })
+        self.pointer_argument(&target, index, off, to, name)
+            .map_err(|fault| match fault {
+                Some(fault) => refused(fault).into(),
+                None => Stop::undecided("an argument of a type that the kernel lacks"),
+            })
     }
 
     fn number(&self, is_result: bool) -> ArgValue {
@@ -150,9 +192,15 @@ impl Env<'_> {
         to: TypeId,
         name: &str,
     ) -> Result<ArgValue, Option<ArgFault>> {
-        let listed = target.iter.and_then(|iter| iter.args.iter().find(|a| a.off as i32 == off));
+        let listed = target
+            .iter
+            .and_then(|iter| iter.args.iter().find(|a| a.off as i32 == off));
         if let Some(IterValue::Buffer { rdonly }) = listed.map(|a| a.value) {
-            let read_only = if rdonly { PtrFlags::RDONLY } else { PtrFlags::empty() };
+            let read_only = if rdonly {
+                PtrFlags::RDONLY
+            } else {
+                PtrFlags::empty()
+            };
             let flags = PtrFlags::MAYBE_NULL | read_only;
             return Ok(ArgValue::Pointer(Pointer::new(Region::Buf, flags)));
         }
@@ -161,8 +209,15 @@ impl Env<'_> {
             return Ok(ArgValue::Number);
         }
         if let Some(IterValue::Object { name, trusted }) = listed.map(|a| a.value) {
-            let id = target.btf.find_by_name(skep_btf::Kind::Struct, name).ok_or(None)?;
-            let vouched = if trusted { PtrFlags::TRUSTED } else { PtrFlags::empty() };
+            let id = target
+                .btf
+                .find_by_name(skep_btf::Kind::Struct, name)
+                .ok_or(None)?;
+            let vouched = if trusted {
+                PtrFlags::TRUSTED
+            } else {
+                PtrFlags::empty()
+            };
             let flags = PtrFlags::MAYBE_NULL | vouched;
             return Ok(ArgValue::Pointer(structure(id, flags)));
         }
@@ -187,7 +242,13 @@ impl Env<'_> {
 }
 
 fn structure(id: TypeId, flags: PtrFlags) -> Pointer {
-    Pointer::new(Region::Btf { source: BtfSource::Kernel, id: id.0 }, flags)
+    Pointer::new(
+        Region::Btf {
+            source: BtfSource::Kernel,
+            id: id.0,
+        },
+        flags,
+    )
 }
 
 fn structure_behind(btf: &Btf, to: TypeId) -> Option<TypeId> {
@@ -223,7 +284,9 @@ fn argument(target: &AttachTarget<'_>, attach: AttachType, off: i32) -> Result<A
         AttachType::LsmMac | AttachType::LsmCgroup | AttachType::TraceFexit => Ok(Arg::Result),
         AttachType::ModifyReturn => match target.btf.resolve(target.proto.ret) {
             Ok((_, Type::Int(int))) if int.size <= 8 => Ok(Arg::Result),
-            _ => Err(ArgFault::ModifiedResult { ty: target.proto.ret.0 }),
+            _ => Err(ArgFault::ModifiedResult {
+                ty: target.proto.ret.0,
+            }),
         },
         _ => Err(ArgFault::Missing { arg: index }),
     }

@@ -92,7 +92,11 @@ impl WalkCache {
 /// One step of a walk: the member that the bytes belong to.
 enum Step {
     Number,
-    Pointer { id: TypeId, tag: PtrFlags, field: Field },
+    Pointer {
+        id: TypeId,
+        tag: PtrFlags,
+        field: Field,
+    },
     Memory,
     /// A structure that begins at that offset.
     Part(TypeId),
@@ -114,7 +118,11 @@ fn reach(btf: &Btf, id: TypeId, off: u32, size: u32) -> Result<Reached, WalkFaul
             Step::Memory => return Ok(Reached::Memory),
             Step::Pointer { id: to, tag, field } => {
                 let safe = safe_lists(btf, id, field, to);
-                return Ok(Reached::Structure { id: to, flags: flags | tag, safe });
+                return Ok(Reached::Structure {
+                    id: to,
+                    flags: flags | tag,
+                    safe,
+                });
             }
             Step::Part(part) => (at, off) = (part, 0),
         }
@@ -143,8 +151,9 @@ pub(crate) fn is_structure(
         match step(btf, at, off, 1, &mut flags) {
             Ok(Step::Part(part)) if part == expected => return Ok(true),
             Ok(Step::Part(part)) => (at, off) = (part, 0),
-            Ok(Step::Number | Step::Pointer { .. } | Step::Memory)
-            | Err(WalkFault::Refused(_)) => return Ok(false),
+            Ok(Step::Number | Step::Pointer { .. } | Step::Memory) | Err(WalkFault::Refused(_)) => {
+                return Ok(false);
+            }
             Err(fault @ (WalkFault::EmptyElement | WalkFault::Malformed)) => return Err(fault),
         }
     }
@@ -196,11 +205,19 @@ fn flexible_element(
     off: u32,
     size: u32,
 ) -> Result<Found, WalkFault> {
-    let beyond = WalkFault::Refused(BtfFault::Beyond { id: of.0, off, size });
-    let Some(last) = composite.members.last() else { return Err(beyond) };
+    let beyond = WalkFault::Refused(BtfFault::Beyond {
+        id: of.0,
+        off,
+        size,
+    });
+    let Some(last) = composite.members.last() else {
+        return Err(beyond);
+    };
     let resolve = |id| btf.resolve(id).map_err(|_| WalkFault::Malformed);
     let (_, ty) = resolve(last.ty)?;
-    let Some(array) = ty.as_array().filter(|array| array.nelems == 0 && off >= last.offset())
+    let Some(array) = ty
+        .as_array()
+        .filter(|array| array.nelems == 0 && off >= last.offset())
     else {
         return Err(beyond);
     };
@@ -208,7 +225,9 @@ fn flexible_element(
     if elem.as_int().is_some() {
         return Ok(Found::Step(Step::Number));
     }
-    let Some(elem) = elem.as_composite() else { return Err(beyond) };
+    let Some(elem) = elem.as_composite() else {
+        return Err(beyond);
+    };
     match (off - last.offset()).checked_rem(elem.size) {
         Some(off) => Ok(Found::Inside { part, off }),
         None => Err(WalkFault::EmptyElement),
@@ -230,7 +249,9 @@ fn find_member(
             break;
         }
         if member.is_bitfield() {
-            let last_bit = member.bit_offset.saturating_add(member.bitfield_size.into());
+            let last_bit = member
+                .bit_offset
+                .saturating_add(member.bitfield_size.into());
             // Unnamed bits before it are not in BTF: they are read along.
             if off <= start && last_bit.div_ceil(8) <= end {
                 return Ok(Found::Step(Step::Number));
@@ -240,7 +261,10 @@ fn find_member(
         if off < start {
             break;
         }
-        let field = Field { of, index: index as u32 };
+        let field = Field {
+            of,
+            index: index as u32,
+        };
         if let Some(found) = in_member(btf, field, &member, off, size, flags)? {
             return Ok(found);
         }
@@ -261,7 +285,10 @@ fn in_member(
     let (id, member_index) = (of.0, index);
     let mut start = member.offset();
     let Some(laid) = layout(btf, member.ty) else {
-        return Err(WalkFault::Refused(BtfFault::NoSize { id, member: member_index }));
+        return Err(WalkFault::Refused(BtfFault::NoSize {
+            id,
+            member: member_index,
+        }));
     };
     let true_end = start.wrapping_add(laid.size);
     if off >= true_end {
@@ -270,19 +297,32 @@ fn in_member(
     let mut each = laid.size;
     if let Some(count) = laid.count {
         // An array is taken as that many members, one behind the other.
-        each = laid.size.checked_div(count).filter(|&each| each > 0).ok_or(WalkFault::Malformed)?;
+        each = laid
+            .size
+            .checked_div(count)
+            .filter(|&each| each > 0)
+            .ok_or(WalkFault::Malformed)?;
         start += (off - start) / each * each;
     }
     if laid.ty.as_composite().is_some() {
         return Ok(Some(if off == start {
             Found::Step(Step::Part(laid.id))
         } else {
-            Found::Inside { part: laid.id, off: off - start }
+            Found::Inside {
+                part: laid.id,
+                off: off - start,
+            }
         }));
     }
     if let Type::Ptr(to) = laid.ty {
         if each != size || off != start {
-            let fault = BtfFault::PartOfPointer { id, member: member_index, start, off, size };
+            let fault = BtfFault::PartOfPointer {
+                id,
+                member: member_index,
+                start,
+                off,
+                size,
+            };
             return Err(WalkFault::Refused(fault));
         }
         return pointer(btf, to, field).map(|step| Some(Found::Step(step)));
@@ -290,7 +330,13 @@ fn in_member(
     // Numbers may be read in any pieces as long as they lie in the member; so may arrays of them.
     let end = u64::from(off) + u64::from(size);
     if end > u64::from(true_end) && !flags.contains(PtrFlags::UNTRUSTED) {
-        let fault = BtfFault::BeyondMember { id, member: member_index, end: true_end, off, size };
+        let fault = BtfFault::BeyondMember {
+            id,
+            member: member_index,
+            end: true_end,
+            off,
+            size,
+        };
         return Err(WalkFault::Refused(fault));
     }
     Ok(Some(Found::Step(Step::Number)))
@@ -307,7 +353,9 @@ fn pointer(btf: &Btf, to: TypeId, field: Field) -> Result<Step, WalkFault> {
 
 /// What the type tag directly behind a pointer says.
 pub(super) fn tag_of(btf: &Btf, to: TypeId) -> PtrFlags {
-    let Ok(Type::TypeTag(tag)) = btf.ty(to) else { return PtrFlags::empty() };
+    let Ok(Type::TypeTag(tag)) = btf.ty(to) else {
+        return PtrFlags::empty();
+    };
     match Type::TypeTag(tag).name() {
         "user" => PtrFlags::USER,
         "percpu" => PtrFlags::PERCPU,
@@ -365,7 +413,12 @@ fn layout(btf: &Btf, id: TypeId) -> Option<Layout<'_>> {
         };
         let size = count.checked_mul(each)?;
         let id = elem.unwrap_or(at);
-        return Some(Layout { size, count: elem.map(|_| count), ty, id });
+        return Some(Layout {
+            size,
+            count: elem.map(|_| count),
+            ty,
+            id,
+        });
     }
     None
 }
@@ -374,8 +427,12 @@ fn layout(btf: &Btf, id: TypeId) -> Option<Layout<'_>> {
 /// deep inside the field lies (`btf_nested_type_is_trusted`).
 fn safe_lists(btf: &Btf, structure: TypeId, field: Field, to: TypeId) -> Safe {
     let mut safe = Safe::empty();
-    let Ok(ty) = btf.ty(structure) else { return safe };
-    let Some(name) = member_name(btf, field) else { return safe };
+    let Ok(ty) = btf.ty(structure) else {
+        return safe;
+    };
+    let Some(name) = member_name(btf, field) else {
+        return safe;
+    };
     for (list, suffix) in SAFE_LISTS {
         let listed = format!("{}{suffix}", ty.name());
         if listed.len() >= SAFE_NAME {
@@ -395,11 +452,18 @@ fn member_name(btf: &Btf, field: Field) -> Option<&str> {
 }
 
 fn is_listed(btf: &Btf, kind: Kind, listed: &str, name: &str, to: TypeId) -> bool {
-    let list = btf.find_by_name(kind, listed).and_then(|id| btf.ty(id).ok());
-    let Some(list) = list.and_then(Type::as_composite) else { return false };
+    let list = btf
+        .find_by_name(kind, listed)
+        .and_then(|id| btf.ty(id).ok());
+    let Some(list) = list.and_then(Type::as_composite) else {
+        return false;
+    };
     list.members.iter().any(|member| {
         let target = btf.ty(member.ty).ok().and_then(Type::as_ptr);
         member.name() == name
             && target.is_some_and(|target| btf.skip_mods_and_typedefs(target).ok() == Some(to))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,10 +63,14 @@ pub(super) fn find_target<'a>(
         return Err(Stop::undecided("programs that attach to other programs"));
     }
     let Some(btf) = facts.btf() else {
-        return Err(Stop::undecided("what programs attach to, in a kernel whose types are not known"));
+        return Err(Stop::undecided(
+            "what programs attach to, in a kernel whose types are not known",
+        ));
     };
     let id = TypeId(spec.attach_btf_id);
-    let Ok(ty) = btf.ty(id) else { return Err(KernelViolation::NoSuchType.into()) };
+    let Ok(ty) = btf.ty(id) else {
+        return Err(KernelViolation::NoSuchType.into());
+    };
     if spec.ty == ProgType::Ext {
         return Err(KernelViolation::KernelFunction.into());
     }
@@ -100,7 +104,9 @@ impl<'a> AttachTarget<'a> {
 /// A tracepoint: the prototype of the function that its class calls has names for the arguments, that
 /// of the typedef has none.
 fn find_tracepoint<'a>(btf: &'a Btf, ty: Type<'a>) -> Result<AttachTarget<'a>, Stop> {
-    let Type::Typedef(typedef) = ty else { return Err(KernelViolation::NotTypedef.into()) };
+    let Type::Typedef(typedef) = ty else {
+        return Err(KernelViolation::NotTypedef.into());
+    };
     let Some(name) = typedef.name().strip_prefix(TRACEPOINT) else {
         return Err(KernelViolation::WrongName.into());
     };
@@ -110,7 +116,9 @@ fn find_tracepoint<'a>(btf: &'a Btf, ty: Type<'a>) -> Result<AttachTarget<'a>, S
             // An event of a class with another name, which BTF does not tell.
             let own = named_prototype(btf, "__traceiter_", name);
             if own.is_some_and(|proto| proto.params.iter().any(|p| is_nullable(p.name()))) {
-                return Err(Stop::undecided("arguments of a tracepoint of unknown class"));
+                return Err(Stop::undecided(
+                    "arguments of a tracepoint of unknown class",
+                ));
             }
             let proto = match btf.ty(typedef.ty) {
                 Ok(Type::Ptr(to)) => btf.ty(to).ok().and_then(Type::as_func_proto),
@@ -144,7 +152,9 @@ pub(crate) fn is_nullable(name: &str) -> bool {
 fn find_iterator<'a>(btf: &'a Btf, ty: Type<'a>) -> Result<AttachTarget<'a>, Stop> {
     let (name, proto) = callable(btf, ty)?;
     let iter = name.strip_prefix(ITERATOR).and_then(btf_lists::iter_target);
-    let Some(iter) = iter else { return Err(KernelViolation::Unsupported.into()) };
+    let Some(iter) = iter else {
+        return Err(KernelViolation::Unsupported.into());
+    };
     Ok(AttachTarget {
         trusted_args: true,
         iter: Some(iter),
@@ -161,8 +171,11 @@ fn find_function<'a>(
     let (name, proto) = callable(btf, ty)?;
     let is_lsm = spec.ty == ProgType::Lsm;
     if spec.flags.contains(ProgFlags::SLEEPABLE) {
-        let may_sleep =
-            if is_lsm { SLEEPABLE_LSM.contains(&name) } else { may_sleep(facts, name)? };
+        let may_sleep = if is_lsm {
+            SLEEPABLE_LSM.contains(&name)
+        } else {
+            may_sleep(facts, name)?
+        };
         if !may_sleep {
             return Err(KernelViolation::NotSleepable.into());
         }
@@ -173,13 +186,18 @@ fn find_function<'a>(
         check_hook(spec, name)?;
     } else if spec.ty == ProgType::Tracing && UNTRACEABLE.contains(&name) {
         return Err(KernelViolation::Untraceable.into());
-    } else if matches!(spec.attach, AttachType::TraceFexit | AttachType::ModifyReturn)
-        && NORETURN.contains(&name)
+    } else if matches!(
+        spec.attach,
+        AttachType::TraceFexit | AttachType::ModifyReturn
+    ) && NORETURN.contains(&name)
     {
         return Err(KernelViolation::NoReturn.into());
     }
     let trusted_args = is_lsm && !UNTRUSTED_LSM.contains(&name);
-    Ok(AttachTarget { trusted_args, ..AttachTarget::new(name, btf, proto) })
+    Ok(AttachTarget {
+        trusted_args,
+        ..AttachTarget::new(name, btf, proto)
+    })
 }
 
 /// Functions in which tracing programs may sleep. Which are made for error injection, BTF does not
@@ -194,7 +212,9 @@ fn may_sleep(facts: &Facts, name: &str) -> Result<bool, Stop> {
     if NON_SLEEPABLE_INJECTION.contains(&name) {
         return Ok(btf_lists::modifiable(name).unwrap_or(false));
     }
-    Err(Stop::undecided("functions that are made for error injection"))
+    Err(Stop::undecided(
+        "functions that are made for error injection",
+    ))
 }
 
 fn check_modifiable(facts: &Facts, name: &str) -> Result<(), Stop> {
@@ -202,7 +222,9 @@ fn check_modifiable(facts: &Facts, name: &str) -> Result<(), Stop> {
         return Ok(());
     }
     if facts.environment().error_injection {
-        return Err(Stop::undecided("functions that are made for error injection"));
+        return Err(Stop::undecided(
+            "functions that are made for error injection",
+        ));
     }
     Err(KernelViolation::NotModifiable.into())
 }
@@ -223,11 +245,10 @@ fn check_hook(spec: &ProgramSpec, name: &str) -> Result<(), KernelViolation> {
 
 /// A function that a trampoline can stand in for: its name and prototype
 /// (`btf_distill_func_proto`).
-fn callable<'a>(
-    btf: &'a Btf,
-    ty: Type<'a>,
-) -> Result<(&'a str, FuncProto<'a>), KernelViolation> {
-    let Type::Func(func) = ty else { return Err(KernelViolation::NotFunction) };
+fn callable<'a>(btf: &'a Btf, ty: Type<'a>) -> Result<(&'a str, FuncProto<'a>), KernelViolation> {
+    let Type::Func(func) = ty else {
+        return Err(KernelViolation::NotFunction);
+    };
     let Some(proto) = function_prototype(btf, ty) else {
         return Err(KernelViolation::Unsupported);
     };
@@ -255,7 +276,9 @@ fn callable<'a>(
 
 /// Kind and size of what is passed; no size where it cannot be passed at all (`__get_type_size`).
 fn passed(btf: &Btf, id: TypeId) -> (Kind, Option<u32>) {
-    let Ok((_, ty)) = btf.resolve(id) else { return (Kind::Void, None) };
+    let Ok((_, ty)) = btf.resolve(id) else {
+        return (Kind::Void, None);
+    };
     let size = match ty {
         Type::Void if id.is_void() => Some(0),
         Type::Ptr(_) => Some(8),

@@ -6,6 +6,8 @@ use skep_spec::{Facts, ProgFlags, ProgType, ProgramSpec};
 
 use crate::violation::{FormViolation, RequestViolation, Stop};
 
+/// Greatest BTF id that kernels know.
+const MAX_TYPE: u32 = 0xf_ffff;
 /// Flags that kernels know.
 const KNOWN_FLAGS: u32 = 0xff;
 
@@ -26,7 +28,7 @@ pub(super) fn check_request(spec: &ProgramSpec, facts: &Facts) -> Result<(), Sto
     if row.attach_type(spec.attach).is_none() {
         return Err(RequestViolation::AttachType.into());
     }
-    if spec.attach_btf_id != 0 && !takes_btf_id(spec.ty) {
+    if spec.attach_btf_id > MAX_TYPE || (spec.attach_btf_id != 0 && !takes_btf_id(spec.ty)) {
         return Err(RequestViolation::AttachBtfId.into());
     }
     if spec.flags.contains(ProgFlags::XDP_DEV_BOUND_ONLY) {

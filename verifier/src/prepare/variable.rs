@@ -26,7 +26,9 @@ pub(super) fn check_variable(spec: &ProgramSpec, facts: &Facts, idx: InsnIdx) ->
 /// What the address of a kernel variable or function is.
 pub(super) fn variable(facts: &Facts, id: i32) -> Result<Value, Stop> {
     let Some(btf) = facts.btf() else {
-        return Err(Stop::undecided("addresses of variables of a kernel whose types are not known"));
+        return Err(Stop::undecided(
+            "addresses of variables of a kernel whose types are not known",
+        ));
     };
     let id = id as u32;
     let var = match btf.ty(TypeId(id)) {
@@ -39,7 +41,10 @@ pub(super) fn variable(facts: &Facts, id: i32) -> Result<Value, Stop> {
         return Err(KernelViolation::NoAddress { id }.into());
     }
     let structure = |flags| {
-        let region = Region::Btf { source: BtfSource::Kernel, id: var.ty.0 };
+        let region = Region::Btf {
+            source: BtfSource::Kernel,
+            id: var.ty.0,
+        };
         Value::Pointer(Pointer::new(region, flags))
     };
     if is_percpu(btf, TypeId(id)) {
@@ -62,6 +67,8 @@ fn memory(size: u32) -> Value {
 
 fn is_percpu(btf: &Btf, id: TypeId) -> bool {
     let section = btf.find_by_name(Kind::DataSec, PERCPU_SECTION);
-    let section = section.and_then(|id| btf.ty(id).ok()).and_then(Type::as_datasec);
+    let section = section
+        .and_then(|id| btf.ty(id).ok())
+        .and_then(Type::as_datasec);
     section.is_some_and(|section| section.vars.iter().any(|var| var.ty == id))
 }

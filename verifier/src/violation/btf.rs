@@ -11,7 +11,11 @@ use crate::report::ValueView;
 #[expect(missing_docs, reason = "fields are named for what they are")]
 pub enum BtfViolation {
     /// An argument of what the program attaches to.
-    Argument { fault: ArgFault, off: i32, size: i32 },
+    Argument {
+        fault: ArgFault,
+        off: i32,
+        size: i32,
+    },
     /// A structure's member that cannot be read.
     Member(BtfFault),
     /// Kernel structures are not for unprivileged programs.
@@ -19,11 +23,25 @@ pub enum BtfViolation {
     /// Kernel structures are for programs with a GPL-compatible licence only.
     License { id: u32 },
     /// Before the start of a structure.
-    Negative { reg: Reg, pointer: ValueView, off: i32 },
+    Negative {
+        reg: Reg,
+        pointer: ValueView,
+        off: i32,
+    },
     /// At an unknown place of a structure.
-    Variable { reg: Reg, pointer: ValueView, off: i32, var: Scalar },
+    Variable {
+        reg: Reg,
+        pointer: ValueView,
+        off: i32,
+        var: Scalar,
+    },
     /// A structure in user or per-CPU memory.
-    Memory { reg: Reg, pointer: ValueView, off: i32, what: &'static str },
+    Memory {
+        reg: Reg,
+        pointer: ValueView,
+        off: i32,
+        what: &'static str,
+    },
     /// A structure is written; the kernel does not always say a word.
     Write { told: bool },
     /// Before the start of a map, whose structure is `id`.
@@ -43,9 +61,21 @@ pub enum BtfFault {
     /// A member without size.
     NoSize { id: u32, member: u32 },
     /// A part of a pointer, or more than one.
-    PartOfPointer { id: u32, member: u32, start: u32, off: u32, size: u32 },
+    PartOfPointer {
+        id: u32,
+        member: u32,
+        start: u32,
+        off: u32,
+        size: u32,
+    },
     /// Behind the end of a member.
-    BeyondMember { id: u32, member: u32, end: u32, off: u32, size: u32 },
+    BeyondMember {
+        id: u32,
+        member: u32,
+        end: u32,
+        off: u32,
+        size: u32,
+    },
     /// Bytes that belong to no member.
     NoMember { id: u32, off: u32 },
 }

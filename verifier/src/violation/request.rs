@@ -20,6 +20,6 @@ pub enum RequestViolation {
         /// All flags of the request.
         flags: u32,
     },
-    /// A BTF id to attach to, of a program type that attaches to none.
+    /// A BTF id to attach to that no type can have, or of a program type that attaches to none.
     AttachBtfId,
 }

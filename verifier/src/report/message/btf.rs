@@ -31,11 +31,21 @@ pub(super) fn text(scene: Scene<'_>, violation: &BtfViolation) -> String {
             let (reg, name) = (reg.index(), pointer_name(scene, pointer));
             format!("R{reg} is ptr_{name} invalid negative access: off={off}")
         }
-        V::Variable { reg, pointer, off, var } => {
+        V::Variable {
+            reg,
+            pointer,
+            off,
+            var,
+        } => {
             let (reg, name, var) = (reg.index(), pointer_name(scene, pointer), bits(var));
             format!("R{reg} is ptr_{name} invalid variable offset: off={off}, var_off={var}")
         }
-        V::Memory { reg, pointer, off, what } => {
+        V::Memory {
+            reg,
+            pointer,
+            off,
+            what,
+        } => {
             let (reg, name) = (reg.index(), pointer_name(scene, pointer));
             format!("R{reg} is ptr_{name} access {what} memory: off={off}")
         }
@@ -62,7 +72,9 @@ fn pointer_name<'a>(scene: Scene<'a>, view: &ValueView) -> &'a str {
 
 /// The kind of a type behind its modifiers.
 fn kind_behind(scene: Scene<'_>, ty: u32) -> Kind {
-    let resolved = scene.btf(BtfSource::Kernel).and_then(|btf| btf.resolve(TypeId(ty)).ok());
+    let resolved = scene
+        .btf(BtfSource::Kernel)
+        .and_then(|btf| btf.resolve(TypeId(ty)).ok());
     resolved.map_or(Kind::Void, |(_, ty)| ty.kind())
 }
 
@@ -79,7 +91,10 @@ fn target(scene: Scene<'_>) -> &str {
 pub(crate) fn argument_text(scene: Scene<'_>, arg: u32, id: TypeId) -> String {
     let (func, named) = (target(scene), name(scene, id.0));
     let kind = kind_name(kind_behind(scene, id.0));
-    format!("func '{func}' arg{arg} has btf_id {} type {kind} '{named}'\n", id.0)
+    format!(
+        "func '{func}' arg{arg} has btf_id {} type {kind} '{named}'\n",
+        id.0
+    )
 }
 
 /// Why an argument cannot be read.
@@ -90,7 +105,10 @@ fn argument(scene: Scene<'_>, fault: &ArgFault, off: i32, size: i32) -> String {
     match *fault {
         F::Offset => format!("func '{func}' offset {off} is not multiple of 8"),
         F::Missing { arg } => {
-            format!("func '{func}' doesn't have {}-th argument", arg.wrapping_add(1))
+            format!(
+                "func '{func}' doesn't have {}-th argument",
+                arg.wrapping_add(1)
+            )
         }
         F::ModifiedResult { ty } => format!("ret type {} not allowed for fmod_ret", kind(ty)),
         F::NoPointer { arg, ty } => {
@@ -113,7 +131,9 @@ fn argument(scene: Scene<'_>, fault: &ArgFault, off: i32, size: i32) -> String {
 fn member(scene: Scene<'_>, fault: &BtfFault) -> String {
     use BtfFault as F;
     let of = |id: u32, index: u32| {
-        let ty = scene.btf(BtfSource::Kernel).and_then(|btf| btf.ty(TypeId(id)).ok());
+        let ty = scene
+            .btf(BtfSource::Kernel)
+            .and_then(|btf| btf.ty(TypeId(id)).ok());
         let composite = ty.and_then(|ty| ty.as_composite());
         let member = composite.and_then(|composite| composite.members.get(index as usize));
         member.map_or("", |member| member.name())
@@ -121,21 +141,39 @@ fn member(scene: Scene<'_>, fault: &BtfFault) -> String {
     match *fault {
         F::NoStructure { id } => format!("Type '{}' is not a struct", name(scene, id)),
         F::Beyond { id, off, size } => {
-            format!("access beyond struct {} at off {off} size {size}", name(scene, id))
+            format!(
+                "access beyond struct {} at off {off} size {size}",
+                name(scene, id)
+            )
         }
         F::NoSize { id, member } => format!("field {} doesn't have size", of(id, member)),
-        F::PartOfPointer { id, member, start, off, size } => format!(
+        F::PartOfPointer {
+            id,
+            member,
+            start,
+            off,
+            size,
+        } => format!(
             "cannot access ptr member {} with moff {start} in struct {} with off {off} size {size}",
             of(id, member),
             name(scene, id)
         ),
-        F::BeyondMember { id, member, end, off, size } => format!(
+        F::BeyondMember {
+            id,
+            member,
+            end,
+            off,
+            size,
+        } => format!(
             "access beyond the end of member {} (mend:{end}) in struct {} with off {off} size {size}",
             of(id, member),
             name(scene, id)
         ),
         F::NoMember { id, off } => {
-            format!("struct {} doesn't have field at offset {off}", name(scene, id))
+            format!(
+                "struct {} doesn't have field at offset {off}",
+                name(scene, id)
+            )
         }
     }
 }

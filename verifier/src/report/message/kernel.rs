@@ -23,11 +23,17 @@ pub(super) fn text(scene: Scene<'_>, violation: &KernelViolation) -> String {
             format!("The function {name} has {count} arguments. Too many.")
         }
         A::ReturnType { kind } => {
-            format!("The function {name} return type {} is unsupported.", kind_name(kind))
+            format!(
+                "The function {name} return type {} is unsupported.",
+                kind_name(kind)
+            )
         }
         A::Variadic => format!("The function {name} with variable args is unsupported."),
         A::ArgType { arg, kind } => {
-            format!("The function {name} arg{arg} type {} is unsupported.", kind_name(kind))
+            format!(
+                "The function {name} arg{arg} type {} is unsupported.",
+                kind_name(kind)
+            )
         }
         A::VoidArg => format!("The function {name} has malformed void argument."),
         A::NotSleepable => format!("{name} is not sleepable"),
@@ -44,7 +50,10 @@ pub(super) fn text(scene: Scene<'_>, violation: &KernelViolation) -> String {
             format!("ldimm64 insn specifies invalid btf_id {}.", id as i32)
         }
         A::NotVariable { id } => {
-            format!("pseudo btf_id {} in ldimm64 isn't KIND_VAR or KIND_FUNC", id as i32)
+            format!(
+                "pseudo btf_id {} in ldimm64 isn't KIND_VAR or KIND_FUNC",
+                id as i32
+            )
         }
         A::NoAddress { id } => format!(
             "ldimm64 failed to find the address for kernel symbol '{}'.",
@@ -59,5 +68,9 @@ pub(super) fn text(scene: Scene<'_>, violation: &KernelViolation) -> String {
 
 /// A kind as the kernel prints it, which has no name for void.
 pub(super) fn kind_name(kind: Kind) -> &'static str {
-    if kind == Kind::Void { "UNKNOWN" } else { kind.name() }
+    if kind == Kind::Void {
+        "UNKNOWN"
+    } else {
+        kind.name()
+    }
 }
