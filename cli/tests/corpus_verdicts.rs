@@ -32,17 +32,25 @@ fn judge(
     program: &str,
     facts: &Facts,
 ) -> (Option<verdicts::Verdict>, u64, String) {
-    let program = object.program(program).unwrap_or_else(|| panic!("no program {program}"));
+    let program = object
+        .program(program)
+        .unwrap_or_else(|| panic!("no program {program}"));
     match verify(program, facts, &Config::default(), &mut Silent) {
-        Verdict::Accepted(accepted) => {
-            (Some(verdicts::Verdict::Accepted), accepted.stats.total_insns, String::new())
-        }
+        Verdict::Accepted(accepted) => (
+            Some(verdicts::Verdict::Accepted),
+            accepted.stats.total_insns,
+            String::new(),
+        ),
         Verdict::Rejected(rejection) => {
             let text = explain(&rejection, program, facts).message;
             // The table leaves dumps of states out.
             let state = |l: &&str| l.starts_with("cur state:") || l.starts_with("old state:");
             let message = text.lines().rfind(|l| !state(l)).unwrap_or("").to_owned();
-            (Some(verdicts::Verdict::Rejected), rejection.stats.total_insns, message)
+            (
+                Some(verdicts::Verdict::Rejected),
+                rejection.stats.total_insns,
+                message,
+            )
         }
         Verdict::Undecided(missing) => (None, 0, missing.feature),
     }
@@ -51,11 +59,17 @@ fn judge(
 #[test]
 fn verdicts_are_the_kernels() {
     let gaps = corpus().join("known_gaps.tsv");
-    let known = if gaps.exists() { read_known_gaps(&gaps).unwrap() } else { Vec::new() };
+    let known = if gaps.exists() {
+        read_known_gaps(&gaps).unwrap()
+    } else {
+        Vec::new()
+    };
     let mut objects: BTreeMap<String, ObjectSpec> = BTreeMap::new();
     let (mut faults, mut closed, mut seen) = (Vec::new(), Vec::new(), 0);
     for row in recorded() {
-        let Some(profile) = Profile::built_in(row.kernel.parse().unwrap()) else { continue };
+        let Some(profile) = Profile::built_in(row.kernel.parse().unwrap()) else {
+            continue;
+        };
         let spec = objects.entry(row.object.clone()).or_insert_with(|| {
             let bytes = fs::read(corpus().join("objects").join(&row.object)).unwrap();
             open(&row.object, &bytes, &Options::default())
@@ -70,15 +84,26 @@ fn verdicts_are_the_kernels() {
         });
         seen += 1;
         if !same && !is_known {
-            faults.push(format!("skep: {verdict:?}, {insns} insns, {message:?}; Linux: {row:?}"));
+            faults.push(format!(
+                "skep: {verdict:?}, {insns} insns, {message:?}; Linux: {row:?}"
+            ));
         }
         if same && is_known {
             closed.push(format!("{}/{}", row.object, row.program));
         }
     }
     assert!(seen > 0, "the table is empty");
-    assert!(faults.is_empty(), "{} of {seen} differ:\n{}", faults.len(), faults.join("\n"));
-    assert!(closed.is_empty(), "known gaps that closed: {}", closed.join(", "));
+    assert!(
+        faults.is_empty(),
+        "{} of {seen} differ:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+    assert!(
+        closed.is_empty(),
+        "known gaps that closed: {}",
+        closed.join(", ")
+    );
 }
 
 #[test]

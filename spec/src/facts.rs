@@ -24,7 +24,12 @@ impl Facts {
 
     /// The same kernel with something taken away.
     pub fn restricted(self, restrictions: Restrictions) -> Facts {
-        Facts { profile: Profile { restrictions, ..self.profile } }
+        Facts {
+            profile: Profile {
+                restrictions,
+                ..self.profile
+            },
+        }
     }
 
     /// The kernel that they are of.
@@ -75,7 +80,10 @@ impl Facts {
 
     /// What becomes of an access to a program's context.
     pub fn ctx_access(&self, hook: &Hook<'_>, access: &Access) -> CtxAccess {
-        if access.write && hook.ty == ProgType::Kprobe && self.profile.restrictions.read_only_registers {
+        if access.write
+            && hook.ty == ProgType::Kprobe
+            && self.profile.restrictions.read_only_registers
+        {
             return CtxAccess::Refused;
         }
         ctx::access(hook, access)

@@ -172,20 +172,31 @@ impl Profile {
     /// programs may write neither user memory nor the registers of what they probe.
     pub fn linux_6_18_44() -> Profile {
         const PROBE_WRITE_USER: u32 = 36;
-        let restrictions =
-            Restrictions { helpers: vec![PROBE_WRITE_USER], read_only_registers: true };
+        let restrictions = Restrictions {
+            helpers: vec![PROBE_WRITE_USER],
+            read_only_registers: true,
+        };
         let base = Profile::linux_6_18();
-        let environment = Environment { kallsyms_all: false, ..base.environment };
-        Profile { name: "6.18.44".to_owned(), restrictions, environment, ..base }
+        let environment = Environment {
+            kallsyms_all: false,
+            ..base.environment
+        };
+        Profile {
+            name: "6.18.44".to_owned(),
+            restrictions,
+            environment,
+            ..base
+        }
     }
 
     /// The built-in profile for a version as the user writes it, if there is one: today the 6.18 series.
     pub fn built_in(version: KernelVersion) -> Option<Profile> {
         match (version.major, version.minor, version.patch) {
             (6, 18, 44) => Some(Profile::linux_6_18_44()),
-            (6, 18, _) => {
-                Some(Profile { name: version.to_string(), ..Profile::linux_6_18() })
-            }
+            (6, 18, _) => Some(Profile {
+                name: version.to_string(),
+                ..Profile::linux_6_18()
+            }),
             _ => None,
         }
     }

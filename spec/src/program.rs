@@ -172,7 +172,9 @@ impl ProgramSpec {
 
     /// The source line that a slot belongs to: the last record at or before it.
     pub fn line_at(&self, idx: InsnIdx) -> Option<&LineInfo> {
-        let after = self.line_info.partition_point(|l| (l.insn_off as usize) <= idx);
+        let after = self
+            .line_info
+            .partition_point(|l| (l.insn_off as usize) <= idx);
         self.line_info.get(after.checked_sub(1)?)
     }
 }

@@ -18,7 +18,11 @@ pub struct KernelVersion {
 impl KernelVersion {
     /// The version `major.minor.patch`.
     pub const fn new(major: u16, minor: u16, patch: u16) -> KernelVersion {
-        KernelVersion { major, minor, patch }
+        KernelVersion {
+            major,
+            minor,
+            patch,
+        }
     }
 
     /// Whether it belongs to the series `major.minor` or a later one.
@@ -30,7 +34,11 @@ impl KernelVersion {
 impl fmt::Display for KernelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)?;
-        if self.patch != 0 { write!(f, ".{}", self.patch) } else { Ok(()) }
+        if self.patch != 0 {
+            write!(f, ".{}", self.patch)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -40,7 +48,11 @@ pub struct VersionError(String);
 
 impl fmt::Display for VersionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no kernel version; write it like 6.18 or 6.18.44", self.0)
+        write!(
+            f,
+            "`{}` is no kernel version; write it like 6.18 or 6.18.44",
+            self.0
+        )
     }
 }
 
@@ -52,13 +64,19 @@ impl FromStr for KernelVersion {
     /// Reads `6.18`, `6.18.44`, or the beginning of a release name such as `6.18.15+deb13-amd64`.
     fn from_str(text: &str) -> Result<KernelVersion, VersionError> {
         let error = || VersionError(text.to_owned());
-        let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| c != '.' && !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let mut numbers = text[..end].trim_end_matches('.').split('.');
         let mut next = || numbers.next().map(str::parse::<u16>).transpose();
         let major = next().map_err(|_| error())?.ok_or_else(error)?;
         let minor = next().map_err(|_| error())?.ok_or_else(error)?;
         let patch = next().map_err(|_| error())?.unwrap_or(0);
-        Ok(KernelVersion { major, minor, patch })
+        Ok(KernelVersion {
+            major,
+            minor,
+            patch,
+        })
     }
 }
 

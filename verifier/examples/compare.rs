@@ -29,7 +29,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         args.drain(at..at + 2);
     }
     let [requests, answers, dir, vmlinux, rest @ ..] = args.as_slice() else {
-        return Err("compare REQUESTS ANSWERS BTF_DIR VMLINUX.btf [SUBSTRING] [--log LEVEL]".into());
+        return Err(
+            "compare REQUESTS ANSWERS BTF_DIR VMLINUX.btf [SUBSTRING] [--log LEVEL]".into(),
+        );
     };
     let want = rest.first().map_or("", String::as_str);
     let store = BtfStore::open(Path::new(dir))?;
@@ -45,7 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ratios = Vec::new();
     for request in RequestReader::open(Path::new(requests), &store)? {
         let request = request?;
-        let Some(row) = known.get(&request.id) else { continue };
+        let Some(row) = known.get(&request.id) else {
+            continue;
+        };
         if !request.id.contains(want) || row["errno"] != row["recorded_errno"] {
             continue;
         }
@@ -61,7 +65,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut us = start.elapsed().as_micros() as u64;
         for _ in 0..if us > 100 { 2 } else { 0 } {
             let start = Instant::now();
-            verify(&request.spec, &facts, &Config::default(), &mut report::Silent);
+            verify(
+                &request.spec,
+                &facts,
+                &Config::default(),
+                &mut report::Silent,
+            );
             us = us.min(start.elapsed().as_micros() as u64);
         }
         if level != 0 {
@@ -69,7 +78,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let n = |key: &str| row[key].as_u64().unwrap_or(0);
         if n("time_us") >= 200 && matches!(verdict, Verdict::Accepted(_)) {
-            ratios.push((us as f64 / n("time_us") as f64, id.clone(), us, n("total_insns")));
+            ratios.push((
+                us as f64 / n("time_us") as f64,
+                id.clone(),
+                us,
+                n("total_insns"),
+            ));
         }
         match (&verdict, accepted) {
             (Verdict::Accepted(a), true) => {
@@ -100,7 +114,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 if !insns || !states {
                     println!(
                         "COUNT {id} insns {} kernel {} states {} kernel {} us {us}",
-                        s.total_insns, n("total_insns"), s.total_states, n("total_states")
+                        s.total_insns,
+                        n("total_insns"),
+                        s.total_states,
+                        n("total_states")
                     );
                 }
                 if us > 200 && us > n("time_us") {
@@ -120,7 +137,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             (Verdict::Accepted(_), false) => {
                 add("FALSE ACCEPT");
-                println!("FA {id} kernel: {}", row["last_message"].as_str().unwrap_or(""));
+                println!(
+                    "FA {id} kernel: {}",
+                    row["last_message"].as_str().unwrap_or("")
+                );
             }
             (Verdict::Rejected(r), true) => {
                 add("FALSE REJECT");
@@ -137,7 +157,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
     if let (Some(mid), Some(last)) = (ratios.get(ratios.len() / 2), ratios.last()) {
-        println!("TIME {} programs, median {:.3}, worst {last:?}", ratios.len(), mid.0);
+        println!(
+            "TIME {} programs, median {:.3}, worst {last:?}",
+            ratios.len(),
+            mid.0
+        );
         for row in ratios.iter().rev().take(12) {
             println!("  {row:?}");
         }

@@ -13,6 +13,9 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { prune: true, max_processed: None }
+        Config {
+            prune: true,
+            max_processed: None,
+        }
     }
 }

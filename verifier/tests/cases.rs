@@ -28,7 +28,9 @@ fn with_offsets<'a>(text: &'a str, btf: Option<&Btf>) -> Result<String, &'a str>
         out.push_str(before);
         let place = behind[1..].split('}').next().unwrap_or("");
         let is_place = place.starts_with(|c: char| c.is_ascii_alphabetic())
-            && place.chars().all(|c| c.is_ascii_alphanumeric() || "_.+".contains(c));
+            && place
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_.+".contains(c));
         if is_place {
             let number = btf.and_then(|btf| number_of(place, btf)).ok_or(place)?;
             out.push_str(&number.to_string());
@@ -47,10 +49,12 @@ fn number_of(place: &str, btf: &Btf) -> Option<u64> {
         None => (place, 0),
     };
     let structure = |name| btf.find_by_name(Kind::Struct, name);
-    Some(more + match place.split_once('.') {
-        Some((name, member)) => btf.member(structure(name)?, member).ok()??.bit_offset / 8,
-        None => u64::from(btf.size_of(structure(place)?).ok()?),
-    })
+    Some(
+        more + match place.split_once('.') {
+            Some((name, member)) => btf.member(structure(name)?, member).ok()??.bit_offset / 8,
+            None => u64::from(btf.size_of(structure(place)?).ok()?),
+        },
+    )
 }
 
 /// Gives a program the BTF id of what it attaches to by name, as loaders do.

@@ -1,8 +1,8 @@
 //! The program's context: which bytes may be read and written, and what a read gives.
 
 use skep_isa::{Reg, Size};
-use skep_spec::tables::ctx::{self, Access, CtxAccess, CtxValue};
 use skep_spec::tables::Hook;
+use skep_spec::tables::ctx::{self, Access, CtxAccess, CtxValue};
 
 use super::stack::Filled;
 use crate::env::Env;
@@ -51,19 +51,20 @@ impl Env<'_> {
     }
 
     /// What lies there; `None` where the kernel's types say it.
-    fn ctx_value(
-        &self,
-        off: i32,
-        size: Size,
-        write: bool,
-        sign: bool,
-    ) -> Check<Option<CtxValue>> {
-        let access = Access { off, size: size.bytes(), write, sign_extend: sign };
+    fn ctx_value(&self, off: i32, size: Size, write: bool, sign: bool) -> Check<Option<CtxValue>> {
+        let access = Access {
+            off,
+            size: size.bytes(),
+            write,
+            sign_extend: sign,
+        };
         match self.ctx.facts.ctx_access(&self.ctx.hook, &access) {
             CtxAccess::Allowed { value, .. } => Ok(Some(value)),
-            CtxAccess::Refused => {
-                Err(AccessViolation::Ctx { off, size: size.bytes() as i32 }.into())
+            CtxAccess::Refused => Err(AccessViolation::Ctx {
+                off,
+                size: size.bytes() as i32,
             }
+            .into()),
             CtxAccess::ByBtf => Ok(None),
         }
     }
@@ -77,6 +78,11 @@ pub(super) fn sock_read_allowed(kind: SockKind, hook: &Hook<'_>, off: i32, size:
         SockKind::Tcp => &ctx::TCP_SOCK,
         SockKind::Xdp => &ctx::XDP_SOCK,
     };
-    let access = Access { off, size: size.bytes(), write: false, sign_extend: false };
+    let access = Access {
+        off,
+        size: size.bytes(),
+        write: false,
+        sign_extend: false,
+    };
     matches!(table.access(hook, &access), CtxAccess::Allowed { .. })
 }

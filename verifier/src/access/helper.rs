@@ -102,7 +102,11 @@ impl Env<'_> {
         if zero_size_allowed && size == 0 && value.is_null() {
             return Ok(());
         }
-        Err(AccessViolation::NotMemory { reg, value: (*value).into() }.into())
+        Err(AccessViolation::NotMemory {
+            reg,
+            value: (*value).into(),
+        }
+        .into())
     }
 
     /// A context whose bytes are the program's own affair: its last byte must be one of them.
@@ -144,7 +148,12 @@ impl Env<'_> {
         }
         if size.umin() == 0 && !zero_size_allowed {
             let (min, max) = (size.umin(), size.umax());
-            return Err(AccessViolation::ZeroSize { reg: size_reg, min, max }.into());
+            return Err(AccessViolation::ZeroSize {
+                reg: size_reg,
+                min,
+                max,
+            }
+            .into());
         }
         if size.umax() >= MAX_SIZE {
             return Err(AccessViolation::UnboundedSize { reg: size_reg }.into());
@@ -167,8 +176,7 @@ impl Env<'_> {
             self.state.cur_mut().regs[reg.index()] = Value::Pointer(checked);
         }
         let read = self.check_helper_mem_access(reg, size, false, true, None);
-        let written =
-            read.and_then(|()| self.check_helper_mem_access(reg, size, true, true, None));
+        let written = read.and_then(|()| self.check_helper_mem_access(reg, size, true, true, None));
         self.state.cur_mut().regs[reg.index()] = saved;
         written
     }
@@ -177,9 +185,11 @@ impl Env<'_> {
     pub(crate) fn pointer_in(&self, reg: Reg) -> Check<Pointer> {
         match self.state.reg(reg) {
             Value::Pointer(pointer) => Ok(*pointer),
-            value @ (Value::Scalar(_) | Value::Uninit) => {
-                Err(AccessViolation::InvalidPointer { reg, value: (*value).into() }.into())
+            value @ (Value::Scalar(_) | Value::Uninit) => Err(AccessViolation::InvalidPointer {
+                reg,
+                value: (*value).into(),
             }
+            .into()),
         }
     }
 }

@@ -75,7 +75,10 @@ impl Env<'_> {
         self.check_reg_readable(base)?;
         self.check_reg_writable(dst)?;
         let pointer = *self.state.reg(base);
-        let access = MemAccess::Read { dst: Some(dst), sign };
+        let access = MemAccess::Read {
+            dst: Some(dst),
+            sign,
+        };
         self.check_mem_access(base, off.into(), size, access, aligned)?;
         self.record_pointer(&pointer, !aligned)
     }
@@ -156,11 +159,19 @@ impl Env<'_> {
         if op == AtomicOp::Cmpxchg {
             self.check_reg_readable(Reg::R0)?;
             if self.leaks(Reg::R0) {
-                return Err(AccessViolation::Leak { reg: Reg::R0, into: "mem" }.into());
+                return Err(AccessViolation::Leak {
+                    reg: Reg::R0,
+                    into: "mem",
+                }
+                .into());
             }
         }
         if self.leaks(src) {
-            return Err(AccessViolation::Leak { reg: src, into: "mem" }.into());
+            return Err(AccessViolation::Leak {
+                reg: src,
+                into: "mem",
+            }
+            .into());
         }
         self.check_atomic_pointer(base, "stores into", false)?;
         let loaded = match (fetch, op) {
@@ -181,13 +192,21 @@ impl Env<'_> {
         if pointer.pointer().is_some_and(|p| p.region == Region::Arena) {
             self.record_pointer(&pointer, false)?;
         }
-        self.check_mem_access(base, off.into(), size, MemAccess::Write(Stored::Unknown), true)
+        self.check_mem_access(
+            base,
+            off.into(),
+            size,
+            MemAccess::Write(Stored::Unknown),
+            true,
+        )
     }
 
     /// Memory in which atomic operations make no sense, or are translated to plain ones
     /// (`atomic_ptr_type_ok`).
     fn check_atomic_pointer(&self, base: Reg, does: &'static str, ordered: bool) -> Check<()> {
-        let Some(pointer) = self.state.reg(base).pointer() else { return Ok(()) };
+        let Some(pointer) = self.state.reg(base).pointer() else {
+            return Ok(());
+        };
         let refused = match pointer.region {
             Region::Ctx
             | Region::Packet { .. }
@@ -210,7 +229,12 @@ impl Env<'_> {
         };
         if refused {
             let value = (*pointer).into();
-            return Err(AccessViolation::AtomicPointer { reg: base, does, value }.into());
+            return Err(AccessViolation::AtomicPointer {
+                reg: base,
+                does,
+                value,
+            }
+            .into());
         }
         Ok(())
     }
@@ -228,7 +252,10 @@ impl Env<'_> {
         let value = *self.state.reg(base);
         let Value::Pointer(pointer) = value else {
             // Numbers are aligned before they are found to be no address.
-            let bad = AccessViolation::InvalidPointer { reg: base, value: value.into() };
+            let bad = AccessViolation::InvalidPointer {
+                reg: base,
+                value: value.into(),
+            };
             self.check_number_alignment(&value, off, size, aligned)?;
             return Err(bad.into());
         };
@@ -237,7 +264,9 @@ impl Env<'_> {
         if let MemAccess::Write(stored) = access {
             return self.check_write(base, &pointer, off, size, stored);
         }
-        let MemAccess::Read { dst, sign } = access else { return Ok(()) };
+        let MemAccess::Read { dst, sign } = access else {
+            return Ok(());
+        };
         let read = self.check_read(base, &pointer, off, size, dst, sign)?;
         if let (Some(dst), Some(read)) = (dst, read) {
             self.state.set_reg(dst, read.value);
@@ -328,18 +357,29 @@ impl Env<'_> {
             return Ok(());
         }
         let fixed = IP_ALIGN.wrapping_add(pointer.off).wrapping_add(off);
-        let total = pointer.var.known().add(crate::number::Tnum::constant(fixed as i64 as u64));
+        let total = pointer
+            .var
+            .known()
+            .add(crate::number::Tnum::constant(fixed as i64 as u64));
         if total.is_aligned(size.bytes().into()) {
             return Ok(());
         }
         let var = pointer.var;
-        Err(AccessViolation::MisalignedPacket { var, fixed: pointer.off, off, size }.into())
+        Err(AccessViolation::MisalignedPacket {
+            var,
+            fixed: pointer.off,
+            off,
+            size,
+        }
+        .into())
     }
 
     /// A load or store must meet the same kind of pointer on all paths, since it is translated
     /// according to the kind (`save_aux_ptr_type`).
     pub(crate) fn record_pointer(&mut self, value: &Value, trust_may_differ: bool) -> Check<()> {
-        let Value::Pointer(pointer) = value else { return Ok(()) };
+        let Value::Pointer(pointer) = value else {
+            return Ok(());
+        };
         let ty = pointer.ty();
         let idx = self.state.insn_idx;
         let seen = &mut self.learned.at(idx).pointer;
@@ -381,7 +421,14 @@ fn check_generic_alignment(
     if var.known().add(offset).is_aligned(size.bytes().into()) {
         return Ok(());
     }
-    Err(AccessViolation::Misaligned { what, var: *var, fixed, off, size }.into())
+    Err(AccessViolation::Misaligned {
+        what,
+        var: *var,
+        fixed,
+        off,
+        size,
+    }
+    .into())
 }
 
 /// Whether the kernel translates accesses through such pointers alike

@@ -26,7 +26,10 @@ pub(crate) enum AccessBy {
 }
 
 fn unknown(value: Value) -> Option<Filled> {
-    Some(Filled { value, precise: false })
+    Some(Filled {
+        value,
+        precise: false,
+    })
 }
 
 impl Env<'_> {
@@ -80,11 +83,23 @@ impl Env<'_> {
             }
             Region::Btf { .. } if !pointer.maybe_null() => {
                 let to_reg = dst.is_some();
-                return Ok(unknown(self.read_btf(base, pointer, off, size.bytes(), to_reg)?));
+                return Ok(unknown(self.read_btf(
+                    base,
+                    pointer,
+                    off,
+                    size.bytes(),
+                    to_reg,
+                )?));
             }
             Region::ConstMap { map, .. } if plain => {
                 let to_reg = dst.is_some();
-                return Ok(unknown(self.read_map_fields(base, map, off, size.bytes(), to_reg)?));
+                return Ok(unknown(self.read_map_fields(
+                    base,
+                    map,
+                    off,
+                    size.bytes(),
+                    to_reg,
+                )?));
             }
             Region::Buf if !pointer.maybe_null() => {
                 self.check_buffer(buffer_name(pointer), base, pointer, off, bytes)?;
@@ -190,9 +205,7 @@ impl Env<'_> {
 
     fn check_leak(&self, stored: Stored, into: &'static str) -> Check<()> {
         match stored {
-            Stored::Reg(reg) if self.leaks(reg) => {
-                Err(AccessViolation::Leak { reg, into }.into())
-            }
+            Stored::Reg(reg) if self.leaks(reg) => Err(AccessViolation::Leak { reg, into }.into()),
             Stored::Reg(_) | Stored::Imm(_) | Stored::Unknown => Ok(()),
         }
     }
@@ -249,12 +262,18 @@ impl Env<'_> {
         zero_size_allowed: bool,
         by: AccessBy,
     ) -> Check<()> {
-        let Region::MapValue { map, .. } = pointer.region else { return Ok(()) };
+        let Region::MapValue { map, .. } = pointer.region else {
+            return Ok(());
+        };
         let info = self.ctx.map(map);
         let room = info.spec.value_size.into();
         self.check_region(reg, pointer, off, size, room, zero_size_allowed)?;
         let low = pointer.var.smin().wrapping_add(off.into());
-        let high = pointer.var.umax().wrapping_add(off as i64 as u64).wrapping_add(size as u64);
+        let high = pointer
+            .var
+            .umax()
+            .wrapping_add(off as i64 as u64)
+            .wrapping_add(size as u64);
         for field in &info.fields {
             let (start, end) = (i64::from(field.off), i64::from(field.off + field.size));
             if low >= end || start as u64 >= high {
@@ -267,17 +286,26 @@ impl Env<'_> {
                 // Loads and stores of the whole pointer have rules of their own.
                 return self.unmodelled_access("kernel pointers in map values");
             }
-            return Err(AccessViolation::SpecialField { name: field.kind.name() }.into());
+            return Err(AccessViolation::SpecialField {
+                name: field.kind.name(),
+            }
+            .into());
         }
         Ok(())
     }
 
     /// Reserved for values that hold kernel pointers.
     fn check_no_kptr(&self, map: MapId, pointer: &Pointer, off: i32) -> Check<()> {
-        let Some(var) = pointer.var.const_value() else { return Ok(()) };
+        let Some(var) = pointer.var.const_value() else {
+            return Ok(());
+        };
         let at = i64::from(off).wrapping_add(var as i64);
         let info = self.ctx.map(map);
-        if info.fields.iter().any(|f| f.kind.is_kptr() && i64::from(f.off) == at) {
+        if info
+            .fields
+            .iter()
+            .any(|f| f.kind.is_kptr() && i64::from(f.off) == at)
+        {
             return self.unmodelled_access("kernel pointers in map values");
         }
         Ok(())
@@ -299,7 +327,13 @@ impl Env<'_> {
         };
         if forbidden {
             let value_size = spec.value_size;
-            return Err(AccessViolation::MapDirection { write, value_size, off, size }.into());
+            return Err(AccessViolation::MapDirection {
+                write,
+                value_size,
+                off,
+                size,
+            }
+            .into());
         }
         Ok(())
     }
@@ -307,7 +341,11 @@ impl Env<'_> {
     /// Whether programs may not write a map: its creator said so, or the kernel does for the type.
     pub(crate) fn is_map_read_only(&self, map: MapId) -> bool {
         let spec = self.ctx.map(map).spec;
-        let by_type = self.ctx.facts.map_type(spec.ty).is_some_and(|facts| facts.read_only);
+        let by_type = self
+            .ctx
+            .facts
+            .map_type(spec.ty)
+            .is_some_and(|facts| facts.read_only);
         by_type || spec.flags.contains(MapFlags::RDONLY_PROG)
     }
 
@@ -337,7 +375,11 @@ impl Env<'_> {
         }
         let value = u64::from_le_bytes(bytes);
         let shift = 64 - size.bits();
-        Some(if sign { (((value << shift) as i64) >> shift) as u64 } else { value })
+        Some(if sign {
+            (((value << shift) as i64) >> shift) as u64
+        } else {
+            value
+        })
     }
 
     /// Packet bytes that a comparison proved to be there (`check_packet_access`).
@@ -359,7 +401,14 @@ impl Env<'_> {
         let inside = off >= 0 && fits && i64::from(off) + i64::from(size) <= i64::from(range);
         if range < 0 || !inside {
             let id = pointer.id;
-            return Err(AccessViolation::Packet { reg, id, off, size, range }.into());
+            return Err(AccessViolation::Packet {
+                reg,
+                id,
+                off,
+                size,
+                range,
+            }
+            .into());
         }
         Ok(())
     }
@@ -367,7 +416,9 @@ impl Env<'_> {
     /// Whether the program type may touch packet data directly, or hand it to a helper that takes
     /// packet memory (`may_access_direct_pkt_data`).
     pub(crate) fn may_access_packet(&self, write: bool, helper_takes: Option<bool>) -> bool {
-        let Some(facts) = self.ctx.facts.prog_type(self.ctx.hook.ty) else { return false };
+        let Some(facts) = self.ctx.facts.prog_type(self.ctx.hook.ty) else {
+            return false;
+        };
         match (facts.packet, helper_takes) {
             // Helpers take such packets whatever they say of themselves.
             (PacketAccess::WriteAnyHelper, _) => true,
@@ -402,7 +453,13 @@ impl Env<'_> {
         if !super::ctx::sock_read_allowed(kind, &self.ctx.hook, off, size) {
             let pointer = (*pointer).into();
             let size = size.bytes() as i32;
-            return Err(AccessViolation::Sock { reg, pointer, off, size }.into());
+            return Err(AccessViolation::Sock {
+                reg,
+                pointer,
+                off,
+                size,
+            }
+            .into());
         }
         Ok(())
     }
@@ -417,7 +474,13 @@ impl Env<'_> {
         size: i32,
     ) -> Check<()> {
         if off < 0 {
-            return Err(AccessViolation::BufferOffset { what, reg, off, size }.into());
+            return Err(AccessViolation::BufferOffset {
+                what,
+                reg,
+                off,
+                size,
+            }
+            .into());
         }
         if pointer.var.const_value() != Some(0) {
             let var = pointer.var;
@@ -441,10 +504,20 @@ impl Env<'_> {
         let view = (*pointer).into();
         let off = pointer.off;
         if off < 0 {
-            return Err(AccessViolation::NegativeOffset { reg, pointer: view, off }.into());
+            return Err(AccessViolation::NegativeOffset {
+                reg,
+                pointer: view,
+                off,
+            }
+            .into());
         }
         if !fixed_allowed && off != 0 {
-            return Err(AccessViolation::ModifiedPointer { reg, pointer: view, off }.into());
+            return Err(AccessViolation::ModifiedPointer {
+                reg,
+                pointer: view,
+                off,
+            }
+            .into());
         }
         if pointer.var.const_value() != Some(0) {
             let var: Scalar = pointer.var;
@@ -456,18 +529,33 @@ impl Env<'_> {
 
 /// The kernel's word for a buffer's direction.
 pub(super) fn buffer_name(pointer: &Pointer) -> &'static str {
-    if pointer.flags.contains(PtrFlags::RDONLY) { "rdonly" } else { "rdwr" }
+    if pointer.flags.contains(PtrFlags::RDONLY) {
+        "rdonly"
+    } else {
+        "rdwr"
+    }
 }
 
 pub(super) fn invalid(reg: Reg, pointer: &Pointer) -> crate::violation::Stop {
-    AccessViolation::InvalidPointer { reg, value: (*pointer).into() }.into()
+    AccessViolation::InvalidPointer {
+        reg,
+        value: (*pointer).into(),
+    }
+    .into()
 }
 
 pub(super) fn read_only(reg: Reg, pointer: &Pointer) -> crate::violation::Stop {
-    AccessViolation::ReadOnly { reg, pointer: (*pointer).into() }.into()
+    AccessViolation::ReadOnly {
+        reg,
+        pointer: (*pointer).into(),
+    }
+    .into()
 }
 
 impl MemAccess {
     /// A read that leaves nothing.
-    pub(crate) const PROBE: MemAccess = MemAccess::Read { dst: None, sign: false };
+    pub(crate) const PROBE: MemAccess = MemAccess::Read {
+        dst: None,
+        sign: false,
+    };
 }

@@ -23,7 +23,10 @@ pub(super) struct Filled {
 
 impl Filled {
     pub(super) fn plain(value: Value) -> Filled {
-        Filled { value, precise: false }
+        Filled {
+            value,
+            precise: false,
+        }
     }
 }
 
@@ -55,7 +58,11 @@ impl Env<'_> {
         write: bool,
     ) -> Check<StackRange> {
         let Region::Stack { frame } = pointer.region else {
-            return Err(AccessViolation::InvalidPointer { reg, value: (*pointer).into() }.into());
+            return Err(AccessViolation::InvalidPointer {
+                reg,
+                value: (*pointer).into(),
+            }
+            .into());
         };
         let var = pointer.var;
         let (min, max) = match var.const_value() {
@@ -74,10 +81,21 @@ impl Env<'_> {
             -(self.state.frame(frame).stack.allocated() as i64)
         };
         if min < lowest || min > -1 || max + i64::from(size) > 0 || size < 0 {
-            return Err(AccessViolation::StackBounds { reg, write, var, off, size }.into());
+            return Err(AccessViolation::StackBounds {
+                reg,
+                write,
+                var,
+                off,
+                size,
+            }
+            .into());
         }
         self.grow_stack(frame, -min as usize);
-        Ok(StackRange { frame, min: min as i32, max: max as i32 })
+        Ok(StackRange {
+            frame,
+            min: min as i32,
+            max: max as i32,
+        })
     }
 
     fn grow_stack(&mut self, frame: usize, bytes: usize) {
@@ -96,9 +114,7 @@ impl Env<'_> {
     fn note_fastcall_access(&mut self, frame: usize, off: i32) {
         let subprog = self.state.frame(frame).subprog;
         let idx = self.state.insn_idx;
-        if off < self.ctx.subprogs[subprog].fastcall_stack_off
-            && !self.ctx.fastcalls.member[idx]
-        {
+        if off < self.ctx.subprogs[subprog].fastcall_stack_off && !self.ctx.fastcalls.member[idx] {
             self.learned.subprogs[subprog].fastcall_void = true;
         }
     }
@@ -118,7 +134,12 @@ impl Env<'_> {
             return self.read_fixed(range.frame, range.min, size, dst);
         }
         if dst.is_none() {
-            return Err(AccessViolation::StackVariableRead { var: pointer.var, off, size }.into());
+            return Err(AccessViolation::StackVariableRead {
+                var: pointer.var,
+                off,
+                size,
+            }
+            .into());
         }
         self.check_stack_initialized(reg, pointer, off, size, false, false, None)?;
         let value = self.stack_bytes_value(range.frame, range.min, range.max + size);
@@ -168,7 +189,10 @@ impl Env<'_> {
                 self.push_history(HistoryFlags::stack_access(frame, index), LinkedRegs::NONE)?;
                 return Ok(None);
             }
-            Some(Filled { value: slot.value, precise })
+            Some(Filled {
+                value: slot.value,
+                precise,
+            })
         } else {
             let Value::Scalar(number) = slot.value else {
                 return Err(AccessViolation::FillSize.into());
@@ -209,7 +233,10 @@ impl Env<'_> {
             if number.scalar.width() > size as u32 * 8 {
                 number.link = None;
             }
-            return Ok(Some(Filled { value: Value::Scalar(number), precise }));
+            return Ok(Some(Filled {
+                value: Value::Scalar(number),
+                precise,
+            }));
         }
         let mut of_spill = 0;
         for at in 0..size {
@@ -303,8 +330,8 @@ impl Env<'_> {
                 if size as usize != SLOT_BYTES {
                     return Err(AccessViolation::SpillSize.into());
                 }
-                let is_stack = matches!(pointer.region, Region::Stack { .. })
-                    && pointer.flags.is_empty();
+                let is_stack =
+                    matches!(pointer.region, Region::Stack { .. }) && pointer.flags.is_empty();
                 if frame != self.state.curframe() && is_stack {
                     return Err(AccessViolation::StackPointerToCaller.into());
                 }
@@ -402,15 +429,12 @@ impl Env<'_> {
             self.state.scratch_slot(index);
             let slot = *self.state.frame(range.frame).stack.slot(index);
             let byte = slot.bytes[byte_of(off)];
-            if !self.ctx.facts.lane().ptr_leaks
-                && !matches!(byte, ByteKind::Misc | ByteKind::Zero)
+            if !self.ctx.facts.lane().ptr_leaks && !matches!(byte, ByteKind::Misc | ByteKind::Zero)
             {
                 return Err(AccessViolation::VariableWriteOverSpill { off }.into());
             }
-            let keeps_zero = zero
-                && byte == ByteKind::Spill
-                && slot.is_spilled_scalar()
-                && slot.value.is_null();
+            let keeps_zero =
+                zero && byte == ByteKind::Spill && slot.is_spilled_scalar() && slot.value.is_null();
             if keeps_zero {
                 zero_used = true;
                 continue;
@@ -437,7 +461,10 @@ impl Env<'_> {
     /// The bytes that a read with varying offset, or a helper, may see must all be there
     /// (`check_stack_range_initialized`). With `raw` a helper that fills memory may find it
     /// uninitialised; it is then told which bytes. `write`: the helper may write what it likes.
-    #[expect(clippy::too_many_arguments, reason = "each is a question of its own at every caller")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a question of its own at every caller"
+    )]
     pub(crate) fn check_stack_initialized(
         &mut self,
         reg: Reg,
@@ -472,9 +499,19 @@ impl Env<'_> {
             if !self.check_stack_byte(range.frame, at, write) {
                 let at = at - range.min;
                 return Err(if is_const {
-                    AccessViolation::StackHelperRead { reg, off: range.min, at, size }
+                    AccessViolation::StackHelperRead {
+                        reg,
+                        off: range.min,
+                        at,
+                        size,
+                    }
                 } else {
-                    AccessViolation::StackHelperVariableRead { reg, var: pointer.var, at, size }
+                    AccessViolation::StackHelperVariableRead {
+                        reg,
+                        var: pointer.var,
+                        at,
+                        size,
+                    }
                 }
                 .into());
             }
@@ -535,7 +572,11 @@ fn scrub_bytes(slot: &mut Slot) {
 
 /// Bytes of the spill, counted from the lowest address.
 fn spilled_bytes(slot: &Slot) -> usize {
-    slot.bytes.iter().rev().take_while(|&&byte| byte == ByteKind::Spill).count()
+    slot.bytes
+        .iter()
+        .rev()
+        .take_while(|&&byte| byte == ByteKind::Spill)
+        .count()
 }
 
 /// Whether a pointer may be kept on the stack (`is_spillable_regtype`).

@@ -214,11 +214,14 @@ fn no_map() -> Stop {
 
 /// The variable of which a CPU's copy is asked for.
 fn note_percpu(meta: &mut CallMeta, value: &Value) -> Check<()> {
-    let Some(pointer) = value.pointer() else { return Ok(()) };
+    let Some(pointer) = value.pointer() else {
+        return Ok(());
+    };
     match pointer.region {
-        Region::Btf { source: BtfSource::Kernel, id }
-            if !pointer.flags.intersects(PtrFlags::RCU | PtrFlags::ALLOC) =>
-        {
+        Region::Btf {
+            source: BtfSource::Kernel,
+            id,
+        } if !pointer.flags.intersects(PtrFlags::RCU | PtrFlags::ALLOC) => {
             meta.percpu = Some(id);
             Ok(())
         }

@@ -84,7 +84,10 @@ impl Env<'_> {
         };
         match self.size_unless_structure(id)? {
             Some(size) => Ok(Region::Mem { size, dynptr_id: 0 }),
-            None => Ok(Region::Btf { source: BtfSource::Kernel, id }),
+            None => Ok(Region::Btf {
+                source: BtfSource::Kernel,
+                id,
+            }),
         }
     }
 

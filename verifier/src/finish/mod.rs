@@ -37,12 +37,20 @@ impl Env<'_> {
                 let insn = self.ctx.insns[idx];
                 insn.code == opcode::JCOND && insn.off != 0 && seen(idx)
             };
-            let budget = if range.clone().any(is_budget) { BUDGET } else { 0 };
+            let budget = if range.clone().any(is_budget) {
+                BUDGET
+            } else {
+                0
+            };
             let is_inlined = |idx: usize| {
                 matches!(self.learned.insns[idx].bpf_loop, LoopSeen::One(_))
                     && self.ctx.facts.environment().jit
             };
-            let inlined = if range.clone().any(is_inlined) { INLINED_LOOP } else { 0 };
+            let inlined = if range.clone().any(is_inlined) {
+                INLINED_LOOP
+            } else {
+                0
+            };
             // Room for inlined loops begins at a multiple of a slot.
             let depth = self.learned.subprogs[index].stack_depth;
             depths.push(depth.next_multiple_of(8) + inlined + budget);

@@ -33,11 +33,15 @@ pub(super) fn find_fastcalls(
     facts: &Facts,
     subprogs: &mut [Subprog],
 ) -> Fastcalls {
-    let mut found =
-        Fastcalls { member: vec![false; insns.len()], pairs: vec![0; insns.len()] };
+    let mut found = Fastcalls {
+        member: vec![false; insns.len()],
+        pairs: vec![0; insns.len()],
+    };
     for subprog in subprogs {
         let range = subprog.start..subprog.end;
-        let spills = insns[range.clone()].iter().filter(|i| i.code == SPILL && i.dst() == FP);
+        let spills = insns[range.clone()]
+            .iter()
+            .filter(|i| i.code == SPILL && i.dst() == FP);
         let lowest = spills.map(|i| i.off).min().unwrap_or(0).min(0);
         for idx in range {
             if insns[idx].code == opcode::CALL {
@@ -57,15 +61,21 @@ fn mark(
     subprog: &mut Subprog,
     lowest: i16,
 ) {
-    let Some((params, is_void, fast)) = summary(insns[call], hook, facts) else { return };
+    let Some((params, is_void, fast)) = summary(insns[call], hook, facts) else {
+        return;
+    };
     let first = if is_void { 1 } else { 0 };
     let clobbered = ((1u16 << (params + 1)) - 1) & !((1 << first) - 1);
     let mut expected = !clobbered & CALLER_SAVED;
     let mut off = lowest;
     let mut pairs = 0;
     for distance in 1..=6 {
-        let (Some(before), after) = (call.checked_sub(distance), call + distance) else { break };
-        let (Some(spill), Some(fill)) = (insns.get(before), insns.get(after)) else { break };
+        let (Some(before), after) = (call.checked_sub(distance), call + distance) else {
+            break;
+        };
+        let (Some(spill), Some(fill)) = (insns.get(before), insns.get(after)) else {
+            break;
+        };
         let is_pair = spill.code == SPILL
             && fill.code == FILL
             && spill.dst() == FP

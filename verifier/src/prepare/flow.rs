@@ -107,8 +107,11 @@ impl Search<'_> {
                 self.visit_call(at, insn.src() == pseudo::CALL)
             }
             0x00 => {
-                let off =
-                    if insn.class() == class::JMP { i64::from(insn.off) } else { insn.imm.into() };
+                let off = if insn.class() == class::JMP {
+                    i64::from(insn.off)
+                } else {
+                    insn.imm.into()
+                };
                 let target = at as i64 + off + 1;
                 if self.follow(at, target, Edge::Fallthrough)? {
                     return Ok(true);
@@ -139,7 +142,12 @@ impl Search<'_> {
     fn mark_call(&mut self, at: InsnIdx, insn: RawInsn) {
         let subprog = self.subprog_of(at);
         if insn.src() == pseudo::KFUNC_CALL {
-            super::mark_kfunc_call(&mut self.flow[at], &mut self.subprogs[subprog], insn, self.facts);
+            super::mark_kfunc_call(
+                &mut self.flow[at],
+                &mut self.subprogs[subprog],
+                insn,
+                self.facts,
+            );
             return;
         }
         if insn.src() != 0 {
@@ -188,14 +196,18 @@ impl Search<'_> {
 
     /// What the callee may do, its caller may do.
     fn merge_effects(&mut self, at: InsnIdx, callee: i64) {
-        let Ok(callee) = usize::try_from(callee) else { return };
+        let Ok(callee) = usize::try_from(callee) else {
+            return;
+        };
         let (caller, callee) = (self.subprog_of(at), self.subprog_of(callee));
         self.subprogs[caller].changes_pkt_data |= self.subprogs[callee].changes_pkt_data;
         self.subprogs[caller].might_sleep |= self.subprogs[callee].might_sleep;
     }
 
     fn subprog_of(&self, idx: InsnIdx) -> usize {
-        self.subprogs.partition_point(|s| s.start <= idx).saturating_sub(1)
+        self.subprogs
+            .partition_point(|s| s.start <= idx)
+            .saturating_sub(1)
     }
 
     /// Follows one edge once; true if it led to a slot not seen before (`push_insn`).
@@ -223,9 +235,13 @@ impl Search<'_> {
                 Ok(true)
             }
             Visit::Discovered(_) if self.facts.lane().bpf => Ok(false),
-            Visit::Discovered(_) => {
-                Err((FormViolation::BackEdge { from: at, to: target }, at))
-            }
+            Visit::Discovered(_) => Err((
+                FormViolation::BackEdge {
+                    from: at,
+                    to: target,
+                },
+                at,
+            )),
             Visit::Explored => {
                 self.visits[at] = Visit::Discovered(edge as u8);
                 Ok(false)
@@ -238,7 +254,7 @@ impl Search<'_> {
 mod tests {
     use super::super::graph;
     use super::*;
-    use skep_spec::{AttachType, ProgType, Profile};
+    use skep_spec::{AttachType, Profile, ProgType};
 
     fn flow_of(insns: Vec<RawInsn>) -> Result<Vec<InsnFlow>, (FormViolation, InsnIdx)> {
         let hook = Hook::new(ProgType::SocketFilter, AttachType::CgroupInetIngress);

@@ -19,7 +19,12 @@ pub(super) fn decode_slots(insns: &[RawInsn]) -> Vec<Result<Insn, FormError>> {
         let idx = decoded.len();
         let insn = match insns[idx] {
             // The kernel never looks at the offset of an exit.
-            RawInsn { code: opcode::EXIT, regs: 0, imm: 0, .. } => Ok(Insn::Exit),
+            RawInsn {
+                code: opcode::EXIT,
+                regs: 0,
+                imm: 0,
+                ..
+            } => Ok(Insn::Exit),
             _ => decode(insns, idx),
         };
         decoded.push(insn);
@@ -70,7 +75,9 @@ pub(super) fn check_slots(
 /// A 64-bit immediate must be whole and of a known kind; the map that it names, if it names one.
 fn check_imm64(spec: &ProgramSpec, idx: InsnIdx) -> Result<Option<usize>, FormViolation> {
     let insn = spec.insns[idx];
-    let Some(&high) = spec.insns.get(idx + 1) else { return Err(FormViolation::InvalidImm64) };
+    let Some(&high) = spec.insns.get(idx + 1) else {
+        return Err(FormViolation::InvalidImm64);
+    };
     if high.code != 0 || high.regs != 0 || high.off != 0 {
         return Err(FormViolation::InvalidImm64);
     }
@@ -82,17 +89,19 @@ fn check_imm64(spec: &ProgramSpec, idx: InsnIdx) -> Result<Option<usize>, FormVi
         pseudo::MAP_IDX if high.imm == 0 => return Err(FormViolation::NoFdArray),
         _ => return Err(FormViolation::UnrecognizedImm64),
     }
-    let index = usize::try_from(insn.imm).ok().filter(|&index| index < spec.maps.len());
-    let fd = if insn.imm < 0 { (-1i32).wrapping_sub(insn.imm) } else { insn.imm };
+    let index = usize::try_from(insn.imm)
+        .ok()
+        .filter(|&index| index < spec.maps.len());
+    let fd = if insn.imm < 0 {
+        (-1i32).wrapping_sub(insn.imm)
+    } else {
+        insn.imm
+    };
     index.map(Some).ok_or(FormViolation::NoSuchMap { fd })
 }
 
 /// The address of a place in a value must be one that the map can give.
-fn check_direct_value(
-    spec: &ProgramSpec,
-    idx: InsnIdx,
-    index: usize,
-) -> Result<(), FormViolation> {
+fn check_direct_value(spec: &ProgramSpec, idx: InsnIdx, index: usize) -> Result<(), FormViolation> {
     if spec.insns[idx].src() != pseudo::MAP_VALUE {
         return Ok(());
     }
@@ -108,7 +117,14 @@ fn check_direct_value(
     } else {
         return Err(FormViolation::NoDirectValue);
     };
-    if inside { Ok(()) } else { Err(FormViolation::DirectValue { size: map.value_size, off }) }
+    if inside {
+        Ok(())
+    } else {
+        Err(FormViolation::DirectValue {
+            size: map.value_size,
+            off,
+        })
+    }
 }
 
 /// Whether an opcode byte belongs to the instruction set as programs may use it

@@ -42,23 +42,44 @@ pub(super) fn check_early(spec: &ProgramSpec) -> Result<(), Fault> {
 /// (`bpf_find_exception_callback_insn_off`).
 pub(super) fn find_exception_callback(spec: &ProgramSpec) -> Result<Option<InsnIdx>, Fault> {
     const TAG: &str = "exception_callback:";
-    let Some(main) = spec.func_info.first() else { return Ok(None) };
-    let Some(btf) = spec.btf.as_deref() else { return Ok(None) };
-    let mut names = btf.decl_tags(TypeId(main.type_id)).filter(|tag| tag.component.is_none());
-    let mut named = names.by_ref().filter_map(|tag| tag.name().strip_prefix(TAG));
-    let Some(name) = named.next() else { return Ok(None) };
+    let Some(main) = spec.func_info.first() else {
+        return Ok(None);
+    };
+    let Some(btf) = spec.btf.as_deref() else {
+        return Ok(None);
+    };
+    let mut names = btf
+        .decl_tags(TypeId(main.type_id))
+        .filter(|tag| tag.component.is_none());
+    let mut named = names
+        .by_ref()
+        .filter_map(|tag| tag.name().strip_prefix(TAG));
+    let Some(name) = named.next() else {
+        return Ok(None);
+    };
     if named.next().is_some() {
         return Err(fault(FormViolation::ExceptionCallbacks, None));
     }
     let callback = || name.to_owned();
     let Some(id) = btf.find_by_name(Kind::Func, name) else {
-        return Err(fault(FormViolation::ExceptionCallbackMissing { name: callback() }, None));
+        return Err(fault(
+            FormViolation::ExceptionCallbackMissing { name: callback() },
+            None,
+        ));
     };
     let global = func_of(spec, id.0).is_some_and(|(_, f)| f.linkage == FuncLinkage::Global);
     if !global {
-        return Err(fault(FormViolation::ExceptionCallbackStatic { name: callback() }, None));
+        return Err(fault(
+            FormViolation::ExceptionCallbackStatic { name: callback() },
+            None,
+        ));
     }
-    match spec.func_info.iter().rev().find(|record| record.type_id == id.0) {
+    match spec
+        .func_info
+        .iter()
+        .rev()
+        .find(|record| record.type_id == id.0)
+    {
         Some(record) if record.insn_off == 0 => {
             Err(fault(FormViolation::ExceptionCallbackMain, None))
         }
@@ -75,7 +96,9 @@ fn func_of(spec: &ProgramSpec, id: u32) -> Option<(&Btf, skep_btf::Func<'_>)> {
 
 /// Whether a function's result is a number that fits a register.
 fn returns_number(btf: &Btf, func: &skep_btf::Func<'_>) -> bool {
-    let Ok(proto) = btf.prototype(func.proto) else { return false };
+    let Ok(proto) = btf.prototype(func.proto) else {
+        return false;
+    };
     match btf.resolve(proto.ret) {
         Ok((_, Type::Int(int))) => int.size <= 8,
         Ok((_, Type::Enum(_) | Type::Enum64(_))) => true,
@@ -97,7 +120,10 @@ pub(super) fn apply(
                 return Err(fault(FormViolation::LdAbsWithoutBtf, Some(subprog.start)));
             }
             if subprog.has_tail_call {
-                return Err(fault(FormViolation::TailCallWithoutBtf, Some(subprog.start)));
+                return Err(fault(
+                    FormViolation::TailCallWithoutBtf,
+                    Some(subprog.start),
+                ));
             }
         }
         return Ok(());
@@ -109,7 +135,9 @@ pub(super) fn apply(
         if record.insn_off as usize != subprog.start {
             return Err(fault(FormViolation::FuncLayout, Some(subprog.start)));
         }
-        let Some((btf, func)) = func_of(spec, record.type_id) else { continue };
+        let Some((btf, func)) = func_of(spec, record.type_id) else {
+            continue;
+        };
         subprog.name = func.name().to_owned();
         subprog.is_global = index != 0 && func.linkage == FuncLinkage::Global;
         if index != 0 && !returns_number(btf, &func) {
@@ -132,7 +160,9 @@ pub(super) fn apply(
 /// all are numbers or the context. Others the kernel does not look at.
 pub(crate) fn static_arguments(ctx: &Ctx<'_>, subprog: &Subprog) -> Option<Vec<GlobalArg>> {
     let records = &ctx.spec.func_info;
-    let found = records.binary_search_by_key(&subprog.start, |f| f.insn_off as usize).ok()?;
+    let found = records
+        .binary_search_by_key(&subprog.start, |f| f.insn_off as usize)
+        .ok()?;
     let id = records.get(found)?.type_id;
     let (btf, func) = func_of(ctx.spec, id)?;
     let args = arguments(btf, TypeId(id), &func, ctx.facts, &ctx.hook).ok()?;
@@ -151,7 +181,12 @@ pub(super) fn check_lines(spec: &ProgramSpec, subprogs: &[Subprog]) -> Result<()
     for (index, line) in spec.line_info.iter().enumerate() {
         let (off, len) = (line.insn_off, spec.insns.len());
         if (index > 0 && off <= before) || off as usize >= len {
-            let violation = FormViolation::LineOffset { index, off, before, len };
+            let violation = FormViolation::LineOffset {
+                index,
+                off,
+                before,
+                len,
+            };
             return Err(fault(violation, None));
         }
         if spec.insns[off as usize].code == 0 {
@@ -167,14 +202,20 @@ pub(super) fn check_lines(spec: &ProgramSpec, subprogs: &[Subprog]) -> Result<()
             if off as usize == subprog.start {
                 next += 1;
             } else if subprog.start < off as usize {
-                return Err(fault(FormViolation::LineMissing { func: next }, Some(subprog.start)));
+                return Err(fault(
+                    FormViolation::LineMissing { func: next },
+                    Some(subprog.start),
+                ));
             }
         }
         before = off;
     }
     if next != subprogs.len() {
         let count = subprogs.len() - next;
-        return Err(fault(FormViolation::LinesMissing { count, first: next }, None));
+        return Err(fault(
+            FormViolation::LinesMissing { count, first: next },
+            None,
+        ));
     }
     Ok(())
 }
@@ -192,10 +233,17 @@ struct Tags {
 
 impl Tags {
     fn count(self) -> usize {
-        [self.ctx, self.trusted, self.untrusted, self.nonnull, self.nullable, self.arena]
-            .into_iter()
-            .filter(|&set| set)
-            .count()
+        [
+            self.ctx,
+            self.trusted,
+            self.untrusted,
+            self.nonnull,
+            self.nullable,
+            self.arena,
+        ]
+        .into_iter()
+        .filter(|&set| set)
+        .count()
     }
 }
 
@@ -214,17 +262,31 @@ fn arguments(
     };
     let count = proto.params.iter().count();
     if count > MAX_ARGS {
-        return Err(FormViolation::GlobalArgs { name: name(), count, max: MAX_ARGS });
+        return Err(FormViolation::GlobalArgs {
+            name: name(),
+            count,
+            max: MAX_ARGS,
+        });
     }
-    let is_number =
-        matches!(btf.resolve(proto.ret), Ok((_, Type::Int(_) | Type::Enum(_) | Type::Enum64(_))));
+    let is_number = matches!(
+        btf.resolve(proto.ret),
+        Ok((_, Type::Int(_) | Type::Enum(_) | Type::Enum64(_)))
+    );
     if !is_number {
         return Err(FormViolation::GlobalReturn { name: name() });
     }
     let mut args = Vec::with_capacity(count);
     for (arg, param) in proto.params.iter().enumerate() {
         let tags = tags_of(btf, id, arg)?;
-        args.push(argument(btf, param.ty, arg, tags, facts, hook, func.name())?);
+        args.push(argument(
+            btf,
+            param.ty,
+            arg,
+            tags,
+            facts,
+            hook,
+            func.name(),
+        )?);
     }
     Ok(args)
 }
@@ -232,7 +294,9 @@ fn arguments(
 fn tags_of(btf: &Btf, func: TypeId, arg: usize) -> Result<Tags, FormViolation> {
     let mut tags = Tags::default();
     for tag in btf.component_tags(func, arg as u32) {
-        let Some(word) = tag.name().strip_prefix("arg:") else { continue };
+        let Some(word) = tag.name().strip_prefix("arg:") else {
+            continue;
+        };
         match word {
             "ctx" => tags.ctx = true,
             "trusted" => tags.trusted = true,
@@ -256,7 +320,9 @@ fn argument(
     func: &str,
 ) -> Result<GlobalArg, FormViolation> {
     let Ok((_, resolved)) = btf.resolve(ty) else {
-        return Err(FormViolation::GlobalType { name: func.to_owned() });
+        return Err(FormViolation::GlobalType {
+            name: func.to_owned(),
+        });
     };
     let Type::Ptr(target) = resolved else {
         if tags.count() > 0 {
@@ -266,22 +332,38 @@ fn argument(
             return Ok(GlobalArg::Scalar);
         }
         let kind = resolved.kind().name();
-        return Err(FormViolation::ArgType { arg, kind, func: func.to_owned() });
+        return Err(FormViolation::ArgType {
+            arg,
+            kind,
+            func: func.to_owned(),
+        });
     };
     let combination = || Err(FormViolation::ArgTagCombination { arg });
     if tags.ctx || is_context(btf, target, facts, hook) {
         let others = tags.count() - usize::from(tags.ctx);
-        return if others > 0 { combination() } else { Ok(GlobalArg::Ctx) };
+        return if others > 0 {
+            combination()
+        } else {
+            Ok(GlobalArg::Ctx)
+        };
     }
     if is_struct_named(btf, target, "bpf_dynptr") {
-        return if tags.count() > 0 { combination() } else { Ok(GlobalArg::Dynptr) };
+        return if tags.count() > 0 {
+            combination()
+        } else {
+            Ok(GlobalArg::Dynptr)
+        };
     }
     if tags.trusted {
         if tags.nonnull {
             return combination();
         }
         let id = kernel_struct(btf, target, facts);
-        return Ok(GlobalArg::Btf { id, nullable: tags.nullable, untrusted: false });
+        return Ok(GlobalArg::Btf {
+            id,
+            nullable: tags.nullable,
+            untrusted: false,
+        });
     }
     if tags.untrusted {
         if tags.count() > 1 {
@@ -289,13 +371,25 @@ fn argument(
         }
         let primitive = matches!(
             btf.resolve(target),
-            Ok((_, Type::Void | Type::Int(_) | Type::Enum(_) | Type::Enum64(_)))
+            Ok((
+                _,
+                Type::Void | Type::Int(_) | Type::Enum(_) | Type::Enum64(_)
+            ))
         );
         if primitive {
-            return Ok(GlobalArg::Mem { size: 0, nullable: false, rdonly: true, untrusted: true });
+            return Ok(GlobalArg::Mem {
+                size: 0,
+                nullable: false,
+                rdonly: true,
+                untrusted: true,
+            });
         }
         let id = kernel_struct(btf, target, facts);
-        return Ok(GlobalArg::Btf { id, nullable: false, untrusted: true });
+        return Ok(GlobalArg::Btf {
+            id,
+            nullable: false,
+            untrusted: true,
+        });
     }
     if tags.arena {
         return if tags.count() > 1 {
@@ -333,12 +427,17 @@ fn is_context(btf: &Btf, target: TypeId, facts: &Facts, hook: &Hook<'_>) -> bool
     {
         return true;
     }
-    let Some(row) = facts.prog_type(hook.ty) else { return false };
+    let Some(row) = facts.prog_type(hook.ty) else {
+        return false;
+    };
     let name = row.ctx.strip_prefix("struct ").unwrap_or(row.ctx);
     // Where the kernel's name is a typedef, a structure of either name will do.
-    let behind = if name == "bpf_user_pt_regs_t" { "pt_regs" } else { name };
-    !name.is_empty()
-        && (is_struct_named(btf, target, name) || is_struct_named(btf, target, behind))
+    let behind = if name == "bpf_user_pt_regs_t" {
+        "pt_regs"
+    } else {
+        name
+    };
+    !name.is_empty() && (is_struct_named(btf, target, name) || is_struct_named(btf, target, behind))
 }
 
 fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {
@@ -347,7 +446,9 @@ fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {
 
 /// The kernel's structure of the same name, or 0 where its BTF is not known or has none.
 fn kernel_struct(btf: &Btf, target: TypeId, facts: &Facts) -> u32 {
-    let Ok((_, Type::Struct(wanted))) = btf.resolve(target) else { return 0 };
+    let Ok((_, Type::Struct(wanted))) = btf.resolve(target) else {
+        return 0;
+    };
     // A flavour, `task_struct___mine`, stands for the structure without its suffix.
     let name = wanted.name().split("___").next().unwrap_or_default();
     let found = facts.btf().and_then(|k| k.find_by_name(Kind::Struct, name));

@@ -32,7 +32,11 @@ pub(crate) fn successors(insns: &[RawInsn], idx: InsnIdx) -> Successors {
 
 /// Where a jump at `idx` lands; out of the program where it points before its start.
 pub(crate) fn jump_target(insn: RawInsn, idx: InsnIdx) -> InsnIdx {
-    let off = if insn.code == opcode::JA32 { i64::from(insn.imm) } else { i64::from(insn.off) };
+    let off = if insn.code == opcode::JA32 {
+        i64::from(insn.imm)
+    } else {
+        i64::from(insn.off)
+    };
     usize::try_from(idx as i64 + 1 + off).unwrap_or(usize::MAX)
 }
 

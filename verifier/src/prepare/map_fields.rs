@@ -40,7 +40,13 @@ fn find_in(btf: &Btf, ty: Type<'_>, base: u32, depth: usize, fields: &mut Vec<Ma
     } else if let Type::DataSec(section) = ty {
         for var in section.vars.iter() {
             if let Ok(Type::Var(declared)) = btf.ty(var.ty) {
-                find_one(btf, declared.ty, base.saturating_add(var.offset), depth, fields);
+                find_one(
+                    btf,
+                    declared.ty,
+                    base.saturating_add(var.offset),
+                    depth,
+                    fields,
+                );
             }
         }
     }
@@ -50,7 +56,9 @@ fn find_one(btf: &Btf, id: TypeId, off: u32, depth: usize, fields: &mut Vec<MapF
     let mut id = id;
     let mut count = 1u32;
     for _ in 0..MAX_ARRAYS {
-        let Ok(Type::Array(array)) = btf.ty(id) else { break };
+        let Ok(Type::Array(array)) = btf.ty(id) else {
+            break;
+        };
         count = count.saturating_mul(array.nelems);
         id = array.elem;
     }
@@ -65,7 +73,13 @@ fn find_one(btf: &Btf, id: TypeId, off: u32, depth: usize, fields: &mut Vec<MapF
     let Some(kind) = kind else {
         if let Type::Struct(s) = ty {
             for index in 0..count.min(MAX_FIELDS as u32 + 1) {
-                find_in(btf, ty, off.saturating_add(index * s.size), depth + 1, fields);
+                find_in(
+                    btf,
+                    ty,
+                    off.saturating_add(index * s.size),
+                    depth + 1,
+                    fields,
+                );
             }
         }
         return;
@@ -75,7 +89,11 @@ fn find_one(btf: &Btf, id: TypeId, off: u32, depth: usize, fields: &mut Vec<MapF
         if fields.len() >= MAX_FIELDS {
             return;
         }
-        fields.push(MapField { off: off.saturating_add(index * size), size, kind });
+        fields.push(MapField {
+            off: off.saturating_add(index * size),
+            size,
+            kind,
+        });
     }
 }
 

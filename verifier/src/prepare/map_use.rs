@@ -17,7 +17,12 @@ pub(super) struct Used {
 impl Used {
     /// None yet.
     pub(super) fn new(maps: usize) -> Used {
-        Used { seen: vec![false; maps], count: 0, has_arena: false, cgroup_storage: [false; 2] }
+        Used {
+            seen: vec![false; maps],
+            count: 0,
+            has_arena: false,
+            cgroup_storage: [false; 2],
+        }
     }
 
     /// Notes that an instruction names a map; the first one decides (`__add_used_map`).
@@ -87,7 +92,11 @@ fn check_compatible(
     if info.spec.ty == MapType::StructOps {
         return Err(FormViolation::StructOpsMap);
     }
-    if hook.sleepable && !facts.map_type(info.spec.ty).is_some_and(|row| row.sleepable) {
+    if hook.sleepable
+        && !facts
+            .map_type(info.spec.ty)
+            .is_some_and(|row| row.sleepable)
+    {
         return Err(FormViolation::MapForSleepable);
     }
     Ok(())

@@ -14,10 +14,17 @@ const KNOWN_FLAGS: u32 = 0xff;
 /// Refusals of the system call itself, without a word in the log (`bpf_prog_load`).
 pub(super) fn check_request(spec: &ProgramSpec, facts: &Facts) -> Result<(), Stop> {
     let lane = facts.lane();
-    let limit = if lane.bpf { facts.limits().insns } else { facts.limits().insns_unprivileged };
+    let limit = if lane.bpf {
+        facts.limits().insns
+    } else {
+        facts.limits().insns_unprivileged
+    };
     let len = spec.insns.len();
     if spec.flags.bits() & !KNOWN_FLAGS != 0 {
-        return Err(RequestViolation::Flags { flags: spec.flags.bits() }.into());
+        return Err(RequestViolation::Flags {
+            flags: spec.flags.bits(),
+        }
+        .into());
     }
     if len == 0 || len > limit {
         return Err(RequestViolation::Length { len, limit }.into());
@@ -38,17 +45,18 @@ pub(super) fn check_request(spec: &ProgramSpec, facts: &Facts) -> Result<(), Sto
 }
 
 fn takes_btf_id(ty: ProgType) -> bool {
-    matches!(ty, ProgType::Tracing | ProgType::Lsm | ProgType::StructOps | ProgType::Ext)
+    matches!(
+        ty,
+        ProgType::Tracing | ProgType::Lsm | ProgType::StructOps | ProgType::Ext
+    )
 }
 
 /// Whether the program may be loaded as it says it sleeps (`check_attach_btf_id`). What comes after
 /// needs the kernel's types.
-pub(super) fn check_sleep(
-    spec: &ProgramSpec,
-    facts: &Facts,
-    hook: &Hook<'_>,
-) -> Result<(), Stop> {
-    let Some(row) = facts.prog_type(spec.ty) else { return Ok(()) };
+pub(super) fn check_sleep(spec: &ProgramSpec, facts: &Facts, hook: &Hook<'_>) -> Result<(), Stop> {
+    let Some(row) = facts.prog_type(spec.ty) else {
+        return Ok(());
+    };
     if !row.may_sleep(hook) {
         return Err(match row.sleep {
             Sleep::Must => FormViolation::MustSleep.into(),

@@ -42,8 +42,11 @@ pub(super) fn find_subprogs(
     extra: Option<InsnIdx>,
 ) -> Result<Vec<Subprog>, Fault> {
     let ends = starts.iter().skip(1).copied().chain([insns.len()]);
-    let mut subprogs: Vec<Subprog> =
-        starts.iter().zip(ends).map(|(&start, end)| Subprog::new(start, end)).collect();
+    let mut subprogs: Vec<Subprog> = starts
+        .iter()
+        .zip(ends)
+        .map(|(&start, end)| Subprog::new(start, end))
+        .collect();
     for subprog in &mut subprogs {
         subprog.is_exception_callback = Some(subprog.start) == extra;
         scan(insns, subprog)?;
@@ -55,7 +58,9 @@ fn add(starts: &mut Vec<InsnIdx>, start: i64, len: usize, limit: usize) -> Resul
     let Some(start) = usize::try_from(start).ok().filter(|&start| start < len) else {
         return Err(FormViolation::CallOutOfProgram.into());
     };
-    let Err(place) = starts.binary_search(&start) else { return Ok(()) };
+    let Err(place) = starts.binary_search(&start) else {
+        return Ok(());
+    };
     if starts.len() >= limit {
         return Err(LimitViolation::TooManySubprogs.into());
     }
@@ -81,9 +86,16 @@ fn scan(insns: &[RawInsn], subprog: &mut Subprog) -> Result<(), Fault> {
         }
         let target = graph::jump_target(insn, idx);
         if !(subprog.start..subprog.end).contains(&target) {
-            let off = if insn.code == opcode::JA32 { insn.imm } else { insn.off.into() };
+            let off = if insn.code == opcode::JA32 {
+                insn.imm
+            } else {
+                insn.off.into()
+            };
             let to = idx as i64 + 1 + i64::from(off);
-            return Err((FormViolation::JumpOutOfRange { from: idx, to }.into(), Some(idx)));
+            return Err((
+                FormViolation::JumpOutOfRange { from: idx, to }.into(),
+                Some(idx),
+            ));
         }
     }
     let last = subprog.end - 1;

@@ -51,7 +51,9 @@ impl Frame {
     /// A fresh frame: nothing initialised but the frame pointer.
     pub(crate) fn new(number: usize, subprog: usize, callsite: Option<InsnIdx>) -> Frame {
         let mut regs = [Value::Uninit; 11];
-        let stack = Region::Stack { frame: number as u32 };
+        let stack = Region::Stack {
+            frame: number as u32,
+        };
         regs[Reg::FP.index()] = Value::Pointer(Pointer::new(stack, PtrFlags::empty()));
         Frame {
             regs,

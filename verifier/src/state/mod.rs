@@ -17,8 +17,8 @@ pub(crate) use frame::{Entry, Frame, ReturnRange};
 pub(crate) use refs::{LockOwner, Ref, RefKind, Refs};
 pub(crate) use stack::{ByteKind, SLOT_BYTES, Slot, Stack};
 pub(crate) use value::{
-    BtfSource, Delta, Link, MapId, Number, Pointer,
-    PointerType, PtrFlags, Region, RegionKind, SockKind, Value,
+    BtfSource, Delta, Link, MapId, Number, Pointer, PointerType, PtrFlags, Region, RegionKind,
+    SockKind, Value,
 };
 
 use crate::prune::{History, StateId};
@@ -84,7 +84,10 @@ impl State {
             may_goto_depth: 0,
             in_sleepable: false,
             speculative: false,
-            scratched: Precise { regs: u16::MAX, slots: u64::MAX },
+            scratched: Precise {
+                regs: u16::MAX,
+                slots: u64::MAX,
+            },
         }
     }
 
@@ -178,8 +181,11 @@ impl State {
     /// Forgets a held object without touching the values that depend on it
     /// (`release_reference_nomark`); false if it is not held.
     pub(crate) fn forget_ref(&mut self, id: u32) -> bool {
-        let Some(index) =
-            self.refs.list.iter().position(|r| r.kind == RefKind::Object && r.id == id)
+        let Some(index) = self
+            .refs
+            .list
+            .iter()
+            .position(|r| r.kind == RefKind::Object && r.id == id)
         else {
             return false;
         };
@@ -201,7 +207,10 @@ impl State {
 
     /// Notes that everything is to be printed.
     pub(crate) fn scratch_all(&mut self) {
-        self.scratched = Precise { regs: u16::MAX, slots: u64::MAX };
+        self.scratched = Precise {
+            regs: u16::MAX,
+            slots: u64::MAX,
+        };
     }
 
     /// Changes every register and every spilled value of every frame, outermost first, registers

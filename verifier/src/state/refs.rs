@@ -58,19 +58,29 @@ pub(crate) struct Refs {
 impl Refs {
     /// Notes an object that must be released.
     pub(crate) fn acquire(&mut self, id: u32, insn_idx: InsnIdx) {
-        self.list.push(Ref { id, insn_idx, kind: RefKind::Object });
+        self.list.push(Ref {
+            id,
+            insn_idx,
+            kind: RefKind::Object,
+        });
     }
 
     /// Notes a lock as held.
     pub(crate) fn lock(&mut self, id: u32, insn_idx: InsnIdx, owner: LockOwner) {
-        self.list.push(Ref { id, insn_idx, kind: RefKind::Lock { owner } });
+        self.list.push(Ref {
+            id,
+            insn_idx,
+            kind: RefKind::Lock { owner },
+        });
         self.active_locks += 1;
         self.active_lock = Some((id, owner));
     }
 
     /// Whether that lock is held.
     pub(crate) fn holds_lock(&self, id: u32, owner: LockOwner) -> bool {
-        self.list.iter().any(|r| r.id == id && r.kind == RefKind::Lock { owner })
+        self.list
+            .iter()
+            .any(|r| r.id == id && r.kind == RefKind::Lock { owner })
     }
 
     /// Gives up a lock; the one taken before it is the last one again.

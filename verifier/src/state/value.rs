@@ -128,7 +128,15 @@ impl Pointer {
     /// A pointer to the start of an object.
     pub(crate) fn new(region: Region, flags: PtrFlags) -> Pointer {
         let var = Scalar::constant(0);
-        Pointer { region, flags, off: 0, var, id: 0, ref_id: 0, origin: None }
+        Pointer {
+            region,
+            flags,
+            off: 0,
+            var,
+            id: 0,
+            ref_id: 0,
+            origin: None,
+        }
     }
 
     /// Whether it may be null.
@@ -146,7 +154,10 @@ impl Pointer {
 
     /// Its type, modifiers included; sizes, maps and ranges apart.
     pub(crate) fn ty(&self) -> PointerType {
-        PointerType { kind: self.region.kind(), flags: self.flags }
+        PointerType {
+            kind: self.region.kind(),
+            flags: self.flags,
+        }
     }
 
     /// Whether its type equals another's.
@@ -267,22 +278,35 @@ impl Value {
 
     /// The pointer, if it is one.
     pub(crate) fn pointer(&self) -> Option<&Pointer> {
-        if let Value::Pointer(pointer) = self { Some(pointer) } else { None }
+        if let Value::Pointer(pointer) = self {
+            Some(pointer)
+        } else {
+            None
+        }
     }
 
     /// The pointer, if it is one, to be changed.
     pub(crate) fn pointer_mut(&mut self) -> Option<&mut Pointer> {
-        if let Value::Pointer(pointer) = self { Some(pointer) } else { None }
+        if let Value::Pointer(pointer) = self {
+            Some(pointer)
+        } else {
+            None
+        }
     }
 
     /// The number, if it is one.
     pub(crate) fn number(&self) -> Option<&Number> {
-        if let Value::Scalar(number) = self { Some(number) } else { None }
+        if let Value::Scalar(number) = self {
+            Some(number)
+        } else {
+            None
+        }
     }
 
     /// Whether it is a number that is known to be zero (the kernel's `register_is_null`).
     pub(crate) fn is_null(&self) -> bool {
-        self.number().is_some_and(|n| n.scalar.const_value() == Some(0))
+        self.number()
+            .is_some_and(|n| n.scalar.const_value() == Some(0))
     }
 
     /// What the kernel keeps in `var_off` and the bounds: the number, or a pointer's variable offset.
@@ -294,4 +318,3 @@ impl Value {
         }
     }
 }
-

@@ -19,21 +19,48 @@ pub enum AccessViolation {
     /// A pointer is stored where others may see it (unprivileged).
     Leak { reg: Reg, into: &'static str },
     /// The access is not aligned to its size.
-    Misaligned { what: &'static str, var: Scalar, fixed: i32, off: i32, size: Size },
+    Misaligned {
+        what: &'static str,
+        var: Scalar,
+        fixed: i32,
+        off: i32,
+        size: Size,
+    },
     /// The same, of packet data.
-    MisalignedPacket { var: Scalar, fixed: i32, off: i32, size: Size },
+    MisalignedPacket {
+        var: Scalar,
+        fixed: i32,
+        off: i32,
+        size: Size,
+    },
     /// Atomic operations are not allowed on such memory.
-    AtomicPointer { reg: Reg, does: &'static str, value: ValueView },
+    AtomicPointer {
+        reg: Reg,
+        does: &'static str,
+        value: ValueView,
+    },
     /// The lowest possible offset is negative.
     NegativeMin { reg: Reg },
     /// The highest possible offset is unknown.
     UnboundedMax { reg: Reg },
     /// The access may lie outside of the memory: its lowest or (`is_max`) highest place does.
-    RegionBounds { reg: Reg, pointer: ValueView, off: i32, size: i32, room: u32, is_max: bool },
+    RegionBounds {
+        reg: Reg,
+        pointer: ValueView,
+        off: i32,
+        size: i32,
+        room: u32,
+        is_max: bool,
+    },
     /// A store into a key that a callback was given.
     MapKeyWrite { reg: Reg },
     /// The map's flags forbid programs to read or write it.
-    MapDirection { write: bool, value_size: u32, off: i32, size: i32 },
+    MapDirection {
+        write: bool,
+        value_size: u32,
+        off: i32,
+        size: i32,
+    },
     /// A field that only helpers may touch.
     SpecialField { name: &'static str },
     /// A kernel pointer in a map is handed to a helper as plain memory.
@@ -41,27 +68,57 @@ pub enum AccessViolation {
     /// Programs of this type may not write into packets.
     PacketWrite,
     /// The packet may be shorter.
-    Packet { reg: Reg, id: u32, off: i32, size: i32, range: i32 },
+    Packet {
+        reg: Reg,
+        id: u32,
+        off: i32,
+        size: i32,
+        range: i32,
+    },
     /// Outside of the flow keys.
     FlowKeys { off: i32, size: i32 },
     /// Not a readable field of the socket.
-    Sock { reg: Reg, pointer: ValueView, off: i32, size: i32 },
+    Sock {
+        reg: Reg,
+        pointer: ValueView,
+        off: i32,
+        size: i32,
+    },
     /// Not an accessible field of the context.
     Ctx { off: i32, size: i32 },
     /// Before the start of a buffer.
-    BufferOffset { what: &'static str, reg: Reg, off: i32, size: i32 },
+    BufferOffset {
+        what: &'static str,
+        reg: Reg,
+        off: i32,
+        size: i32,
+    },
     /// At an unknown place of a buffer.
     BufferVariable { reg: Reg, off: i32, var: Scalar },
     /// A pointer with a negative offset where none is allowed.
-    NegativeOffset { reg: Reg, pointer: ValueView, off: i32 },
+    NegativeOffset {
+        reg: Reg,
+        pointer: ValueView,
+        off: i32,
+    },
     /// A pointer that was added to where it must be as it was given.
-    ModifiedPointer { reg: Reg, pointer: ValueView, off: i32 },
+    ModifiedPointer {
+        reg: Reg,
+        pointer: ValueView,
+        off: i32,
+    },
     /// A pointer with a varying offset where none is allowed.
     VariableOffset { pointer: ValueView, var: Scalar },
     /// The stack at an unbounded offset.
     StackUnbounded { reg: Reg, write: bool },
     /// Outside of the stack.
-    StackBounds { reg: Reg, write: bool, var: Scalar, off: i32, size: i32 },
+    StackBounds {
+        reg: Reg,
+        write: bool,
+        var: Scalar,
+        off: i32,
+        size: i32,
+    },
     /// Bytes that were never written, or that are no plain data.
     StackRead { off: i32, at: i32, size: i32 },
     /// A read with varying offset that no register receives.
@@ -69,9 +126,19 @@ pub enum AccessViolation {
     /// A varying stack offset (unprivileged).
     StackVariableUnprivileged { reg: Reg, var: Scalar },
     /// A helper would read bytes that were never written.
-    StackHelperRead { reg: Reg, off: i32, at: i32, size: i32 },
+    StackHelperRead {
+        reg: Reg,
+        off: i32,
+        at: i32,
+        size: i32,
+    },
     /// The same at a varying offset.
-    StackHelperVariableRead { reg: Reg, var: Scalar, at: i32, size: i32 },
+    StackHelperVariableRead {
+        reg: Reg,
+        var: Scalar,
+        at: i32,
+        size: i32,
+    },
     /// A helper would write over a dynptr.
     StackOverDynptr { off: i32 },
     /// A spilled pointer is used as a number (unprivileged).

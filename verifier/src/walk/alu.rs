@@ -189,7 +189,11 @@ impl Env<'_> {
     /// (`adjust_reg_min_max_vals`).
     fn binary(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand) -> Check<()> {
         let left = *self.state.reg(dst);
-        if let Value::Pointer(Pointer { region: Region::Arena, .. }) = left {
+        if let Value::Pointer(Pointer {
+            region: Region::Arena,
+            ..
+        }) = left
+        {
             return Ok(());
         }
         let right = match src {
@@ -272,9 +276,10 @@ impl Env<'_> {
         let (by, fits) = match width {
             Width::W64 => (right.const_value()? as i64, true),
             // A sum that was cut says nothing about numbers that were not.
-            Width::W32 => {
-                (right.const_subreg()? as i32 as i64, left.scalar.umax() <= u32::MAX.into())
-            }
+            Width::W32 => (
+                right.const_subreg()? as i32 as i64,
+                left.scalar.umax() <= u32::MAX.into(),
+            ),
         };
         let by = match op {
             AluOp::Add => i32::try_from(by).ok()?,
@@ -293,22 +298,28 @@ impl Env<'_> {
             | AluOp::Arsh => return None,
         };
         let linkable = fits && !is_same && link.delta.is_none() && self.ctx.facts.lane().bpf;
-        linkable.then_some(Link { id: link.id, delta: Some(Delta { by, width }) })
+        linkable.then_some(Link {
+            id: link.id,
+            delta: Some(Delta { by, width }),
+        })
     }
 
     /// Gives a number that is about to be copied a family, so that a later comparison of either
     /// copy teaches about both (`assign_scalar_id_before_mov`).
     pub(crate) fn link_before_copy(&mut self, reg: Reg) {
-        let Value::Scalar(number) = *self.state.reg(reg) else { return };
+        let Value::Scalar(number) = *self.state.reg(reg) else {
+            return;
+        };
         let link = match number.link {
             // Constants do not add up along copies: the copied number starts a new family.
             Some(Link { delta: Some(_), .. }) => None,
             link => link,
         };
         let link = match link {
-            None if !number.scalar.is_const() => {
-                Some(Link { id: self.learned.next_id(), delta: None })
-            }
+            None if !number.scalar.is_const() => Some(Link {
+                id: self.learned.next_id(),
+                delta: None,
+            }),
             link => link,
         };
         if link != number.link {
@@ -327,9 +338,15 @@ impl Env<'_> {
     /// Forgets, or with the testing flag refuses, bounds that contradict each other
     /// (`reg_bounds_sanity_check`).
     pub(crate) fn check_invariants(&mut self, reg: Reg, place: &'static str) -> Check<()> {
-        let Some(violation) = self.state.reg(reg).var().violation() else { return Ok(()) };
+        let Some(violation) = self.state.reg(reg).var().violation() else {
+            return Ok(());
+        };
         let scalar = self.state.reg(reg).var();
-        let violation = WalkViolation::Invariant { place, bounds: violation, scalar };
+        let violation = WalkViolation::Invariant {
+            place,
+            bounds: violation,
+            scalar,
+        };
         if self.ctx.spec.flags.contains(ProgFlags::TEST_REG_INVARIANTS) {
             return Err(violation.into());
         }

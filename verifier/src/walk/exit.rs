@@ -1,8 +1,8 @@
 //! The end of a path: what must have been released, and what may be returned.
 
 use skep_isa::Reg;
-use skep_spec::{AttachType, ProgType};
 use skep_spec::tables::prog_types::Returns;
+use skep_spec::{AttachType, ProgType};
 
 use super::Next;
 use crate::env::Env;
@@ -42,7 +42,12 @@ impl Env<'_> {
             && let Some(leak) = self.leaked_reference(throws)
         {
             let (id, insn_idx) = (leak.id, leak.insn_idx);
-            return Err(WalkViolation::ReferenceLeak { id, insn_idx, place }.into());
+            return Err(WalkViolation::ReferenceLeak {
+                id,
+                insn_idx,
+                place,
+            }
+            .into());
         }
         let refs = &self.state.refs;
         if sections && refs.active_irq_id != 0 {
@@ -63,7 +68,12 @@ impl Env<'_> {
             // Leaving a callback: its caller's references are compared when it returns.
             return None;
         }
-        self.state.refs.list.iter().find(|r| r.kind == RefKind::Object).copied()
+        self.state
+            .refs
+            .list
+            .iter()
+            .find(|r| r.kind == RefKind::Object)
+            .copied()
     }
 
     /// The value that a program returns must lie in the range of its type (`check_return_code`).
@@ -95,7 +105,9 @@ impl Env<'_> {
             let value = value.into();
             return Err(WalkViolation::SubprogReturnNoScalar { reg, value }.into());
         }
-        let Some(facts) = self.ctx.facts.prog_type(self.ctx.spec.ty) else { return Ok(()) };
+        let Some(facts) = self.ctx.facts.prog_type(self.ctx.spec.ty) else {
+            return Ok(());
+        };
         match facts.returns_for(&self.ctx.hook) {
             Returns::Any => Ok(()),
             Returns::Range(min, max) => {
@@ -125,7 +137,14 @@ impl Env<'_> {
         let scalar = self.check_precise_number(reg, place)?;
         let (min, max) = (range.min, range.max);
         if scalar.s32_min() < min || scalar.s32_max() > max {
-            return Err(WalkViolation::ReturnRange { place, reg, scalar, min, max }.into());
+            return Err(WalkViolation::ReturnRange {
+                place,
+                reg,
+                scalar,
+                min,
+                max,
+            }
+            .into());
         }
         Ok(())
     }
@@ -149,9 +168,15 @@ impl Env<'_> {
         let scalar = self.check_precise_number(reg, place)?;
         let (min, max) = (range.min, range.max);
         if scalar.smin() < i64::from(min) || scalar.smax() > i64::from(max) {
-            return Err(WalkViolation::ReturnRange { place, reg, scalar, min, max }.into());
+            return Err(WalkViolation::ReturnRange {
+                place,
+                reg,
+                scalar,
+                min,
+                max,
+            }
+            .into());
         }
         Ok(())
     }
 }
-

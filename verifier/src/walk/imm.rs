@@ -17,7 +17,10 @@ impl Env<'_> {
             Imm64::Value(value) => Value::constant(value),
             Imm64::Map(index) | Imm64::MapIdx(index) => {
                 let map = MapId(index as u32);
-                Value::Pointer(Pointer::new(Region::ConstMap { map, uid: 0 }, PtrFlags::empty()))
+                Value::Pointer(Pointer::new(
+                    Region::ConstMap { map, uid: 0 },
+                    PtrFlags::empty(),
+                ))
             }
             Imm64::MapValue { map, off } | Imm64::MapIdxValue { idx: map, off } => {
                 let map = MapId(map as u32);
@@ -33,7 +36,9 @@ impl Env<'_> {
             Imm64::BtfVar { id, .. } => self.ctx.btf_var(id)?,
             Imm64::Func(off) => {
                 let entry = self.state.insn_idx as i64 + 1 + i64::from(off);
-                let subprog = usize::try_from(entry).ok().and_then(|e| self.ctx.subprog_at(e));
+                let subprog = usize::try_from(entry)
+                    .ok()
+                    .and_then(|e| self.ctx.subprog_at(e));
                 let Some(subprog) = subprog else {
                     return Err(Stop::undecided("function address without subprogram"));
                 };
@@ -43,7 +48,9 @@ impl Env<'_> {
                 if self.ctx.subprogs[subprog].is_global {
                     return Err(WalkViolation::CallbackNotStatic.into());
                 }
-                let region = Region::Func { subprog: subprog as u32 };
+                let region = Region::Func {
+                    subprog: subprog as u32,
+                };
                 Value::Pointer(Pointer::new(region, PtrFlags::empty()))
             }
         };
@@ -85,6 +92,10 @@ impl Env<'_> {
             self.ctx.hook.ty,
             ProgType::SocketFilter | ProgType::SchedCls | ProgType::SchedAct
         );
-        if has_skb { Ok(()) } else { Err(WalkViolation::LdAbsProgType.into()) }
+        if has_skb {
+            Ok(())
+        } else {
+            Err(WalkViolation::LdAbsProgType.into())
+        }
     }
 }

@@ -37,13 +37,22 @@ pub(super) fn collect(ctx: &Ctx<'_>, linked: &mut LinkedRegs, state: &mut State,
 /// (`sync_linked_regs`).
 pub(super) fn sync(linked: LinkedRegs, state: &mut State, known: Reg) {
     let current = state.curframe();
-    let Value::Scalar(Number { scalar, link: Some(link) }) = *state.reg(known) else { return };
+    let Value::Scalar(Number {
+        scalar,
+        link: Some(link),
+    }) = *state.reg(known)
+    else {
+        return;
+    };
     let precise = state.is_precise(known);
     for (frame, at) in linked.iter() {
         if frame == current && at == LinkedAt::Reg(known) {
             continue;
         }
-        let Value::Scalar(Number { link: Some(own), .. }) = value_at(state, frame, at) else {
+        let Value::Scalar(Number {
+            link: Some(own), ..
+        }) = value_at(state, frame, at)
+        else {
             continue;
         };
         if own.id != link.id {
@@ -53,15 +62,23 @@ pub(super) fn sync(linked: LinkedRegs, state: &mut State, known: Reg) {
             (Some(a), Some(b)) if a.width != b.width => continue,
             (a, b) => {
                 let by = |delta: Option<Delta>| delta.map_or(0, |d| i64::from(d.by));
-                let narrow =
-                    |delta: Option<Delta>| delta.is_some_and(|d| d.width == Width::W32);
+                let narrow = |delta: Option<Delta>| delta.is_some_and(|d| d.width == Width::W32);
                 let difference = by(a) - by(b);
                 if difference == 0 {
-                    Number { scalar, link: Some(link) }
+                    Number {
+                        scalar,
+                        link: Some(link),
+                    }
                 } else if narrow(a) || narrow(b) {
-                    Number { scalar: scalar.linked32(difference), link: Some(own) }
+                    Number {
+                        scalar: scalar.linked32(difference),
+                        link: Some(own),
+                    }
                 } else {
-                    Number { scalar: scalar.linked(difference), link: Some(own) }
+                    Number {
+                        scalar: scalar.linked(difference),
+                        link: Some(own),
+                    }
                 }
             }
         };
@@ -70,7 +87,10 @@ pub(super) fn sync(linked: LinkedRegs, state: &mut State, known: Reg) {
 }
 
 fn member(value: &Value, family: u32) -> bool {
-    value.number().and_then(|n| n.link).is_some_and(|l| l.id == family)
+    value
+        .number()
+        .and_then(|n| n.link)
+        .is_some_and(|l| l.id == family)
 }
 
 fn unlink(value: &mut Value) {

@@ -37,7 +37,11 @@ impl Env<'_> {
                     self.check_raw_readable(raw.src())?;
                     self.check_raw_readable(raw.dst())?;
                 }
-                Err(WalkViolation::UnknownAtomic { code: raw.code, imm: raw.imm }.into())
+                Err(WalkViolation::UnknownAtomic {
+                    code: raw.code,
+                    imm: raw.imm,
+                }
+                .into())
             }
             class::STX => {
                 if raw.code & 0xe0 != mode::MEM || raw.imm != 0 {
@@ -136,14 +140,20 @@ impl Env<'_> {
         match raw.code & 0xe0 {
             mode::ABS | mode::IND => {
                 self.check_load_packet_allowed()?;
-                Err(WalkViolation::ReservedField { kind: ReservedIn::LdAbs }.into())
+                Err(WalkViolation::ReservedField {
+                    kind: ReservedIn::LdAbs,
+                }
+                .into())
             }
             mode::IMM => {
                 if raw.code != opcode::LD_IMM64 {
                     return Err(WalkViolation::InvalidLdImm.into());
                 }
                 if raw.off != 0 {
-                    return Err(WalkViolation::ReservedField { kind: ReservedIn::LdImm64 }.into());
+                    return Err(WalkViolation::ReservedField {
+                        kind: ReservedIn::LdImm64,
+                    }
+                    .into());
                 }
                 self.check_raw_writable(raw.dst())
             }

@@ -50,7 +50,11 @@ impl Env<'_> {
         let tests_null = jump.width == Width::W64
             && jump.src == Operand::Imm(0)
             && matches!(jump.op, JmpOp::Eq | JmpOp::Ne)
-            && self.state.reg(jump.dst).pointer().is_some_and(Pointer::maybe_null);
+            && self
+                .state
+                .reg(jump.dst)
+                .pointer()
+                .is_some_and(Pointer::maybe_null);
         if tests_null {
             spread_null(self.ctx, &mut self.state, jump.dst, jump.op == JmpOp::Ne);
             spread_null(self.ctx, other, jump.dst, jump.op == JmpOp::Eq);
@@ -65,9 +69,10 @@ impl Env<'_> {
     /// A pointer that equals one that is not null is not null either.
     fn refine_pair(&mut self, jump: &Jump, other: &mut State) {
         let Operand::Reg(src) = jump.src else { return };
-        let (Some(left), Some(right)) =
-            (self.state.reg(jump.dst).pointer(), self.state.reg(src).pointer())
-        else {
+        let (Some(left), Some(right)) = (
+            self.state.reg(jump.dst).pointer(),
+            self.state.reg(src).pointer(),
+        ) else {
             return;
         };
         let is_btf = |p: &Pointer| matches!(p.region, Region::Btf { .. });
@@ -101,20 +106,26 @@ impl Env<'_> {
 /// Turns every pointer of that origin into a valid one, or into the number zero
 /// (`mark_ptr_or_null_regs`).
 fn spread_null(ctx: &Ctx<'_>, state: &mut State, reg: Reg, is_null: bool) {
-    let Some(&Pointer { id, ref_id, .. }) = state.reg(reg).pointer() else { return };
+    let Some(&Pointer { id, ref_id, .. }) = state.reg(reg).pointer() else {
+        return;
+    };
     if ref_id != 0 && ref_id == id && is_null {
         // What was never there need not be released.
         state.forget_ref(id);
     }
     state.update_values(
         |value| {
-            value.pointer().is_some_and(|p| {
-                p.maybe_null() && p.id == id && p.var.const_value() == Some(0)
-            })
+            value
+                .pointer()
+                .is_some_and(|p| p.maybe_null() && p.id == id && p.var.const_value() == Some(0))
         },
         |value| {
-            let Some(pointer) = value.pointer_mut() else { return };
-            let allocated = pointer.flags.intersects(PtrFlags::ALLOC | PtrFlags::NON_OWN_REF);
+            let Some(pointer) = value.pointer_mut() else {
+                return;
+            };
+            let allocated = pointer
+                .flags
+                .intersects(PtrFlags::ALLOC | PtrFlags::NON_OWN_REF);
             if pointer.off != 0 && !allocated {
                 return;
             }
@@ -134,11 +145,17 @@ fn spread_null(ctx: &Ctx<'_>, state: &mut State, reg: Reg, is_null: bool) {
 /// (`mark_ptr_not_null_reg`).
 pub(crate) fn lift_null(ctx: &Ctx<'_>, pointer: &mut Pointer) {
     pointer.flags -= PtrFlags::MAYBE_NULL;
-    let Region::MapValue { map, .. } = pointer.region else { return };
+    let Region::MapValue { map, .. } = pointer.region else {
+        return;
+    };
     let info = ctx.map(map);
     if let Some(inner) = info.inner {
         // Locks and timers in inner maps must come from one and the same lookup.
-        let uid = if ctx.map(inner).has_async_field { pointer.id } else { 0 };
+        let uid = if ctx.map(inner).has_async_field {
+            pointer.id
+        } else {
+            0
+        };
         pointer.region = Region::ConstMap { map: inner, uid };
         pointer.flags = PtrFlags::empty();
         return;

@@ -15,13 +15,16 @@ const MAX_PACKET_OFF: u64 = 0xffff;
 /// Applies a comparison of packet pointers to both edges; false if it is none that teaches
 /// (`try_match_pkt_pointers`). `fails` is the edge on which the condition fails.
 pub(super) fn apply_comparison(jump: &Jump, fails: &mut State, holds: &mut State) -> bool {
-    let Operand::Reg(src) = jump.src else { return false };
+    let Operand::Reg(src) = jump.src else {
+        return false;
+    };
     if jump.width == Width::W32 {
         return false;
     }
-    let (Some(left), Some(right)) =
-        (fails.reg(jump.dst).pointer().copied(), fails.reg(src).pointer().copied())
-    else {
+    let (Some(left), Some(right)) = (
+        fails.reg(jump.dst).pointer().copied(),
+        fails.reg(src).pointer().copied(),
+    ) else {
         return false;
     };
     // Told as: `low` compared with the limit `high`, the condition turned accordingly.
@@ -32,7 +35,11 @@ pub(super) fn apply_comparison(jump: &Jump, fails: &mut State, holds: &mut State
     } else {
         return false;
     };
-    let op = if turned { super::branch::mirrored(jump.op) } else { jump.op };
+    let op = if turned {
+        super::branch::mirrored(jump.op)
+    } else {
+        jump.op
+    };
     match op {
         // low > high: failing means low <= high, so all bytes before low are there.
         JmpOp::Gt => {
@@ -116,8 +123,10 @@ fn prove_range(state: &mut State, low: &Pointer, open: bool) {
 }
 
 fn mark_end(state: &mut State, reg: Reg, mark: i32) {
-    if let Some(Pointer { region: Region::Packet { range }, .. }) =
-        state.cur_mut().regs[reg.index()].pointer_mut()
+    if let Some(Pointer {
+        region: Region::Packet { range },
+        ..
+    }) = state.cur_mut().regs[reg.index()].pointer_mut()
     {
         *range = mark;
     }

@@ -52,7 +52,10 @@ impl Env<'_> {
         }
         check_kind(op, dst, pointer, off)?;
         // The kernel keeps a number's distance from its family where it keeps a pointer's offset.
-        let distance = number.link.and_then(|link| link.delta).map_or(0, |delta| delta.by);
+        let distance = number
+            .link
+            .and_then(|link| link.delta)
+            .map_or(0, |delta| delta.by);
         check_sane(pointer, distance, off)?;
         check_sane(pointer, pointer.off, &pointer.var)?;
         let result = match op {
@@ -81,14 +84,20 @@ impl Env<'_> {
         };
         check_sane(pointer, result.off, &result.var)?;
         let var = result.var.pointer_finish();
-        self.state.set_reg(dst, Value::Pointer(Pointer { var, ..result }));
+        self.state
+            .set_reg(dst, Value::Pointer(Pointer { var, ..result }));
         Ok(())
     }
 
     fn add(&mut self, pointer: &Pointer, off: &Scalar) -> Pointer {
-        let fixed = off.const_value().map(|v| i64::from(pointer.off).wrapping_add(v as i64));
+        let fixed = off
+            .const_value()
+            .map(|v| i64::from(pointer.off).wrapping_add(v as i64));
         if let Some(Ok(fixed)) = fixed.map(i32::try_from) {
-            return Pointer { off: fixed, ..*pointer };
+            return Pointer {
+                off: fixed,
+                ..*pointer
+            };
         }
         let var = pointer.var.pointer_add(off);
         let mut result = Pointer { var, ..*pointer };
@@ -100,9 +109,14 @@ impl Env<'_> {
     }
 
     fn sub(&mut self, pointer: &Pointer, off: &Scalar) -> Pointer {
-        let fixed = off.const_value().map(|v| i64::from(pointer.off).wrapping_sub(v as i64));
+        let fixed = off
+            .const_value()
+            .map(|v| i64::from(pointer.off).wrapping_sub(v as i64));
         if let Some(Ok(fixed)) = fixed.map(i32::try_from) {
-            return Pointer { off: fixed, ..*pointer };
+            return Pointer {
+                off: fixed,
+                ..*pointer
+            };
         }
         let var = pointer.var.pointer_sub(off);
         let mut result = Pointer { var, ..*pointer };
@@ -118,7 +132,10 @@ impl Env<'_> {
 }
 
 fn is_packet(pointer: &Pointer) -> bool {
-    matches!(pointer.region, Region::Packet { .. } | Region::PacketMeta { .. })
+    matches!(
+        pointer.region,
+        Region::Packet { .. } | Region::PacketMeta { .. }
+    )
 }
 
 fn forget_range(pointer: &mut Pointer) {
@@ -164,7 +181,11 @@ fn check_kind(op: AluOp, dst: Reg, pointer: &Pointer, off: &Scalar) -> Check<()>
     if allowed {
         return Ok(());
     }
-    Err(WalkViolation::PointerKind { reg: dst, pointer: (*pointer).into() }.into())
+    Err(WalkViolation::PointerKind {
+        reg: dst,
+        pointer: (*pointer).into(),
+    }
+    .into())
 }
 
 /// Whether a fixed and a variable offset are small enough to calculate with
@@ -177,13 +198,21 @@ fn check_sane(pointer: &Pointer, fixed: i32, var: &Scalar) -> Check<()> {
         return Err(WalkViolation::OffsetConstant { pointer, value }.into());
     }
     if i64::from(fixed) >= MAX_VAR_OFF || i64::from(fixed) <= -MAX_VAR_OFF {
-        return Err(WalkViolation::OffsetFixed { pointer, off: fixed }.into());
+        return Err(WalkViolation::OffsetFixed {
+            pointer,
+            off: fixed,
+        }
+        .into());
     }
     if var.smin() == i64::MIN {
         return Err(WalkViolation::OffsetUnbounded { pointer }.into());
     }
     if var.smin() >= MAX_VAR_OFF || var.smin() <= -MAX_VAR_OFF {
-        return Err(WalkViolation::OffsetMin { pointer, min: var.smin() }.into());
+        return Err(WalkViolation::OffsetMin {
+            pointer,
+            min: var.smin(),
+        }
+        .into());
     }
     Ok(())
 }

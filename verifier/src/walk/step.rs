@@ -25,38 +25,92 @@ impl Env<'_> {
 
     fn step_insn(&mut self, idx: InsnIdx, insn: Insn) -> Check<Next> {
         match insn {
-            Insn::Alu { op, width, dst, src } => self.check_alu(op, width, dst, src),
-            Insn::MovSx { width, bits, dst, src } => self.check_movsx(width, bits, dst, src),
+            Insn::Alu {
+                op,
+                width,
+                dst,
+                src,
+            } => self.check_alu(op, width, dst, src),
+            Insn::MovSx {
+                width,
+                bits,
+                dst,
+                src,
+            } => self.check_movsx(width, bits, dst, src),
             Insn::Neg { width, dst } => self.check_neg(width, dst),
             Insn::Endian { op, bits, dst } => self.check_endian(op, bits, dst),
-            Insn::AddrSpaceCast { dst, src, dst_as, src_as } => {
-                self.check_addr_space_cast(dst, src, dst_as, src_as)
-            }
+            Insn::AddrSpaceCast {
+                dst,
+                src,
+                dst_as,
+                src_as,
+            } => self.check_addr_space_cast(dst, src, dst_as, src_as),
             Insn::LoadImm64 { dst, imm } => self.check_load_imm64(dst, imm),
             Insn::Imm64Hi => Err(WalkViolation::InvalidLdImm.into()),
-            Insn::Load { size, sign, dst, base, off } => {
-                self.check_load(size, sign, dst, base, off).map(|()| Next::Fallthrough)
-            }
-            Insn::Store { size, base, off, src } => {
-                self.check_store(size, base, off, src).map(|()| Next::Fallthrough)
-            }
-            Insn::Atomic { op, fetch, size, base, off, src } => {
-                self.check_atomic(op, fetch, size, base, off, src).map(|()| Next::Fallthrough)
-            }
-            Insn::LoadAcquire { size, dst, base, off } => {
-                self.check_load_acquire(size, dst, base, off).map(|()| Next::Fallthrough)
-            }
-            Insn::StoreRelease { size, base, off, src } => {
-                self.check_store_release(size, base, off, src).map(|()| Next::Fallthrough)
-            }
+            Insn::Load {
+                size,
+                sign,
+                dst,
+                base,
+                off,
+            } => self
+                .check_load(size, sign, dst, base, off)
+                .map(|()| Next::Fallthrough),
+            Insn::Store {
+                size,
+                base,
+                off,
+                src,
+            } => self
+                .check_store(size, base, off, src)
+                .map(|()| Next::Fallthrough),
+            Insn::Atomic {
+                op,
+                fetch,
+                size,
+                base,
+                off,
+                src,
+            } => self
+                .check_atomic(op, fetch, size, base, off, src)
+                .map(|()| Next::Fallthrough),
+            Insn::LoadAcquire {
+                size,
+                dst,
+                base,
+                off,
+            } => self
+                .check_load_acquire(size, dst, base, off)
+                .map(|()| Next::Fallthrough),
+            Insn::StoreRelease {
+                size,
+                base,
+                off,
+                src,
+            } => self
+                .check_store_release(size, base, off, src)
+                .map(|()| Next::Fallthrough),
             Insn::LoadPacket { index, .. } => self.check_load_packet(index),
-            Insn::Jump { op, width, dst, src, off } => {
-                self.check_jump(Jump { op, width, dst, src, off })
-            }
+            Insn::Jump {
+                op,
+                width,
+                dst,
+                src,
+                off,
+            } => self.check_jump(Jump {
+                op,
+                width,
+                dst,
+                src,
+                off,
+            }),
             Insn::Goto { off, .. } => Ok(Next::Goto(target(idx, off))),
             Insn::MayGoto { off } => self.check_may_goto(idx, off),
             Insn::Call(call) => self.step_call(call),
-            Insn::CallReg(_) => Err(WalkViolation::ReservedField { kind: ReservedIn::Call }.into()),
+            Insn::CallReg(_) => Err(WalkViolation::ReservedField {
+                kind: ReservedIn::Call,
+            }
+            .into()),
             Insn::Exit => self.check_exit(),
         }
     }
@@ -96,7 +150,11 @@ impl Env<'_> {
     /// The frame pointer may not be written (`check_reg_arg`, destination).
     pub(crate) fn check_reg_writable(&mut self, reg: Reg) -> Check<()> {
         self.state.scratch_reg(reg);
-        if reg == Reg::FP { Err(WalkViolation::FramePointerWrite.into()) } else { Ok(()) }
+        if reg == Reg::FP {
+            Err(WalkViolation::FramePointerWrite.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether using the register so would show a pointer to a process that may not see it
