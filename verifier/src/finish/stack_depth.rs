@@ -3,6 +3,7 @@
 //! Calls in code that no path reached count too. Tracing programs may be given a private stack, on
 //! which each larger subprogram is limited by itself instead of the chain.
 
+use rustc_hash::FxHashSet;
 use skep_isa::{InsnIdx, opcode, pseudo};
 use skep_spec::tables::prog_types::PrivateStack;
 
@@ -22,6 +23,10 @@ enum Mode {
     Private,
 }
 
+/// Subprograms whose call chains were followed to their ends without a fault, each with the depth and
+/// the number of callers it was entered at. Without this a few calls of calls would take forever.
+type Followed = FxHashSet<(usize, u32, usize)>;
+
 /// A caller to which the search returns.
 struct Return {
     idx: InsnIdx,
@@ -34,11 +39,17 @@ impl Env<'_> {
         let tail_calls = self.ctx.subprogs.iter().any(|s| s.has_tail_call);
         let private = !tail_calls && self.may_have_private_stack()?;
         let mut modes = vec![Mode::Unknown; self.ctx.subprogs.len()];
+        let mut followed = Followed::default();
         // From the last to the first: what an asynchronous callback can reach is marked before the
         // main program is looked at, since both may run at once.
         for root in (0..self.ctx.subprogs.len()).rev() {
             if root == 0 || self.runs_later(root) {
-                self.check_depth_from(root, private && root == 0, &mut modes)?;
+                let private = private && root == 0;
+                if private {
+                    // With private stacks the same chain takes less.
+                    followed.clear();
+                }
+                self.check_depth_from(root, private, &mut modes, &mut followed)?;
             }
         }
         Ok(())
@@ -56,7 +67,9 @@ impl Env<'_> {
         if !self.ctx.facts.environment().jit_private_stack {
             return Ok(false);
         }
-        let Some(facts) = self.ctx.facts.prog_type(self.ctx.spec.ty) else { return Ok(false) };
+        let Some(facts) = self.ctx.facts.prog_type(self.ctx.spec.ty) else {
+            return Ok(false);
+        };
         match facts.private_stack {
             PrivateStack::No => Ok(false),
             PrivateStack::Yes => Ok(true),
@@ -75,7 +88,13 @@ impl Env<'_> {
     }
 
     /// Follows all call chains from a root (`check_max_stack_depth_subprog`).
-    fn check_depth_from(&self, root: usize, private: bool, modes: &mut [Mode]) -> Check<()> {
+    fn check_depth_from(
+        &self,
+        root: usize,
+        private: bool,
+        modes: &mut [Mode],
+        followed: &mut Followed,
+    ) -> Check<()> {
         let limits = self.ctx.facts.limits();
         let mut callers: Vec<Return> = Vec::new();
         let mut subprog = root;
@@ -88,6 +107,7 @@ impl Env<'_> {
                 entering = false;
             }
             match self.next_callee(subprog, &mut idx)? {
+                Some(callee) if followed.contains(&(callee, depth, callers.len() + 1)) => {}
                 Some(callee) => {
                     callers.push(Return { idx, subprog });
                     if callers.len() >= limits.frames {
@@ -102,7 +122,10 @@ impl Env<'_> {
                     if modes[subprog] != Mode::Private {
                         depth -= self.rounded_depth(subprog);
                     }
-                    let Some(caller) = callers.pop() else { return Ok(()) };
+                    followed.insert((subprog, depth, callers.len()));
+                    let Some(caller) = callers.pop() else {
+                        return Ok(());
+                    };
                     (idx, subprog) = (caller.idx, caller.subprog);
                 }
             }
