@@ -27,21 +27,67 @@ pub(super) fn find_live_regs(
 ) -> Vec<u16> {
     let effects: Vec<Effect> = insns.iter().map(|&insn| effect(insn, hook, facts)).collect();
     let mut live = vec![0u16; insns.len()];
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for &idx in postorder {
-            let idx = idx as usize;
-            let mut after = 0;
-            for next in graph::successors(insns, idx) {
-                after |= live.get(next).copied().unwrap_or(0);
+    let before = Predecessors::new(insns, postorder);
+    // Each slot is looked at again only when something behind it changed: sweeping over all slots until
+    // nothing changes would take the square of their number where jumps go back over each other.
+    let mut waiting: Vec<u32> = postorder.iter().rev().copied().collect();
+    let mut waits = vec![false; insns.len()];
+    for &idx in &waiting {
+        waits[idx as usize] = true;
+    }
+    while let Some(idx) = waiting.pop() {
+        let at = idx as usize;
+        waits[at] = false;
+        let mut after = 0;
+        for next in graph::successors(insns, at) {
+            after |= live.get(next).copied().unwrap_or(0);
+        }
+        let alive = (after & !effects[at].writes) | effects[at].reads;
+        if alive == live[at] {
+            continue;
+        }
+        live[at] = alive;
+        for &from in before.of(at) {
+            if !std::mem::replace(&mut waits[from as usize], true) {
+                waiting.push(from);
             }
-            let before = (after & !effects[idx].writes) | effects[idx].reads;
-            changed |= before != live[idx];
-            live[idx] = before;
         }
     }
     live
+}
+
+/// The slots from which control comes, by slot.
+struct Predecessors {
+    /// Where each slot's part of `from` begins, and the end of the last one.
+    starts: Vec<u32>,
+    from: Vec<u32>,
+}
+
+impl Predecessors {
+    fn new(insns: &[RawInsn], reachable: &[u32]) -> Predecessors {
+        let edges = || {
+            let of = |&idx: &u32| graph::successors(insns, idx as usize).into_iter().zip([idx; 2]);
+            reachable.iter().flat_map(of).filter(|&(to, _)| to < insns.len())
+        };
+        let mut starts = vec![0u32; insns.len() + 1];
+        for (to, _) in edges() {
+            starts[to + 1] += 1;
+        }
+        for to in 0..insns.len() {
+            starts[to + 1] += starts[to];
+        }
+        let mut next = starts.clone();
+        let mut from = vec![0; next[insns.len()] as usize];
+        for (to, idx) in edges() {
+            from[next[to] as usize] = idx;
+            next[to] += 1;
+        }
+        Predecessors { starts, from }
+    }
+
+    fn of(&self, idx: usize) -> &[u32] {
+        &self.from[self.starts[idx] as usize..self.starts[idx + 1] as usize]
+    }
 }
 
 /// `compute_insn_live_regs`.
