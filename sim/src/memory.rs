@@ -13,6 +13,8 @@ use crate::fault::{Access, Fault, Owner, Why};
 
 /// Freed bytes that are kept from reuse, so that a stale pointer is noticed.
 const QUARANTINE: u64 = 1 << 20;
+/// Bytes of arena that exist from the start.
+const FIRST: usize = 512 << 10;
 
 #[derive(Clone, Copy, Debug)]
 struct Object {
@@ -39,8 +41,11 @@ pub struct Memory {
 impl Memory {
     /// An arena that may grow to `limit` bytes.
     pub(crate) fn new(placement: Placement, limit: usize) -> Memory {
+        let mut arena = Arena::new(placement, limit);
+        // Room for what every kernel has, at once; a smaller limit shows at the first allocation.
+        arena.grow(FIRST);
         Memory {
-            arena: Arena::new(placement, limit),
+            arena,
             objects: BTreeMap::new(),
             next: BASE + RED_ZONE,
             quarantine: VecDeque::new(),

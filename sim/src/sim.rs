@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skep_spec::{MapSpec, MapType};
+use skep_spec::{AttachType, MapSpec, MapType, ProgType};
 
 use crate::arena::layout::LIMIT;
 use crate::arena::{Perm, Placement};
@@ -136,6 +136,8 @@ pub struct Sim {
     pub(crate) ctx: u64,
     /// Bytes of it that may be accessible.
     pub(crate) context_used: u64,
+    /// The type whose context is laid out there, if it is one with a structure of its own.
+    pub(crate) exposed: Option<(ProgType, AttachType)>,
     /// The socket of test runs, once there is one.
     pub(crate) sock: u64,
     /// The fake `task_struct` of the current process.
@@ -198,6 +200,7 @@ impl Sim {
             scratch,
             ctx,
             context_used: 0,
+            exposed: None,
             sock: 0,
             task,
             chance: Chance::new(config.seed),

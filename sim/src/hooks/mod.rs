@@ -228,7 +228,17 @@ impl Sim {
     /// Makes the context inaccessible before another one of `next_len` bytes is laid out.
     fn hide_ctx(&mut self, next_len: u64) {
         self.mem.allow(self.ctx, self.context_used, Perm::No);
-        self.context_used = next_len;
+        (self.context_used, self.exposed) = (next_len, None);
+    }
+
+    /// Lays out a context of a type's own structure: which fields that type may access.
+    fn show_ctx(&mut self, hook: &Hook<'_>, table: &CtxTable) {
+        let shown = Some((hook.ty, hook.attach));
+        if self.exposed != shown {
+            self.hide_ctx(table.size.into());
+            expose(&mut self.mem, self.ctx, table, hook);
+            self.exposed = shown;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use skep_spec::tables::ctx;
 use skep_spec::tables::hook::Hook;
 
 use super::fields::{SK_BUFF, SOCK, sk_buff, sock};
-use super::{ETH_HLEN, LOOPBACK, Run, RunInput, expose, get32, is_zero, put, user_ctx};
+use super::{ETH_HLEN, LOOPBACK, Run, RunInput, get32, is_zero, put, user_ctx};
 use crate::arena::Perm;
 use crate::errno::Errno;
 use crate::fault::Owner;
@@ -119,9 +119,8 @@ impl Sim {
             check_user_ctx(ctx, run.len())?;
         }
         self.mem.poke(mac, &input.data);
-        self.hide_ctx(SK_BUFF);
+        self.show_ctx(hook, &ctx::SK_BUFF);
         self.mem.fill(self.ctx, SK_BUFF, 0);
-        expose(&mut self.mem, self.ctx, &ctx::SK_BUFF, hook);
         self.describe_packet(&run, protocol, &input.data);
         if let Some(ctx) = &user_ctx {
             self.adopt_user_ctx(ctx, run.len());

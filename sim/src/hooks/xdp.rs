@@ -5,7 +5,7 @@ use skep_spec::tables::ctx;
 use skep_spec::tables::hook::Hook;
 
 use super::fields::{XDP_MD, xdp_md};
-use super::{ETH_HLEN, LOOPBACK, Run, RunInput, expose, get32, put, user_ctx};
+use super::{ETH_HLEN, LOOPBACK, Run, RunInput, get32, put, user_ctx};
 use crate::arena::Perm;
 use crate::errno::Errno;
 use crate::sim::Sim;
@@ -74,8 +74,7 @@ impl Sim {
         // What an earlier run left behind in the frame is gone.
         self.mem.fill(self.room.base(), FRAME, 0);
         self.mem.poke(meta, packet);
-        self.hide_ctx(XDP_MD);
-        expose(&mut self.mem, self.ctx, &ctx::XDP, hook);
+        self.show_ctx(hook, &ctx::XDP);
         let ifindex = user_ctx
             .as_deref()
             .map_or(0, |c| get32(c, xdp_md::INGRESS_IFINDEX));
