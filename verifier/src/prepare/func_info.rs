@@ -359,37 +359,10 @@ fn argument(
             return combination();
         }
         let id = kernel_struct(btf, target, facts);
-        return Ok(GlobalArg::Btf {
-            id,
-            nullable: tags.nullable,
-            untrusted: false,
-        });
+        return Ok(GlobalArg::Btf { id, nullable: tags.nullable, untrusted: false });
     }
     if tags.untrusted {
-        if tags.count() > 1 {
-            return Err(FormViolation::ArgUntrustedCombination { arg });
-        }
-        let primitive = matches!(
-            btf.resolve(target),
-            Ok((
-                _,
-                Type::Void | Type::Int(_) | Type::Enum(_) | Type::Enum64(_)
-            ))
-        );
-        if primitive {
-            return Ok(GlobalArg::Mem {
-                size: 0,
-                nullable: false,
-                rdonly: true,
-                untrusted: true,
-            });
-        }
-        let id = kernel_struct(btf, target, facts);
-        return Ok(GlobalArg::Btf {
-            id,
-            nullable: false,
-            untrusted: true,
-        });
+        return untrusted_argument(btf, target, arg, tags, facts);
     }
     if tags.arena {
         return if tags.count() > 1 {
@@ -401,20 +374,45 @@ fn argument(
     if tags.nullable {
         return combination();
     }
-    match btf.size_of(target) {
-        Ok(size) => Ok(GlobalArg::Mem {
-            size,
-            nullable: !tags.nonnull,
-            rdonly: false,
-            untrusted: false,
-        }),
-        Err(_) => {
-            let ty = btf.resolve(target).ok().map(|(_, ty)| ty);
-            let kind = ty.map_or("UNKNOWN", |ty| ty.kind().name());
-            let name = ty.map_or("", |ty| ty.name()).to_owned();
-            Err(FormViolation::ArgSize { arg, kind, name })
-        }
+    memory_argument(btf, target, arg, tags)
+}
+
+/// A pointer that is only probed: to plain memory, or to a kernel structure.
+fn untrusted_argument(
+    btf: &Btf,
+    target: TypeId,
+    arg: usize,
+    tags: Tags,
+    facts: &Facts,
+) -> Result<GlobalArg, FormViolation> {
+    if tags.count() > 1 {
+        return Err(FormViolation::ArgUntrustedCombination { arg });
     }
+    let primitive = matches!(
+        btf.resolve(target),
+        Ok((_, Type::Void | Type::Int(_) | Type::Enum(_) | Type::Enum64(_)))
+    );
+    if primitive {
+        return Ok(GlobalArg::Mem { size: 0, nullable: false, rdonly: true, untrusted: true });
+    }
+    let id = kernel_struct(btf, target, facts);
+    Ok(GlobalArg::Btf { id, nullable: false, untrusted: true })
+}
+
+/// A pointer to memory of the size of its type.
+fn memory_argument(
+    btf: &Btf,
+    target: TypeId,
+    arg: usize,
+    tags: Tags,
+) -> Result<GlobalArg, FormViolation> {
+    let Ok(size) = btf.size_of(target) else {
+        let ty = btf.resolve(target).ok().map(|(_, ty)| ty);
+        let kind = ty.map_or("UNKNOWN", |ty| ty.kind().name());
+        let name = ty.map_or("", |ty| ty.name()).to_owned();
+        return Err(FormViolation::ArgSize { arg, kind, name });
+    };
+    Ok(GlobalArg::Mem { size, nullable: !tags.nonnull, rdonly: false, untrusted: false })
 }
 
 /// Whether a pointer's target is the context structure of the program's type, by name
