@@ -1,0 +1,225 @@
+//! Accepted programs against the checking interpreter: they may return anything, but never trap.
+//!
+//! A program is verified, loaded into a simulated kernel of its own and run on random packets or
+//! contexts over maps with random contents. What the simulator lacks is no finding, and neither is a
+//! run that takes longer than the budget: the kernel lets programs take long.
+
+use skep_interp::{Machine, Nobody, RunError, Stop};
+use skep_sim::{Config as SimConfig, MapId, Placement, RunInput, Sim, Trap};
+use skep_spec::tables::{CtxValue, ctx};
+use skep_spec::{Facts, MapType, ProgType, ProgramSpec};
+use skep_verifier::report::Silent;
+use skep_verifier::{Config, Verdict, verify};
+
+use crate::Rng;
+
+/// Instructions that one run may execute.
+const BUDGET: u64 = 200_000;
+/// Bytes of guest memory: enough for the stock of maps.
+const ARENA: usize = 32 << 20;
+
+/// What became of the runs of one program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Runs {
+    /// It was not accepted, or is of a type that is not run.
+    NotRun,
+    /// So many runs returned; the others were not possible to the end, for this reason.
+    Ran {
+        /// Runs that returned.
+        returned: u32,
+        /// What the simulator lacks or the budget did not allow.
+        unfinished: Option<String>,
+    },
+    /// It trapped.
+    Trapped {
+        /// Where and why.
+        stop: Stop,
+        /// The input that did it.
+        input: RunInput,
+    },
+}
+
+/// Runs an accepted program on inputs that the seed determines.
+pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: u32) -> Runs {
+    if !can_run(spec.ty) {
+        return Runs::NotRun;
+    }
+    let verdict = verify(spec, facts, &Config::default(), &mut Silent);
+    if !matches!(verdict, Verdict::Accepted(_)) {
+        return Runs::NotRun;
+    }
+    let mut rng = Rng::new(seed);
+    let (mut returned, mut unfinished) = (0, None);
+    let config = SimConfig {
+        arena: ARENA,
+        placement: Placement::Buffer,
+        seed: rng.next(),
+        ..SimConfig::default()
+    };
+    let mut sim = match Sim::with_config(config, &spec.maps) {
+        Ok(sim) => sim,
+        Err(error) => {
+            return Runs::Ran {
+                returned,
+                unfinished: Some(error.to_string()),
+            };
+        }
+    };
+    let mut machine = Machine::new();
+    let prog = match machine.load(&mut sim, spec) {
+        Ok(prog) => prog,
+        Err(error) => {
+            return Runs::Ran {
+                returned,
+                unfinished: Some(error.to_string()),
+            };
+        }
+    };
+    fill_maps(&mut sim, &mut rng);
+    for _ in 0..runs {
+        let input = input(spec, &mut rng);
+        match machine.run_observed(&mut sim, prog, &input, BUDGET, Nobody) {
+            Ok(_) => returned += 1,
+            Err(RunError::Stop(Stop { trap, .. }))
+                if trap.is_missing_feature() || matches!(trap, Trap::Budget { .. }) =>
+            {
+                unfinished = Some(trap.to_string());
+            }
+            Err(RunError::Stop(stop)) => return Runs::Trapped { stop, input },
+            Err(error) => unfinished = Some(error.to_string()),
+        }
+    }
+    Runs::Ran {
+        returned,
+        unfinished,
+    }
+}
+
+/// Types whose contexts can be made up: they hold numbers, packets, or pointers that may be NULL.
+fn can_run(ty: ProgType) -> bool {
+    match ty {
+        ProgType::SocketFilter
+        | ProgType::Kprobe
+        | ProgType::SchedCls
+        | ProgType::SchedAct
+        | ProgType::Tracepoint
+        | ProgType::Xdp
+        | ProgType::PerfEvent
+        | ProgType::CgroupSkb
+        | ProgType::CgroupSock
+        | ProgType::LwtIn
+        | ProgType::LwtOut
+        | ProgType::LwtXmit
+        | ProgType::LwtSeg6local
+        | ProgType::SockOps
+        | ProgType::SkSkb
+        | ProgType::CgroupDevice
+        | ProgType::RawTracepoint
+        | ProgType::LircMode2
+        | ProgType::CgroupSysctl
+        | ProgType::Syscall => true,
+        ProgType::Unspec
+        | ProgType::SkMsg
+        | ProgType::CgroupSockAddr
+        | ProgType::SkReuseport
+        | ProgType::FlowDissector
+        | ProgType::RawTracepointWritable
+        | ProgType::CgroupSockopt
+        | ProgType::Tracing
+        | ProgType::StructOps
+        | ProgType::Ext
+        | ProgType::Lsm
+        | ProgType::SkLookup
+        | ProgType::Netfilter => false,
+    }
+}
+
+/// A packet or a context.
+fn input(spec: &ProgramSpec, rng: &mut Rng) -> RunInput {
+    let packets = matches!(
+        spec.ty,
+        ProgType::SocketFilter
+            | ProgType::SchedCls
+            | ProgType::SchedAct
+            | ProgType::Xdp
+            | ProgType::CgroupSkb
+            | ProgType::LwtIn
+            | ProgType::LwtOut
+            | ProgType::LwtXmit
+            | ProgType::LwtSeg6local
+            | ProgType::SkSkb
+    );
+    if packets {
+        let len = if rng.chance(50) {
+            rng.range(14, 80)
+        } else {
+            rng.range(14, 1500)
+        };
+        return RunInput::packet(&bytes(len as usize, rng));
+    }
+    // The context of a tracepoint or system call is as long as whoever runs it says.
+    let size = match spec.ty {
+        ProgType::Tracepoint | ProgType::Syscall => 8192,
+        _ => ctx::of(spec.ty).map_or(0, |table| table.size as usize),
+    };
+    let mut context = bytes(size, rng);
+    for field in ctx::of(spec.ty)
+        .map(|table| table.fields)
+        .unwrap_or_default()
+    {
+        // Pointers are NULL: those that may be, and the two ends of an empty packet.
+        if field.value != CtxValue::Scalar
+            && let Some(place) = context.get_mut(field.off as usize..field.end() as usize)
+        {
+            place.fill(0);
+        }
+    }
+    RunInput::context(&context)
+}
+
+/// Random bytes, of which many are zero or small, so that comparisons go both ways.
+fn bytes(len: usize, rng: &mut Rng) -> Vec<u8> {
+    let style = rng.below(4);
+    let mut byte = || match (style, rng.below(4)) {
+        (0, _) => 0,
+        (1, 0) | (2, 0..=2) => rng.next() as u8,
+        (3, _) => rng.next() as u8,
+        _ => rng.below(4) as u8,
+    };
+    (0..len).map(|_| byte()).collect()
+}
+
+/// Gives maps random contents, as far as user space may write them.
+fn fill_maps(sim: &mut Sim, rng: &mut Rng) {
+    let maps: Vec<(MapId, MapType, usize, usize, u32)> = sim
+        .maps()
+        .iter()
+        .map(|map| {
+            let spec = map.spec();
+            let (key, value) = (spec.key_size as usize, spec.value_size as usize);
+            (map.id(), spec.ty, key, value, spec.max_entries)
+        })
+        .collect();
+    for (id, ty, key, value, entries) in maps {
+        let array = matches!(ty, MapType::Array | MapType::PercpuArray);
+        let hash = matches!(
+            ty,
+            MapType::Hash | MapType::LruHash | MapType::PercpuHash | MapType::LruPercpuHash
+        );
+        if !array && !hash && ty != MapType::Queue && ty != MapType::Stack {
+            continue;
+        }
+        for index in 0..entries.min(8) {
+            let mut name = vec![0; key];
+            for (to, from) in name.iter_mut().zip(index.to_le_bytes()) {
+                *to = from;
+            }
+            let each = match sim.map_lookup(id, &name) {
+                Ok(old) => old.len(),
+                Err(_) => value,
+            };
+            // What user space may not write stays as it is.
+            let _ = sim.map_update(id, &name, &bytes(each, rng), 0);
+        }
+    }
+}
