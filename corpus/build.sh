@@ -2,12 +2,14 @@
 # Rebuilds objects/*.o from programs/*.c and programs/*.bpf.s. Optional: the objects are kept with them.
 #
 # Needs clang-19 and llvm-strip-19 (other versions make other code, hence other verdicts: CLANG and
-# LLVM_STRIP name them), and the kernel's user headers (linux-libc-dev). The same tools give the same
-# bytes every time and everywhere: paths are relative, DWARF is stripped, BTF and line info stay.
+# LLVM_STRIP name them), and the kernel's user headers (linux-libc-dev); SKEP names a built skep, which
+# cargo builds otherwise. The same tools give the same bytes every time and everywhere: paths are
+# relative, DWARF is stripped, BTF and line info stay.
 set -eu
 cd "$(dirname "$0")"
 clang=${CLANG:-clang-19}
 strip=${LLVM_STRIP:-llvm-strip-19}
+skep=${SKEP:-cargo run --quiet --release --package skep-cli --}
 for tool in "$clang" "$strip"; do
     command -v "$tool" >/dev/null || { echo "build.sh: needs $tool" >&2; exit 2; }
 done
@@ -20,8 +22,7 @@ for source in programs/*.c; do
         -fdebug-prefix-map="$PWD=" -idirafter "$multiarch" -c "$source" -o "$object"
     "$strip" -g "$object"
 done
-# Assembly has no types, so these objects have no BTF.
+# `skep asm` gives the assembly programs BTF and source lines as well.
 for source in programs/*.bpf.s; do
-    "$clang" -target bpf -mcpu=v4 -x assembler -c "$source" \
-        -o "objects/$(basename "$source" .bpf.s).o"
+    $skep asm "$source" -o "objects/$(basename "$source" .bpf.s).o"
 done

@@ -1,9 +1,7 @@
-# Every atomic operation, on the stack: the old value comes back where one is fetched.
-    .section socket, "ax", @progbits
+; Every atomic operation, on the stack: the old value comes back where one is fetched.
+.license "Dual MIT/GPL"
 
-    .globl all_atomics
-    .type all_atomics, @function
-all_atomics:
+.prog all_atomics socket_filter
     r1 = *(u32 *)(r1 + 0)
     *(u64 *)(r10 - 8) = r1
     r2 = 5
@@ -40,18 +38,11 @@ all_atomics:
     r0 ^= r9
     r0 += r2
     exit
-    .size all_atomics, . - all_atomics
 
-# Mistake: four bytes that do not lie on a multiple of four.
-    .globl misaligned_atomic
-    .type misaligned_atomic, @function
-misaligned_atomic:
+; Mistake: four bytes that do not lie on a multiple of four.
+.prog misaligned_atomic socket_filter
     r0 = 0
     *(u64 *)(r10 - 8) = r0
     w1 = 1
     lock *(u32 *)(r10 - 6) += w1
     exit
-    .size misaligned_atomic, . - misaligned_atomic
-
-    .section license, "aw", @progbits
-    .asciz "Dual MIT/GPL"

@@ -1,32 +1,23 @@
-# A loop without a bound of its own, which may_goto ends in time. It runs eight million turns at
-# most.
-    .section socket, "ax", @progbits
+; A loop without a bound of its own, which may_goto ends in time. It runs eight million turns at
+; most.
+.license "Dual MIT/GPL"
 
-    .globl sum_until_zero
-    .type sum_until_zero, @function
-sum_until_zero:
-    r1 = *(u32 *)(r1 + 0)       # length
+.prog sum_until_zero socket_filter
+    r1 = *(u32 *)(r1 + 0)       ; length
     r0 = 0
-sum_until_zero_again:
-    may_goto sum_until_zero_out
+again:
+    may_goto out
     r0 += r1
     r1 -= 1
-    if r1 != 0 goto sum_until_zero_again
-sum_until_zero_out:
+    if r1 != 0 goto again
+out:
     r0 &= 65535
     exit
-    .size sum_until_zero, . - sum_until_zero
 
-# Mistake: the same kind of loop, nothing to end it.
-    .globl spin
-    .type spin, @function
-spin:
+; Mistake: the same kind of loop, nothing to end it.
+.prog spin socket_filter
     r0 = 0
-spin_again:
+again:
     r0 ^= 1
-    if r0 != 2 goto spin_again
+    if r0 != 2 goto again
     exit
-    .size spin, . - spin
-
-    .section license, "aw", @progbits
-    .asciz "Dual MIT/GPL"

@@ -1,9 +1,7 @@
-# Shifts by register count modulo the width; known and unknown bits go through all three of them.
-    .section socket, "ax", @progbits
+; Shifts by register count modulo the width; known and unknown bits go through all three of them.
+.license "Dual MIT/GPL"
 
-    .globl shifts
-    .type shifts, @function
-shifts:
+.prog shifts socket_filter
     r1 = *(u32 *)(r1 + 0)
     r0 = -2
     r0 >>= r1
@@ -19,16 +17,9 @@ shifts:
     r0 s>>= 63
     r0 &= 7
     exit
-    .size shifts, . - shifts
 
-# Mistake: an immediate count as large as the width.
-    .globl shift_by_width
-    .type shift_by_width, @function
-shift_by_width:
+; Mistake: an immediate count as large as the width.
+.prog shift_by_width socket_filter
     r0 = 1
     r0 <<= 64
     exit
-    .size shift_by_width, . - shift_by_width
-
-    .section license, "aw", @progbits
-    .asciz "Dual MIT/GPL"

@@ -1,9 +1,7 @@
-# Sign extension by load and by move, byte swaps by width.
-    .section socket, "ax", @progbits
+; Sign extension by load and by move, byte swaps by width.
+.license "Dual MIT/GPL"
 
-    .globl sign_extend
-    .type sign_extend, @function
-sign_extend:
+.prog sign_extend socket_filter
     r1 = *(u32 *)(r1 + 0)
     r1 ^= 128
     *(u64 *)(r10 - 8) = r1
@@ -29,23 +27,16 @@ sign_extend:
     r0 += r8
     r0 += r9
     exit
-    .size sign_extend, . - sign_extend
 
-# Mistake: bounds a sign-extended index from above only; it may be negative.
-    .globl index_sign_extended
-    .type index_sign_extended, @function
-index_sign_extended:
+; Mistake: bounds a sign-extended index from above only; it may be negative.
+.prog index_sign_extended socket_filter
     r1 = *(u32 *)(r1 + 0)
     *(u64 *)(r10 - 512) = r1
     r2 = (s8)r1
     r0 = 0
-    if r2 s> 7 goto index_sign_extended_out
+    if r2 s> 7 goto out
     r3 = r10
     r3 += r2
     r0 = *(u8 *)(r3 - 512)
-index_sign_extended_out:
+out:
     exit
-    .size index_sign_extended, . - index_sign_extended
-
-    .section license, "aw", @progbits
-    .asciz "Dual MIT/GPL"

@@ -1,9 +1,7 @@
-# Signed division and remainder round toward zero; division by a register that is zero gives zero.
-    .section socket, "ax", @progbits
+; Signed division and remainder round toward zero; division by a register that is zero gives zero.
+.license "Dual MIT/GPL"
 
-    .globl signed_division
-    .type signed_division, @function
-signed_division:
+.prog signed_division socket_filter
     r1 = *(u32 *)(r1 + 0)
     r0 = -1000003
     r0 s/= 7
@@ -19,22 +17,15 @@ signed_division:
     r5 = 0
     r0 += 5
     r6 = r0
-    r6 /= r5                    # zero
+    r6 /= r5                    ; zero
     r7 = r0
-    r7 %= r5                    # r7 itself
+    r7 %= r5                    ; r7 itself
     r0 ^= r7
     r0 += r6
     exit
-    .size signed_division, . - signed_division
 
-# Mistake: an immediate zero is refused, as nobody can have meant it.
-    .globl division_by_zero
-    .type division_by_zero, @function
-division_by_zero:
+; Mistake: an immediate zero is refused, as nobody can have meant it.
+.prog division_by_zero socket_filter
     r0 = 1
     r0 s/= 0
     exit
-    .size division_by_zero, . - division_by_zero
-
-    .section license, "aw", @progbits
-    .asciz "Dual MIT/GPL"

@@ -1,24 +1,15 @@
-# The stack is 512 bytes below r10, no more.
-    .section socket, "ax", @progbits
+; The stack is 512 bytes below r10, no more.
+.license "Dual MIT/GPL"
 
-    .globl lowest_slot
-    .type lowest_slot, @function
-lowest_slot:
+.prog lowest_slot socket_filter
     r0 = *(u32 *)(r1 + 0)
     *(u64 *)(r10 - 512) = r0
     r0 = *(u32 *)(r10 - 512)
     exit
-    .size lowest_slot, . - lowest_slot
 
-# Mistake: eight bytes further down.
-    .globl below_stack
-    .type below_stack, @function
-below_stack:
+; Mistake: eight bytes further down.
+.prog below_stack socket_filter
     r0 = *(u32 *)(r1 + 0)
     *(u64 *)(r10 - 520) = r0
     r0 = *(u32 *)(r10 - 520)
     exit
-    .size below_stack, . - below_stack
-
-    .section license, "aw", @progbits
-    .asciz "Dual MIT/GPL"

@@ -1,18 +1,16 @@
-# A copy of a register shares its bounds; a 32-bit comparison bounds the 64-bit register if its
-# upper half is zero.
-    .section xdp, "ax", @progbits
+; A copy of a register shares its bounds; a 32-bit comparison bounds the 64-bit register if its
+; upper half is zero.
+.license "Dual MIT/GPL"
 
-    .globl bound_by_copy
-    .type bound_by_copy, @function
-bound_by_copy:
+.prog bound_by_copy xdp attach xdp
     r2 = *(u32 *)(r1 + 0)
     r3 = *(u32 *)(r1 + 4)
     r4 = r3
-    r4 -= r2                    # length
+    r4 -= r2                    ; length
     w5 = w4
     r6 = r5
     r0 = 1
-    if w6 > 63 goto bound_by_copy_out
+    if w6 > 63 goto out
     r7 = r10
     r7 += -64
     *(u64 *)(r10 - 64) = 1
@@ -23,17 +21,14 @@ bound_by_copy:
     *(u64 *)(r10 - 24) = 6
     *(u64 *)(r10 - 16) = 7
     *(u64 *)(r10 - 8) = 8
-    r7 += r5                    # bounded through r6
+    r7 += r5                    ; bounded through r6
     r0 = *(u8 *)(r7 + 0)
     r0 &= 3
-bound_by_copy_out:
+out:
     exit
-    .size bound_by_copy, . - bound_by_copy
 
-# Mistake: changes the register between the copy and the comparison.
-    .globl bound_by_stale_copy
-    .type bound_by_stale_copy, @function
-bound_by_stale_copy:
+; Mistake: changes the register between the copy and the comparison.
+.prog bound_by_stale_copy xdp attach xdp
     r2 = *(u32 *)(r1 + 0)
     r3 = *(u32 *)(r1 + 4)
     r4 = r3
@@ -42,16 +37,12 @@ bound_by_stale_copy:
     r6 = r5
     r5 *= 3
     r0 = 1
-    if w6 > 63 goto bound_by_stale_copy_out
+    if w6 > 63 goto out
     *(u64 *)(r10 - 64) = 1
     r7 = r10
     r7 += -64
     r7 += r5
     r0 = *(u8 *)(r7 + 0)
     r0 &= 3
-bound_by_stale_copy_out:
+out:
     exit
-    .size bound_by_stale_copy, . - bound_by_stale_copy
-
-    .section license, "aw", @progbits
-    .asciz "Dual MIT/GPL"

@@ -1,10 +1,8 @@
-# A pointer survives on the stack as long as nobody writes into its slot; what is left then is a
-# number.
-    .section xdp, "ax", @progbits
+; A pointer survives on the stack as long as nobody writes into its slot; what is left then is a
+; number.
+.license "Dual MIT/GPL"
 
-    .globl spill_and_fill
-    .type spill_and_fill, @function
-spill_and_fill:
+.prog spill_and_fill xdp attach xdp
     *(u64 *)(r10 - 8) = r1
     r1 = 0
     r2 = *(u64 *)(r10 - 8)
@@ -13,24 +11,17 @@ spill_and_fill:
     r5 = r3
     r5 += 1
     r0 = 1
-    if r5 > r4 goto spill_and_fill_out
+    if r5 > r4 goto out
     r0 = *(u8 *)(r3 + 0)
     r0 &= 3
-spill_and_fill_out:
+out:
     exit
-    .size spill_and_fill, . - spill_and_fill
 
-# Mistake: overwrites one byte of a pointer on the stack, then uses it.
-    .globl fill_damaged
-    .type fill_damaged, @function
-fill_damaged:
+; Mistake: overwrites one byte of a pointer on the stack, then uses it.
+.prog fill_damaged xdp attach xdp
     *(u64 *)(r10 - 8) = r1
     r0 = 0
     *(u8 *)(r10 - 8) = r0
     r2 = *(u64 *)(r10 - 8)
     r0 = *(u32 *)(r2 + 0)
     exit
-    .size fill_damaged, . - fill_damaged
-
-    .section license, "aw", @progbits
-    .asciz "Dual MIT/GPL"
