@@ -14,45 +14,86 @@ const MAX_FIELDS: usize = 11;
 const MAX_DEPTH: usize = 4;
 /// Arrays of arrays that are looked into.
 const MAX_ARRAYS: usize = 32;
+/// Members that are looked at for all maps of one request. Structures of structures can have as many as
+/// one likes in a few lines of BTF.
+const MAX_MEMBERS: u32 = 1 << 20;
 
-/// The special fields of a map's value, ascending by offset.
-pub(super) fn find_fields(spec: &MapSpec) -> Vec<MapField> {
-    let mut fields = Vec::new();
-    if let Some(btf) = spec.btf.as_deref()
-        && spec.btf_value_id != 0
-        && let Ok((_, value)) = btf.resolve(TypeId(spec.btf_value_id))
-    {
-        find_in(btf, value, 0, 0, &mut fields);
-    }
-    fields.sort_by_key(|field| field.off);
-    fields
+/// Looks for special fields in the maps of one request.
+pub(super) struct Search {
+    members_left: u32,
 }
 
-fn find_in(btf: &Btf, ty: Type<'_>, base: u32, depth: usize, fields: &mut Vec<MapField>) {
+impl Search {
+    /// Nothing was looked at yet.
+    pub(super) fn new() -> Search {
+        Search { members_left: MAX_MEMBERS }
+    }
+
+    /// The special fields of a map's value, ascending by offset.
+    pub(super) fn find_fields(&mut self, spec: &MapSpec) -> Vec<MapField> {
+        let mut fields = Vec::new();
+        if let Some(btf) = spec.btf.as_deref()
+            && spec.btf_value_id != 0
+            && let Ok((_, value)) = btf.resolve(TypeId(spec.btf_value_id))
+        {
+            find_in(self, btf, value, 0, 0, &mut fields);
+        }
+        fields.sort_by_key(|field| field.off);
+        fields
+    }
+
+    /// Whether there were so many members that the search was given up.
+    pub(super) fn gave_up(&self) -> bool {
+        self.members_left == 0
+    }
+
+    /// Counts a member; false if there were too many.
+    fn count(&mut self) -> bool {
+        self.members_left = self.members_left.saturating_sub(1);
+        self.members_left != 0
+    }
+}
+
+fn find_in(
+    search: &mut Search,
+    btf: &Btf,
+    ty: Type<'_>,
+    base: u32,
+    depth: usize,
+    fields: &mut Vec<MapField>,
+) {
     if depth >= MAX_DEPTH {
         return;
     }
     if let Type::Struct(s) = ty {
         for member in s.members.iter().filter(|member| !member.is_bitfield()) {
+            if !search.count() {
+                return;
+            }
             let off = base.saturating_add(member.offset());
-            find_one(btf, member.ty, off, depth, fields);
+            find_one(search, btf, member.ty, off, depth, fields);
         }
     } else if let Type::DataSec(section) = ty {
         for var in section.vars.iter() {
+            if !search.count() {
+                return;
+            }
             if let Ok(Type::Var(declared)) = btf.ty(var.ty) {
-                find_one(
-                    btf,
-                    declared.ty,
-                    base.saturating_add(var.offset),
-                    depth,
-                    fields,
-                );
+                let off = base.saturating_add(var.offset);
+                find_one(search, btf, declared.ty, off, depth, fields);
             }
         }
     }
 }
 
-fn find_one(btf: &Btf, id: TypeId, off: u32, depth: usize, fields: &mut Vec<MapField>) {
+fn find_one(
+    search: &mut Search,
+    btf: &Btf,
+    id: TypeId,
+    off: u32,
+    depth: usize,
+    fields: &mut Vec<MapField>,
+) {
     let mut id = id;
     let mut count = 1u32;
     for _ in 0..MAX_ARRAYS {
@@ -73,27 +114,22 @@ fn find_one(btf: &Btf, id: TypeId, off: u32, depth: usize, fields: &mut Vec<MapF
     let Some(kind) = kind else {
         if let Type::Struct(s) = ty {
             for index in 0..count.min(MAX_FIELDS as u32 + 1) {
-                find_in(
-                    btf,
-                    ty,
-                    off.saturating_add(index * s.size),
-                    depth + 1,
-                    fields,
-                );
+                let off = off.saturating_add(index.saturating_mul(s.size));
+                find_in(search, btf, ty, off, depth + 1, fields);
             }
         }
         return;
     };
     let size = kind.size();
-    for index in 0..count {
+    for index in 0..count.min(MAX_FIELDS as u32 + 1) {
         if fields.len() >= MAX_FIELDS {
             return;
         }
-        fields.push(MapField {
-            off: off.saturating_add(index * size),
-            size,
-            kind,
-        });
+        // What lies behind all memory is in no value.
+        let off = off.saturating_add(index * size);
+        if off.checked_add(size).is_some() {
+            fields.push(MapField { off, size, kind });
+        }
     }
 }
 

@@ -381,7 +381,7 @@ pub(crate) fn prepare<'a>(
     let mut subprogs = subprog::find_subprogs(insns, &starts, handler)?;
     func_info::apply(spec, facts, &hook, &mut subprogs)?;
     func_info::check_lines(spec, &subprogs)?;
-    let maps = map_infos(spec);
+    let maps = map_infos(spec).map_err(|stop| (stop, None))?;
     form::check_slots(spec, &maps, facts, &hook)?;
     let mut flow = flow::find_flow(insns, &hook, facts, &mut subprogs)
         .map_err(|(violation, at)| (violation.into(), Some(at)))?;
@@ -454,9 +454,10 @@ fn hook_of(spec: &ProgramSpec) -> Hook<'_> {
 }
 
 /// The request's maps, then the shapes of inner maps.
-fn map_infos(spec: &ProgramSpec) -> Vec<MapInfo<'_>> {
-    let info = |spec, inner| {
-        let fields = map_fields::find_fields(spec);
+fn map_infos(spec: &ProgramSpec) -> Result<Vec<MapInfo<'_>>, Stop> {
+    let mut search = map_fields::Search::new();
+    let mut info = |spec, inner| {
+        let fields = search.find_fields(spec);
         let has = |kinds: &[FieldKind]| fields.iter().any(|f| kinds.contains(&f.kind));
         MapInfo {
             spec,
@@ -478,7 +479,10 @@ fn map_infos(spec: &ProgramSpec) -> Vec<MapInfo<'_>> {
         infos.push(info(map, inner));
     }
     infos.extend(inners);
-    infos
+    if search.gave_up() {
+        return Err(Stop::undecided("map values of this many members"));
+    }
+    Ok(infos)
 }
 
 /// Whether a slot calls the function that throws an exception.
