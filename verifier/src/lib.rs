@@ -16,6 +16,7 @@ mod prepare;
 mod prune;
 pub mod report;
 mod state;
+mod strings;
 mod verdict;
 pub mod violation;
 mod walk;

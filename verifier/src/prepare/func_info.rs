@@ -8,10 +8,13 @@ use skep_spec::{Facts, ProgType, ProgramSpec};
 
 use super::subprog::Fault;
 use super::{Ctx, GlobalArg, Subprog};
-use crate::violation::FormViolation;
+use crate::strings::has_string;
+use crate::violation::{FormViolation, Stop};
 
 /// Arguments that a global function may have.
 const MAX_ARGS: usize = 5;
+/// Bytes of a function's name: kernels take no BTF with longer ones.
+const MAX_NAME: usize = 511;
 
 fn fault(violation: FormViolation, at: Option<InsnIdx>) -> Fault {
     (violation.into(), at)
@@ -138,6 +141,9 @@ pub(super) fn apply(
         let Some((btf, func)) = func_of(spec, record.type_id) else {
             continue;
         };
+        if func.name().len() > MAX_NAME {
+            return Err((Stop::undecided("function names of this length"), None));
+        }
         subprog.name = func.name().to_owned();
         subprog.is_global = index != 0 && func.linkage == FuncLinkage::Global;
         if index != 0 && !returns_number(btf, &func) {
@@ -193,7 +199,7 @@ pub(super) fn check_lines(spec: &ProgramSpec, subprogs: &[Subprog]) -> Result<()
             return Err(fault(FormViolation::LineCode { index }, Some(off as usize)));
         }
         let named = spec.btf.as_deref().is_some_and(|btf| {
-            btf.string(line.line_off).is_ok() && btf.string(line.file_name_off).is_ok()
+            has_string(btf, line.line_off) && has_string(btf, line.file_name_off)
         });
         if !named {
             return Err(fault(FormViolation::LineName { index }, None));

@@ -16,8 +16,11 @@ use crate::Stats;
 use crate::env::Env;
 use crate::prepare::{self, GlobalArg, func_info};
 use crate::state::{Precise, Region, Value};
+use crate::strings::cut;
 use crate::violation::{Stop, Violation};
 
+/// Bytes that the kernel writes at a time: longer source lines are cut.
+const MAX_PIECE: usize = 1023;
 /// The log itself: instructions and states.
 pub(crate) const LOG: u32 = 1 | 2;
 /// Every path, and what decided about pruning.
@@ -192,7 +195,7 @@ impl Env<'_> {
         let line = scene.string(info.line_off);
         let path = scene.string(info.file_name_off);
         let file = path.rsplit('/').next().unwrap_or_default();
-        let line = line.trim_start_matches(is_c_space);
+        let line = cut(line.trim_start_matches(is_c_space), MAX_PIECE);
         let _ = writeln!(text, "; {line} @ {file}:{}", info.line());
     }
 

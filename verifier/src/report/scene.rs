@@ -1,7 +1,6 @@
 //! The names that text needs: of maps, types, helpers. They come from the request and the kernel's
 //! facts alone, so that a verdict can be put into words after the verification is gone.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use skep_btf::{Btf, TypeId};
@@ -9,9 +8,12 @@ use skep_isa::{InsnIdx, Names, RawInsn, kernel_text, pseudo};
 use skep_spec::{Facts, MapSpec, ProgramSpec};
 
 use crate::state::{BtfSource, MapId};
+use crate::strings::{cut, string_up_to};
 
 /// Bytes of a map's name that reach the kernel.
 const MAP_NAME: usize = 15;
+/// Bytes of a source line or path that are looked at.
+const MAX_TEXT: usize = 4096;
 
 /// Request and kernel, as the source of names.
 #[derive(Clone, Copy)]
@@ -36,10 +38,7 @@ impl<'a> Scene<'a> {
         let Some(map) = self.spec.maps.get(id.0 as usize) else {
             return "";
         };
-        let end = (0..=MAP_NAME.min(map.name.len()))
-            .rev()
-            .find(|&i| map.name.is_char_boundary(i));
-        map.name.get(..end.unwrap_or(0)).unwrap_or("")
+        cut(&map.name, MAP_NAME)
     }
 
     /// The types that a BTF id refers to.
@@ -81,10 +80,11 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// A string of the program's BTF, empty where there is none.
-    pub(crate) fn string(&self, off: u32) -> Cow<'a, str> {
-        let string = self.spec.btf.as_ref().and_then(|btf| btf.string(off).ok());
-        Cow::Borrowed(string.unwrap_or(""))
+    /// A source line or path of the program's BTF, as far as anybody reads it; empty where there is
+    /// none.
+    pub(crate) fn string(&self, off: u32) -> &'a str {
+        let btf = self.spec.btf.as_deref();
+        btf.map_or("", |btf| string_up_to(btf, off, MAX_TEXT))
     }
 }
 

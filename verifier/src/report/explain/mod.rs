@@ -147,7 +147,7 @@ fn insn_note(scene: Scene<'_>, idx: InsnIdx) -> InsnNote {
 fn source_line(scene: Scene<'_>, idx: InsnIdx) -> Option<SourceLine> {
     let info = scene.spec.line_at(idx)?;
     Some(SourceLine {
-        file: scene.string(info.file_name_off).into_owned(),
+        file: scene.string(info.file_name_off).to_owned(),
         line: info.line(),
         column: info.column(),
         text: scene.string(info.line_off).trim().to_owned(),
