@@ -5,8 +5,9 @@ use std::sync::Arc;
 use skep_btf::Btf;
 
 use crate::tables::{
-    Access, CtxAccess, HelperProto, Hook, MapForHelper, MapMachine, MapRefusal, MapTypeFacts,
-    ProgTypeFacts, Restrictions, ctx, helpers, map_create, maps, prog_types, sets,
+    Access, CtxAccess, HelperProto, Hook, KfuncAccess, MapForHelper, MapMachine, MapRefusal,
+    MapTypeFacts, ProgTypeFacts, Restrictions, ctx, helpers, kfuncs, map_create, maps, prog_types,
+    sets,
 };
 use crate::{Capability, Environment, Lane, Limits, MapSpec, MapType, Profile, ProgType};
 
@@ -76,6 +77,11 @@ impl Facts {
     /// The usual prototype of the helper of that name, with or without its prefix.
     pub fn helper_by_name(&self, name: &str) -> Option<&'static HelperProto> {
         helpers::named(name)
+    }
+
+    /// Whether a program may call a kernel function.
+    pub fn kfunc(&self, hook: &Hook<'_>, name: &str) -> KfuncAccess {
+        kfuncs::access(hook, name)
     }
 
     /// What becomes of an access to a program's context.
