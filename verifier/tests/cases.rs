@@ -14,7 +14,7 @@ use skep_asm::Options;
 use skep_asm::cases::{self, Case, Claim};
 use skep_btf::{Btf, Kind};
 use skep_kernel::{Answer, Kernel, LoadOptions, LoadOutcome, vmlinux_btf};
-use skep_spec::{AttachType, Facts, Profile, ProgramSpec};
+use skep_spec::{AttachType, Facts, Profile, ProgType, ProgramSpec};
 use skep_verifier::report::{self, Silent};
 use skep_verifier::{Config, Verdict, verify};
 
@@ -59,11 +59,14 @@ fn number_of(place: &str, btf: &Btf) -> Option<u64> {
 
 /// Gives a program the BTF id of what it attaches to by name, as loaders do.
 fn attach(program: &mut ProgramSpec, btf: &Btf) {
-    let (prefix, kind) = match program.attach {
-        AttachType::TraceRawTp => ("btf_trace_", Kind::Typedef),
-        AttachType::TraceIter => ("bpf_iter_", Kind::Func),
-        AttachType::LsmMac | AttachType::LsmCgroup => ("bpf_lsm_", Kind::Func),
-        _ => ("", Kind::Func),
+    let (prefix, kind) = if program.attach == AttachType::TraceRawTp {
+        ("btf_trace_", Kind::Typedef)
+    } else if program.attach == AttachType::TraceIter {
+        ("bpf_iter_", Kind::Func)
+    } else if program.ty == ProgType::Lsm {
+        ("bpf_lsm_", Kind::Func)
+    } else {
+        ("", Kind::Func)
     };
     let id = btf.find_by_name(kind, &format!("{prefix}{}", program.attach_to));
     program.attach_btf_id = id.map_or(program.attach_btf_id, |id| id.0);

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use skep_asm::Options;
 use skep_asm::cases::{self, Case, Claim};
 use skep_btf::{Btf, BtfBuilder, FuncLinkage, IntEncoding, Kind, TypeId, VarLinkage, VarSecInfo};
-use skep_spec::{AttachType, Facts, Profile, ProgramSpec};
+use skep_spec::{AttachType, Facts, Profile, ProgType, ProgramSpec};
 use skep_verifier::report::{self, Silent};
 use skep_verifier::{Config, Verdict, verify};
 
 /// The types of a small kernel.
+#[expect(clippy::too_many_lines, reason = "a list of types")]
 fn kernel() -> Btf {
     let mut b = BtfBuilder::new();
     let int = b.int("int", 4, IntEncoding(1));
@@ -117,11 +118,14 @@ fn kernel() -> Btf {
 
 fn attach(program: &mut ProgramSpec, btf: &Btf) {
     let name = program.attach_to.clone();
-    let (prefix, kind) = match program.attach {
-        AttachType::TraceRawTp => ("btf_trace_", Kind::Typedef),
-        AttachType::TraceIter => ("bpf_iter_", Kind::Func),
-        AttachType::LsmMac | AttachType::LsmCgroup => ("bpf_lsm_", Kind::Func),
-        _ => ("", Kind::Func),
+    let (prefix, kind) = if program.attach == AttachType::TraceRawTp {
+        ("btf_trace_", Kind::Typedef)
+    } else if program.attach == AttachType::TraceIter {
+        ("bpf_iter_", Kind::Func)
+    } else if program.ty == ProgType::Lsm {
+        ("bpf_lsm_", Kind::Func)
+    } else {
+        ("", Kind::Func)
     };
     let find = |name: &str| {
         btf.named(name)

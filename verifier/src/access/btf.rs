@@ -102,24 +102,24 @@ impl Env<'_> {
         if pointer.flags.contains(PtrFlags::ALLOC) {
             return self.unmodelled_access("allocated objects");
         }
-        match self.ctx.hook.ty {
-            ProgType::SchedCls | ProgType::SchedAct | ProgType::Xdp => {
-                let Region::Btf { id, .. } = pointer.region else {
-                    return Ok(());
-                };
-                // Connection tracking allows some of its fields where it is built in.
-                if self
-                    .kernel_types()?
-                    .ty(TypeId(id))
-                    .is_ok_and(|ty| ty.name() == "nf_conn")
-                {
-                    return self.unmodelled_access("writing to tracked connections");
-                }
-                Err(BtfViolation::Write { told: false }.into())
-            }
-            ProgType::StructOps => self.unmodelled_access("writing to kernel structures"),
-            _ => Err(BtfViolation::Write { told: true }.into()),
+        let ty = self.ctx.hook.ty;
+        if ty == ProgType::StructOps {
+            return self.unmodelled_access("writing to kernel structures");
         }
+        let packets = [ProgType::SchedCls, ProgType::SchedAct, ProgType::Xdp].contains(&ty);
+        if packets && self.is_tracked_connection(pointer)? {
+            return self.unmodelled_access("writing to tracked connections");
+        }
+        Err(BtfViolation::Write { told: !packets }.into())
+    }
+
+    /// Connection tracking allows some of its fields to be written where it is built in.
+    fn is_tracked_connection(&self, pointer: &Pointer) -> Check<bool> {
+        let Region::Btf { id, .. } = pointer.region else {
+            return Ok(false);
+        };
+        let ty = self.kernel_types()?.ty(TypeId(id));
+        Ok(ty.is_ok_and(|ty| ty.name() == "nf_conn"))
     }
 
     /// What must hold of the pointer whatever is behind it; the offset, which is not negative then.

@@ -280,16 +280,22 @@ fn argument(target: &AttachTarget<'_>, attach: AttachType, off: i32) -> Result<A
     if index > count {
         return Err(ArgFault::Missing { arg: index });
     }
-    match attach {
-        AttachType::LsmMac | AttachType::LsmCgroup | AttachType::TraceFexit => Ok(Arg::Result),
-        AttachType::ModifyReturn => match target.btf.resolve(target.proto.ret) {
+    if attach == AttachType::ModifyReturn {
+        let ret = target.proto.ret;
+        return match target.btf.resolve(ret) {
             Ok((_, Type::Int(int))) if int.size <= 8 => Ok(Arg::Result),
-            _ => Err(ArgFault::ModifiedResult {
-                ty: target.proto.ret.0,
-            }),
-        },
-        _ => Err(ArgFault::Missing { arg: index }),
+            Ok(_) | Err(_) => Err(ArgFault::ModifiedResult { ty: ret.0 }),
+        };
     }
+    let after = [
+        AttachType::LsmMac,
+        AttachType::LsmCgroup,
+        AttachType::TraceFexit,
+    ];
+    if after.contains(&attach) {
+        return Ok(Arg::Result);
+    }
+    Err(ArgFault::Missing { arg: index })
 }
 
 /// The argument at an offset by its place in the whole prototype, the result behind them all

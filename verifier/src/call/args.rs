@@ -217,14 +217,15 @@ fn note_percpu(meta: &mut CallMeta, value: &Value) -> Check<()> {
     let Some(pointer) = value.pointer() else {
         return Ok(());
     };
-    match pointer.region {
-        Region::Btf {
-            source: BtfSource::Kernel,
-            id,
-        } if !pointer.flags.intersects(PtrFlags::RCU | PtrFlags::ALLOC) => {
-            meta.percpu = Some(id);
-            Ok(())
-        }
-        _ => Err(Stop::undecided("allocated per-CPU objects")),
+    let allocated = pointer.flags.intersects(PtrFlags::RCU | PtrFlags::ALLOC);
+    if let Region::Btf {
+        source: BtfSource::Kernel,
+        id,
+    } = pointer.region
+        && !allocated
+    {
+        meta.percpu = Some(id);
+        return Ok(());
     }
+    Err(Stop::undecided("allocated per-CPU objects"))
 }

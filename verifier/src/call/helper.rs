@@ -108,18 +108,18 @@ impl Env<'_> {
         match condition {
             Condition::Always => true,
             Condition::SleepableLsmHook => sleeps,
-            Condition::DPath => match hook.ty {
-                ProgType::Lsm => sleeps,
-                _ => hook.attach == AttachType::TraceIter || D_PATH.contains(&hook.target),
-            },
-            Condition::SkStorageTracing => match hook.attach {
-                _ if hook.on_prog => false,
-                AttachType::TraceIter | AttachType::TraceRawTp => true,
-                AttachType::TraceFentry | AttachType::TraceFexit => {
-                    !hook.target.starts_with("bpf_sk_storage")
-                }
-                _ => false,
-            },
+            Condition::DPath if hook.ty == ProgType::Lsm => sleeps,
+            Condition::DPath => {
+                hook.attach == AttachType::TraceIter || D_PATH.contains(&hook.target)
+            }
+            Condition::SkStorageTracing => {
+                let places = [AttachType::TraceIter, AttachType::TraceRawTp];
+                let functions = [AttachType::TraceFentry, AttachType::TraceFexit];
+                let itself = hook.target.starts_with("bpf_sk_storage");
+                let there =
+                    places.contains(&hook.attach) || (functions.contains(&hook.attach) && !itself);
+                there && !hook.on_prog
+            }
         }
     }
 

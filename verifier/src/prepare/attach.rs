@@ -14,6 +14,14 @@ use skep_spec::{AttachType, Facts, ProgFlags, ProgType, ProgramSpec};
 
 use crate::violation::{KernelViolation, Stop};
 
+/// Programs that are called in the place of functions, through trampolines.
+const CALLED_THROUGH: [AttachType; 5] = [
+    AttachType::TraceFentry,
+    AttachType::TraceFexit,
+    AttachType::ModifyReturn,
+    AttachType::LsmMac,
+    AttachType::LsmCgroup,
+];
 /// Arguments that a trampoline passes on.
 pub(crate) const MAX_ARGS: usize = 12;
 /// Bytes of the largest argument that it passes on.
@@ -51,10 +59,11 @@ pub(super) fn find_target<'a>(
     spec: &'a ProgramSpec,
     facts: &'a Facts,
 ) -> Result<Option<AttachTarget<'a>>, Stop> {
-    match spec.ty {
-        ProgType::StructOps => return Err(Stop::undecided("struct_ops programs")),
-        ProgType::Tracing | ProgType::Lsm | ProgType::Ext => {}
-        _ => return Ok(None),
+    if !facts.prog_type(spec.ty).is_some_and(|row| row.needs_target) {
+        return Ok(None);
+    }
+    if spec.ty == ProgType::StructOps {
+        return Err(Stop::undecided("struct_ops programs"));
     }
     if spec.attach_btf_id == 0 {
         return Err(KernelViolation::NoTarget.into());
@@ -74,17 +83,16 @@ pub(super) fn find_target<'a>(
     if spec.ty == ProgType::Ext {
         return Err(KernelViolation::KernelFunction.into());
     }
-    let target = match spec.attach {
-        AttachType::TraceRawTp => find_tracepoint(btf, ty)?,
-        AttachType::TraceIter => find_iterator(btf, ty)?,
-        AttachType::TraceFentry
-        | AttachType::TraceFexit
-        | AttachType::ModifyReturn
-        | AttachType::LsmMac
-        | AttachType::LsmCgroup => find_function(spec, facts, btf, ty)?,
-        _ => return Err(KernelViolation::Unsupported.into()),
+    let target = if spec.attach == AttachType::TraceRawTp {
+        find_tracepoint(btf, ty)
+    } else if spec.attach == AttachType::TraceIter {
+        find_iterator(btf, ty)
+    } else if CALLED_THROUGH.contains(&spec.attach) {
+        find_function(spec, facts, btf, ty)
+    } else {
+        Err(KernelViolation::Unsupported.into())
     };
-    Ok(Some(target))
+    target.map(Some)
 }
 
 impl<'a> AttachTarget<'a> {

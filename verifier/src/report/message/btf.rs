@@ -81,10 +81,9 @@ fn kind_behind(scene: Scene<'_>, ty: u32) -> Kind {
 /// The function, hook or tracepoint that the program attaches to.
 fn target(scene: Scene<'_>) -> &str {
     let named = name(scene, scene.spec.attach_btf_id);
-    match scene.spec.attach {
-        AttachType::TraceRawTp => named.strip_prefix("btf_trace_").unwrap_or(named),
-        _ => named,
-    }
+    let is_tracepoint = scene.spec.attach == AttachType::TraceRawTp;
+    let tracepoint = named.strip_prefix("btf_trace_").filter(|_| is_tracepoint);
+    tracepoint.unwrap_or(named)
 }
 
 /// The line that tells what an argument points to.
