@@ -242,21 +242,27 @@ impl Maker<'_> {
         let id = match target {
             CallTarget::Subprog(off) => return Ok(at(Code::Subprog, self.target(idx, off)?)),
             CallTarget::Kfunc { id, .. } => {
-                return Ok(self.trap(Trap::KfuncNotSimulated { id }));
+                let known = self.sim.kernel_function(id).and_then(helpers::find_kfunc);
+                return Ok(match known {
+                    Some((name, function)) => self.function(name, function),
+                    None => self.trap(Trap::KfuncNotSimulated { id }),
+                });
             }
             CallTarget::Helper(id) => id,
         };
         Ok(match helpers::find(id, self.ty) {
             Ok((_, Helper::TailCall)) => at(Code::TailCall, 0),
-            Ok((name, Helper::Function(function))) => {
-                self.helpers.push((name, function));
-                Op {
-                    imm: self.helpers.len() as i64 - 1,
-                    ..at(Code::Helper, 0)
-                }
-            }
+            Ok((name, Helper::Function(function))) => self.function(name, function),
             Err(trap) => self.trap(trap),
         })
+    }
+
+    fn function(&mut self, name: &'static str, function: HelperFn) -> Op {
+        self.helpers.push((name, function));
+        Op {
+            imm: self.helpers.len() as i64 - 1,
+            ..at(Code::Helper, 0)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod errno;
 mod fault;
 pub mod helpers;
 mod hooks;
+mod kernel_types;
 mod maps;
 mod memory;
 mod packet;

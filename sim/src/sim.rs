@@ -9,6 +9,7 @@ use crate::arena::{Perm, Placement};
 use crate::errno::Errno;
 use crate::fault::Owner;
 use crate::hooks::{self, Run};
+use crate::kernel_types::KernelTypes;
 use crate::maps::{Entry, Kind, MapError, MapId, Maps, RingRecord};
 use crate::memory::Memory;
 use crate::packet::Room;
@@ -142,6 +143,7 @@ pub struct Sim {
     pub(crate) sock: u64,
     /// The fake `task_struct` of the current process.
     pub(crate) task: u64,
+    pub(crate) types: Option<KernelTypes>,
     pub(crate) chance: Chance,
     config: Config,
     /// Time.
@@ -153,7 +155,7 @@ pub struct Sim {
 }
 
 /// Bytes of the fake task.
-const TASK_SIZE: u64 = 16 << 10;
+pub(crate) const TASK_SIZE: u64 = 16 << 10;
 
 impl Sim {
     /// A kernel with these maps.
@@ -203,6 +205,7 @@ impl Sim {
             exposed: None,
             sock: 0,
             task,
+            types: None,
             chance: Chance::new(config.seed),
             config,
             clock: Clock::default(),
@@ -273,7 +276,9 @@ impl Sim {
     /// # Errors
     /// As `BPF_MAP_CREATE`, and `ENOMEM` where the arena has no room.
     pub fn add_map(&mut self, spec: &Arc<MapSpec>) -> Result<MapId, MapError> {
-        self.maps.create(&mut self.mem, spec, self.config.cpus)
+        let id = self.maps.create(&mut self.mem, spec, self.config.cpus)?;
+        self.describe_map(id);
+        Ok(id)
     }
 
     /// The map of that request, made if it is not there yet: by identity, else by name and shape.

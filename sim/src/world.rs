@@ -88,6 +88,10 @@ pub struct Process {
     pub cgroup_id: u64,
     /// Class of its control group (version 1).
     pub classid: u32,
+    /// Addresses on its kernel stack, innermost first.
+    pub kernel_stack: Vec<u64>,
+    /// Addresses on its user stack, innermost first.
+    pub user_stack: Vec<u64>,
 }
 
 impl Default for Process {
@@ -100,6 +104,8 @@ impl Default for Process {
             comm: "skep".to_owned(),
             cgroup_id: 1,
             classid: 0,
+            kernel_stack: vec![0xffff_ffff_8100_1000, 0xffff_ffff_8100_2000],
+            user_stack: vec![0x5555_5555_1000, 0x5555_5555_2000],
         }
     }
 }

@@ -59,6 +59,7 @@ fn the_process_is_the_one_that_was_set() {
         comm: "a-rather-long-name".to_owned(),
         cgroup_id: 42,
         classid: 9,
+        ..Process::default()
     };
     kernel.sim.cpu = 1;
     assert_eq!(kernel.call("get_current_pid_tgid", &[]), Ok(5 << 32 | 7));
@@ -371,6 +372,85 @@ fn storages_belong_to_their_object() {
         Err(Errno::NOENT)
     );
     assert_eq!(kernel.call("task_storage_get", &[map, 0, 0, 1]), Ok(0));
+}
+
+#[test]
+fn stacks_are_those_of_the_process() {
+    let map = MapSpec::new("stacks", MapType::StackTrace, 4, 32, 8);
+    let mut kernel = Kernel::new(&[Arc::new(map)]);
+    kernel.sim.process.kernel_stack = vec![1, 2, 3];
+    kernel.sim.process.user_stack = vec![9];
+    let at = kernel.put(&[&[0xee; 40]])[0];
+    let (ctx, map) = (
+        kernel.sim.context().unwrap().0,
+        kernel.sim.maps().handle(MapId(0)),
+    );
+    assert_eq!(kernel.call("get_stack", &[ctx, at, 32, 1]), Ok(16));
+    let words: Vec<u8> = [2u64, 3, 0, 0]
+        .iter()
+        .flat_map(|w| w.to_le_bytes())
+        .collect();
+    assert_eq!(kernel.get(at, 32), words);
+    assert_eq!(kernel.call("get_stack", &[ctx, at, 8, 1 << 8]), Ok(8));
+    assert_eq!(
+        kernel.call("get_stack", &[ctx, at, 12, 0]),
+        Ok(ret(Errno::INVAL))
+    );
+    assert_eq!(
+        kernel.call("get_stack", &[ctx, at, 16, 4]),
+        Ok(ret(Errno::FAULT))
+    );
+    let id = kernel.call("get_stackid", &[ctx, map, 0]).unwrap();
+    assert_eq!(kernel.call("get_stackid", &[ctx, map, 0]), Ok(id));
+    assert_eq!(
+        kernel.call("get_stackid", &[ctx, map, 3]),
+        Ok(ret(Errno::FAULT))
+    );
+    let trace = kernel
+        .sim
+        .map_lookup(MapId(0), &(id as u32).to_le_bytes())
+        .unwrap();
+    assert_eq!(trace[..24], [1u64, 2, 3].map(u64::to_le_bytes).concat());
+}
+
+#[test]
+fn dynamic_pointers_stay_inside() {
+    let map = MapSpec::new("ring", MapType::Ringbuf, 0, 0, 4096);
+    let mut kernel = Kernel::new(&[Arc::new(map)]);
+    let at = kernel.put(&[b"0123456789", &[0; 16], &[0; 8]]);
+    let (mem, ptr, buf) = (at[0], at[1], at[2]);
+    assert_eq!(kernel.call("dynptr_from_mem", &[mem, 10, 0, ptr]), Ok(0));
+    assert_eq!(kernel.call("dynptr_read", &[buf, 4, ptr, 6, 0]), Ok(0));
+    assert_eq!(kernel.get(buf, 4), b"6789");
+    assert_eq!(
+        kernel.call("dynptr_read", &[buf, 4, ptr, 7, 0]),
+        Ok(ret(Errno::TOOBIG))
+    );
+    assert_eq!(kernel.call("dynptr_write", &[ptr, 0, buf, 4, 0]), Ok(0));
+    assert_eq!(kernel.get(mem, 6), b"678945");
+    assert_eq!(kernel.call("dynptr_data", &[ptr, 4, 6]), Ok(mem + 4));
+    assert_eq!(kernel.call("dynptr_data", &[ptr, 4, 7]), Ok(0));
+    assert_eq!(
+        kernel.call("dynptr_from_mem", &[mem, 10, 1, ptr]),
+        Ok(ret(Errno::INVAL))
+    );
+    assert_eq!(
+        kernel.call("dynptr_read", &[buf, 4, ptr, 0, 0]),
+        Ok(ret(Errno::INVAL))
+    );
+    let map = kernel.sim.maps().handle(MapId(0));
+    assert_eq!(
+        kernel.call("ringbuf_reserve_dynptr", &[map, 8, 0, ptr]),
+        Ok(0)
+    );
+    assert_eq!(kernel.call("dynptr_write", &[ptr, 0, mem, 8, 0]), Ok(0));
+    assert_eq!(kernel.call("ringbuf_submit_dynptr", &[ptr, 0]), Ok(0));
+    assert_eq!(kernel.sim.ring_consume(MapId(0))[0].data, b"67894567");
+    assert_eq!(
+        kernel.call("ringbuf_reserve_dynptr", &[map, 4096, 0, ptr]),
+        Ok(ret(Errno::INVAL))
+    );
+    assert_eq!(kernel.call("ringbuf_discard_dynptr", &[ptr, 0]), Ok(0));
 }
 
 #[test]

@@ -8,8 +8,10 @@
 mod call;
 mod callback;
 mod csum;
+mod dynptr;
 mod event;
 mod format;
+mod kfunc;
 mod map;
 mod packet;
 mod print;
@@ -19,6 +21,8 @@ mod redirect;
 mod ring;
 mod room;
 mod skb;
+mod sock;
+mod stack;
 mod text;
 mod time;
 mod xdp;
@@ -78,6 +82,9 @@ pub fn find(id: i32, ty: ProgType) -> Result<(&'static str, Helper), Trap> {
         csum::HELPERS,
         redirect::HELPERS,
         callback::HELPERS,
+        stack::HELPERS,
+        sock::HELPERS,
+        dynptr::HELPERS,
     ];
     std::iter::once(by_type)
         .chain(common)
@@ -85,6 +92,12 @@ pub fn find(id: i32, ty: ProgType) -> Result<(&'static str, Helper), Trap> {
         .find(|row| row.0 == name)
         .map(|row| (row.0, Helper::Function(row.1)))
         .ok_or(missing)
+}
+
+/// The kernel function of that name, with its name for as long as anyone wants it.
+pub fn find_kfunc(name: &str) -> Option<(&'static str, HelperFn)> {
+    let mut all = kfunc::KFUNCS.iter().chain(dynptr::KFUNCS);
+    all.find(|row| row.0 == name).copied()
 }
 
 /// Names of the helpers that are simulated for some type of program, in no order.
@@ -103,6 +116,9 @@ pub fn simulated() -> impl Iterator<Item = &'static str> {
         csum::HELPERS,
         redirect::HELPERS,
         callback::HELPERS,
+        stack::HELPERS,
+        sock::HELPERS,
+        dynptr::HELPERS,
     ]
     .into_iter()
     .flatten()

@@ -56,6 +56,11 @@ fn reserve(call: &mut Call<'_>) -> Result<u64, Trap> {
 
 fn finish(call: &mut Call<'_>, state: RingState) -> Result<u64, Trap> {
     let at = call.arg(1);
+    finish_record(call, at, state)
+}
+
+/// Ends the record at an address.
+pub(super) fn finish_record(call: &mut Call<'_>, at: u64, state: RingState) -> Result<u64, Trap> {
     let bad = call.bad(1, "a reserved record of a ring buffer");
     let sim = &mut *call.sim;
     let Some((_, _, Owner::Ring(id))) = sim.mem.object_at(at) else {

@@ -86,7 +86,7 @@ fn load(call: &mut Call<'_>, start: u64, off: u64, max: u64) -> Result<u64, Trap
     Ok(0)
 }
 
-fn load_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
+pub(super) fn load_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
     let start = run(call)?.data;
     let off = call.arg32(2).into();
     load(call, start, off, i32::MAX as u64)
@@ -104,7 +104,7 @@ fn load_bytes_relative(call: &mut Call<'_>) -> Result<u64, Trap> {
     }
 }
 
-fn store_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
+pub(super) fn store_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
     const RECOMPUTE_CSUM: u64 = 1;
     const INVALIDATE_HASH: u64 = 2;
     let (off, len) = (u64::from(call.arg32(2)), u64::from(call.arg32(4)));

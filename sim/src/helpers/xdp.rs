@@ -74,7 +74,7 @@ fn place(run: &XdpRun, off: u64, len: u64) -> Result<(u64, u64, usize), Errno> {
     Ok((run.data + off, first, off.saturating_sub(linear) as usize))
 }
 
-fn load_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
+pub(super) fn load_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
     let (off, to, len) = (
         u64::from(call.arg32(2)),
         call.arg(3),
@@ -93,7 +93,7 @@ fn load_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
     Ok(0)
 }
 
-fn store_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
+pub(super) fn store_bytes(call: &mut Call<'_>) -> Result<u64, Trap> {
     let (off, from, len) = (
         u64::from(call.arg32(2)),
         call.arg(3),

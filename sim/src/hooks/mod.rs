@@ -102,6 +102,7 @@ impl Sim {
         self.mem.end_grace_period();
         self.stack.reset(&mut self.mem);
         self.maps.reset_cgroup_storage(&mut self.mem);
+        self.describe_task();
         let hook = Hook::new(ty, attach);
         match ty {
             ProgType::Xdp => self.begin_xdp(&hook, input)?,

@@ -62,7 +62,12 @@ impl SkbRun {
         matches!(self.ty, ProgType::SchedCls | ProgType::SchedAct)
     }
 
-    /// Whether programs may write to the packet directly.
+    /// Whether programs may write to the packet.
+    pub(crate) fn may_write(&self) -> bool {
+        self.perm() == Perm::ReadWrite
+    }
+
+    /// What programs may do with the packet directly.
     fn perm(&self) -> Perm {
         let writers = [
             ProgType::SchedCls,

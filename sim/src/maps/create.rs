@@ -6,7 +6,9 @@ use std::sync::Arc;
 use skep_btf::TypeId;
 use skep_spec::{MapFlags, MapSpec, MapType};
 
-use super::{Array, Bloom, Hash, Kind, Lpm, Map, MapId, Maps, Queue, Refs, Ring, Sparse, Storage};
+use super::{
+    Array, Bloom, Hash, Kind, Lpm, Map, MapId, Maps, Queue, Refs, Ring, Sparse, Stacks, Storage,
+};
 use crate::arena::layout::MAX_MAPS;
 use crate::errno::Errno;
 use crate::fault::Owner;
@@ -116,8 +118,8 @@ fn kind_of(mem: &mut Memory, id: MapId, spec: &MapSpec, cpus: u32) -> Result<Kin
         | MapType::CgrpStorage
         | MapType::CgroupStorage => Kind::Storage(Storage::new(id, spec, None)),
         MapType::PercpuCgroupStorage => Kind::Storage(Storage::new(id, spec, Some(cpus))),
+        MapType::StackTrace => Kind::Stacks(Stacks::new(spec)),
         MapType::Unspec
-        | MapType::StackTrace
         | MapType::Sockmap
         | MapType::Sockhash
         | MapType::ReuseportSockarray
@@ -161,9 +163,11 @@ fn check(spec: &MapSpec) -> Result<(), Errno> {
         | MapType::TaskStorage
         | MapType::CgrpStorage => require(key == 4 && value > 0 && entries == 0),
         MapType::CgroupStorage | MapType::PercpuCgroupStorage => require(value > 0),
+        MapType::StackTrace => {
+            require(key == 4 && value >= 8 && value.is_multiple_of(8) && entries > 0)
+        }
         MapType::Unspec => Err(Errno::INVAL),
-        MapType::StackTrace
-        | MapType::Sockmap
+        MapType::Sockmap
         | MapType::Sockhash
         | MapType::ReuseportSockarray
         | MapType::StructOps

@@ -13,6 +13,7 @@ mod queue;
 mod refs;
 mod ring;
 mod sparse;
+mod stacks;
 mod storage;
 mod user;
 
@@ -33,6 +34,7 @@ pub(crate) use queue::Queue;
 pub(crate) use refs::Refs;
 pub(crate) use ring::Ring;
 pub(crate) use sparse::Sparse;
+pub(crate) use stacks::Stacks;
 pub(crate) use storage::Storage;
 
 pub use array::ArrayLayout;
@@ -108,6 +110,7 @@ pub(crate) enum Kind {
     Refs(Refs),
     /// Devices, CPUs and sockets to redirect to.
     Sparse(Sparse),
+    Stacks(Stacks),
     /// Values that belong to kernel objects.
     Storage(Storage),
     /// Can be made and named, and no more.
@@ -164,9 +167,12 @@ impl Map {
             Kind::Lpm(lpm) => lpm.lookup(mem, key),
             Kind::Refs(refs) => refs.lookup(mem, key).map(u64::from),
             Kind::Sparse(sparse) => sparse.lookup(mem, key),
-            Kind::Queue(_) | Kind::Bloom(_) | Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => {
-                None
-            }
+            Kind::Queue(_)
+            | Kind::Bloom(_)
+            | Kind::Ring(_)
+            | Kind::Stacks(_)
+            | Kind::Storage(_)
+            | Kind::Opaque => None,
         }
     }
 
@@ -186,6 +192,7 @@ impl Map {
             Kind::Refs(refs) => refs.update(mem, key, value, flags),
             Kind::Queue(queue) => queue.push(mem, value, flags),
             Kind::Bloom(bloom) => bloom.push(mem, value, flags),
+            Kind::Stacks(_) => Err(Errno::INVAL),
             Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => Err(Errno::NOTSUPP),
         }
     }
@@ -199,6 +206,7 @@ impl Map {
             Kind::Refs(refs) => refs.delete(mem, key),
             Kind::Queue(_) => Err(Errno::INVAL),
             Kind::Bloom(_) => Err(Errno::OPNOTSUPP),
+            Kind::Stacks(stacks) => stacks.delete(index_of(mem, key)),
             Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => Err(Errno::NOTSUPP),
         }
     }
@@ -218,6 +226,7 @@ impl Map {
             | Kind::Ring(_)
             | Kind::Refs(_)
             | Kind::Sparse(_)
+            | Kind::Stacks(_)
             | Kind::Storage(_)
             | Kind::Opaque => None,
         }

@@ -42,6 +42,7 @@ impl Map {
             | Kind::Ring(_)
             | Kind::Refs(_)
             | Kind::Sparse(_)
+            | Kind::Stacks(_)
             | Kind::Storage(_)
             | Kind::Opaque => 0,
         }
@@ -106,6 +107,7 @@ impl Map {
                 let number = refs.get(key).ok_or(Errno::NOENT)?;
                 Ok(number.to_le_bytes().to_vec())
             }
+            Kind::Stacks(stacks) => stacks.get(super::index_of(mem, bytes)).ok_or(Errno::NOENT),
             Kind::Queue(_) | Kind::Bloom(_) | Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => {
                 Err(Errno::NOTSUPP)
             }
@@ -128,6 +130,10 @@ impl Map {
             Kind::Lpm(lpm) => lpm.next_key(mem, key).map(<[u8]>::to_vec),
             Kind::Refs(refs) => refs.next_key(key),
             Kind::Sparse(sparse) => sparse.next_key(key),
+            Kind::Stacks(stacks) => {
+                let id = key.map(|key| super::index_of(mem, Bytes::Host(key)));
+                stacks.next_key(id)
+            }
             Kind::Queue(_) => return Err(Errno::INVAL),
             Kind::Bloom(_) => return Err(Errno::OPNOTSUPP),
             Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => return Err(Errno::NOTSUPP),
@@ -148,6 +154,7 @@ impl Map {
             | Kind::Queue(_)
             | Kind::Bloom(_)
             | Kind::Ring(_)
+            | Kind::Stacks(_)
             | Kind::Storage(_)
             | Kind::Opaque => None,
         }
