@@ -242,10 +242,10 @@ impl Maker<'_> {
         let id = match target {
             CallTarget::Subprog(off) => return Ok(at(Code::Subprog, self.target(idx, off)?)),
             CallTarget::Kfunc { id, .. } => {
-                let known = self.sim.kernel_function(id).and_then(helpers::find_kfunc);
-                return Ok(match known {
+                let name = self.sim.kernel_function(id).unwrap_or_default().to_owned();
+                return Ok(match helpers::find_kfunc(&name) {
                     Some((name, function)) => self.function(name, function),
-                    None => self.trap(Trap::KfuncNotSimulated { id }),
+                    None => self.trap(Trap::KfuncNotSimulated { id, name }),
                 });
             }
             CallTarget::Helper(id) => id,

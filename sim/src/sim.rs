@@ -152,6 +152,8 @@ pub struct Sim {
     pub process: Process,
     /// The CPU that programs run on.
     pub cpu: u32,
+    /// What `bpf_get_retval` gives and `bpf_set_retval` sets: the result of a control group's hook.
+    pub retval: i32,
 }
 
 /// Bytes of the fake task.
@@ -211,6 +213,7 @@ impl Sim {
             clock: Clock::default(),
             process: Process::default(),
             cpu: 0,
+            retval: 0,
         };
         for spec in maps {
             sim.add_map(spec)?;

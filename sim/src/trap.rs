@@ -32,10 +32,12 @@ pub enum Trap {
         /// Its name; empty for a number that is no helper.
         name: &'static str,
     },
-    /// Kernel functions are not simulated.
+    /// The kernel function exists in kernels and not here.
     KfuncNotSimulated {
         /// BTF id in the kernel's BTF.
         id: i32,
+        /// Its name, if the kernel's BTF is known; else empty.
+        name: String,
     },
     /// The kind of map exists in kernels and not here, or not for this.
     MapNotSimulated {
@@ -107,8 +109,11 @@ impl fmt::Display for Trap {
             } => write!(f, "{helper}: argument {arg} is {got:#x}, not {wanted}"),
             Trap::HelperNotSimulated { id, name: "" } => write!(f, "no helper has number {id}"),
             Trap::HelperNotSimulated { name, .. } => write!(f, "{name} is not simulated"),
-            Trap::KfuncNotSimulated { id } => {
+            Trap::KfuncNotSimulated { id, name } if name.is_empty() => {
                 write!(f, "the kernel function with BTF id {id} is not simulated")
+            }
+            Trap::KfuncNotSimulated { name, .. } => {
+                write!(f, "the kernel function {name} is not simulated")
             }
             Trap::MapNotSimulated { ty, helper } => {
                 write!(f, "{helper} is not simulated for maps of type {ty}")

@@ -4,8 +4,6 @@
 //! whole limit at once without access and opens it as it grows, so that it never moves; a buffer may
 //! move when it grows, and whoever keeps its address must ask again.
 
-use super::layout;
-
 /// How the arena's host memory is chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Placement {
@@ -34,7 +32,7 @@ impl Backing {
 
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     fn map(limit: usize) -> Backing {
-        super::mapped::Mapping::reserve(layout::BASE as usize, limit)
+        super::mapped::Mapping::reserve(super::layout::BASE as usize, limit)
             .map_or_else(|| Backing::Buffer(Vec::new()), Backing::Mapped)
     }
 

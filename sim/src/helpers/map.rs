@@ -15,6 +15,7 @@ pub(super) const HELPERS: &[Row] = &[
     ("bpf_map_push_elem", push),
     ("bpf_map_pop_elem", pop),
     ("bpf_map_peek_elem", peek),
+    ("bpf_kptr_xchg", kptr_xchg),
     ("bpf_spin_lock", no_op),
     ("bpf_spin_unlock", no_op),
     ("bpf_get_local_storage", local_storage),
@@ -137,6 +138,15 @@ fn pop(call: &mut Call<'_>) -> Result<u64, Trap> {
 
 fn peek(call: &mut Call<'_>) -> Result<u64, Trap> {
     take(call, false)
+}
+
+/// Puts a pointer into a map's value and gives the one that was there.
+fn kptr_xchg(call: &mut Call<'_>) -> Result<u64, Trap> {
+    let (at, new) = (call.arg(1), call.arg(2));
+    call.sim.mem.check(at, 8, Access::Atomic)?;
+    let old = call.sim.mem.peek_le::<8>(at);
+    call.sim.mem.poke_le::<8>(at, new);
+    Ok(old)
 }
 
 /// Locks: nothing else runs.

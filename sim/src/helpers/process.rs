@@ -17,6 +17,9 @@ pub(super) const HELPERS: &[Row] = &[
     ("bpf_get_current_ancestor_cgroup_id", ancestor_cgroup_id),
     ("bpf_get_ns_current_pid_tgid", ns_pid_tgid),
     ("bpf_get_cgroup_classid", classid),
+    ("bpf_get_retval", get_retval),
+    ("bpf_set_retval", set_retval),
+    ("bpf_get_netns_cookie", netns_cookie),
     ("bpf_send_signal", zero),
     ("bpf_send_signal_thread", zero),
     ("bpf_get_attach_cookie", zero),
@@ -29,6 +32,21 @@ fn cpu(call: &mut Call<'_>) -> Result<u64, Trap> {
 
 fn zero(_: &mut Call<'_>) -> Result<u64, Trap> {
     Ok(0)
+}
+
+/// The error that the control group's hooks decided on so far.
+fn get_retval(call: &mut Call<'_>) -> Result<u64, Trap> {
+    Ok(i64::from(call.sim.retval) as u64)
+}
+
+fn set_retval(call: &mut Call<'_>) -> Result<u64, Trap> {
+    call.sim.retval = call.arg32(1) as i32;
+    Ok(0)
+}
+
+/// The only network namespace.
+fn netns_cookie(_: &mut Call<'_>) -> Result<u64, Trap> {
+    Ok(1)
 }
 
 fn pid_tgid(call: &mut Call<'_>) -> Result<u64, Trap> {
