@@ -365,7 +365,11 @@ fn argument(
             return combination();
         }
         let id = kernel_struct(btf, target, facts);
-        return Ok(GlobalArg::Btf { id, nullable: tags.nullable, untrusted: false });
+        return Ok(GlobalArg::Btf {
+            id,
+            nullable: tags.nullable,
+            untrusted: false,
+        });
     }
     if tags.untrusted {
         return untrusted_argument(btf, target, arg, tags, facts);
@@ -396,13 +400,25 @@ fn untrusted_argument(
     }
     let primitive = matches!(
         btf.resolve(target),
-        Ok((_, Type::Void | Type::Int(_) | Type::Enum(_) | Type::Enum64(_)))
+        Ok((
+            _,
+            Type::Void | Type::Int(_) | Type::Enum(_) | Type::Enum64(_)
+        ))
     );
     if primitive {
-        return Ok(GlobalArg::Mem { size: 0, nullable: false, rdonly: true, untrusted: true });
+        return Ok(GlobalArg::Mem {
+            size: 0,
+            nullable: false,
+            rdonly: true,
+            untrusted: true,
+        });
     }
     let id = kernel_struct(btf, target, facts);
-    Ok(GlobalArg::Btf { id, nullable: false, untrusted: true })
+    Ok(GlobalArg::Btf {
+        id,
+        nullable: false,
+        untrusted: true,
+    })
 }
 
 /// A pointer to memory of the size of its type.
@@ -418,7 +434,12 @@ fn memory_argument(
         let name = ty.map_or("", |ty| ty.name()).to_owned();
         return Err(FormViolation::ArgSize { arg, kind, name });
     };
-    Ok(GlobalArg::Mem { size, nullable: !tags.nonnull, rdonly: false, untrusted: false })
+    Ok(GlobalArg::Mem {
+        size,
+        nullable: !tags.nonnull,
+        rdonly: false,
+        untrusted: false,
+    })
 }
 
 /// Whether a pointer's target is the context structure of the program's type, by name

@@ -25,7 +25,10 @@ pub(super) fn find_live_regs(
     facts: &Facts,
     postorder: &[u32],
 ) -> Vec<u16> {
-    let effects: Vec<Effect> = insns.iter().map(|&insn| effect(insn, hook, facts)).collect();
+    let effects: Vec<Effect> = insns
+        .iter()
+        .map(|&insn| effect(insn, hook, facts))
+        .collect();
     let mut live = vec![0u16; insns.len()];
     let before = Predecessors::new(insns, postorder);
     // Each slot is looked at again only when something behind it changed: sweeping over all slots until
@@ -66,8 +69,15 @@ struct Predecessors {
 impl Predecessors {
     fn new(insns: &[RawInsn], reachable: &[u32]) -> Predecessors {
         let edges = || {
-            let of = |&idx: &u32| graph::successors(insns, idx as usize).into_iter().zip([idx; 2]);
-            reachable.iter().flat_map(of).filter(|&(to, _)| to < insns.len())
+            let of = |&idx: &u32| {
+                graph::successors(insns, idx as usize)
+                    .into_iter()
+                    .zip([idx; 2])
+            };
+            reachable
+                .iter()
+                .flat_map(of)
+                .filter(|&(to, _)| to < insns.len())
         };
         let mut starts = vec![0u32; insns.len() + 1];
         for (to, _) in edges() {
@@ -125,7 +135,9 @@ fn effect(insn: RawInsn, hook: &Hook<'_>, facts: &Facts) -> Effect {
 /// The argument registers that a call reads: those its prototype names, else all.
 fn call_reads(insn: RawInsn, hook: &Hook<'_>, facts: &Facts) -> u16 {
     let params = if insn.code == opcode::CALL && insn.src() == 0 {
-        facts.helper(hook, insn.imm as u32).map(|proto| proto.args.len())
+        facts
+            .helper(hook, insn.imm as u32)
+            .map(|proto| proto.args.len())
     } else if insn.code == opcode::CALL && insn.src() == pseudo::KFUNC_CALL {
         super::kfunc_params(insn.imm, facts)
     } else {

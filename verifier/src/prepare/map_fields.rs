@@ -26,7 +26,9 @@ pub(super) struct Search {
 impl Search {
     /// Nothing was looked at yet.
     pub(super) fn new() -> Search {
-        Search { members_left: MAX_MEMBERS }
+        Search {
+            members_left: MAX_MEMBERS,
+        }
     }
 
     /// The special fields of a map's value, ascending by offset.
