@@ -412,6 +412,14 @@ fn other_contexts_are_bytes() {
     assert_eq!(sim.memory().load::<8>(ctx + 16), Some(3u64.to_le_bytes()));
     assert_eq!(sim.memory().load::<8>(ctx + 88), Some([0; 8]));
     assert_eq!(sim.memory().load::<8>(ctx + 96), None);
+    let regs = RunInput::registers(&[11, 22], 33);
+    let ctx = sim.begin(ProgType::Kprobe, ANY, &regs).unwrap();
+    let word = |off| sim.memory().load::<8>(ctx + off).map(u64::from_le_bytes);
+    assert_eq!(
+        [word(112), word(104), word(80)],
+        [Some(11), Some(22), Some(33)]
+    );
+    assert_eq!(word(168), None);
     let record: Vec<u8> = (0..40).collect();
     let ctx = sim
         .begin(ProgType::Tracepoint, ANY, &RunInput::context(&record))
