@@ -8,7 +8,7 @@ use crate::violation::{Check, Stop};
 
 /// Small pieces of work, each a few nanoseconds: instructions gone back over, states looked at,
 /// instructions whose liveness was found anew. The kernel's own selftests need 22 million at most.
-const MAX_STEPS: u64 = 1 << 29;
+const MAX_STEPS: u64 = 1 << 27;
 /// Bytes in remembered states and pending branches. The kernel's own selftests need 16 MB at most.
 const MAX_BYTES: usize = 320 << 20;
 
