@@ -7,12 +7,13 @@
 //! does. Loads only: nothing is attached.
 
 mod catalogue;
+mod edit;
 mod generate;
 pub mod oracle;
 mod rng;
 pub mod shrink;
 
-pub use generate::Generator;
+pub use generate::{Generator, mutant};
 pub use oracle::{Agreement, Difference, LiveKernel, Side};
 pub use rng::Rng;
 pub use shrink::shrink;

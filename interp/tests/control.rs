@@ -277,11 +277,11 @@ fn what_is_not_simulated_is_named_when_it_is_reached() {
     let stop = stop(&source.replace("== 1", "== 2"));
     assert!(matches!(stop.trap, Trap::KfuncNotSimulated { id: 77, .. }));
     assert!(stop.trap.is_missing_feature());
-    let missing = common::trap("call fib_lookup").1;
+    let missing = common::trap("call skb_get_tunnel_key").1;
     assert!(matches!(
         missing,
         Trap::HelperNotSimulated {
-            name: "bpf_fib_lookup",
+            name: "bpf_skb_get_tunnel_key",
             ..
         }
     ));

@@ -405,6 +405,24 @@ fn redirections_are_recorded() {
 }
 
 #[test]
+fn nothing_is_forwarded() {
+    let mut kernel = during(ProgType::Xdp, &RunInput::packet(&ipv4(60)));
+    let ctx = kernel.sim.context().unwrap().0;
+    let at = kernel.sim.open_frame(0).unwrap() - 64;
+    let mut ask = |family: u8, ifindex: u8, len, flags| {
+        let params = kernel.sim.memory_mut().write(at, 64).unwrap();
+        (params[0], params[8]) = (family, ifindex);
+        kernel.call("fib_lookup", &[ctx, at, len, flags]).unwrap()
+    };
+    assert_eq!(ask(2, 1, 64, 0), 5);
+    assert_eq!(ask(10, 1, 64, 3), 5);
+    assert_eq!(ask(2, 0, 64, 0), Errno::NODEV.as_ret());
+    assert_eq!(ask(7, 1, 64, 0), Errno::AFNOSUPPORT.as_ret());
+    assert_eq!(ask(2, 1, 63, 0), Errno::INVAL.as_ret());
+    assert_eq!(ask(2, 1, 64, 64), Errno::INVAL.as_ret());
+}
+
+#[test]
 fn other_contexts_are_bytes() {
     let mut sim = Sim::new(&[]).unwrap();
     let args = RunInput::args(&[1, 2, 3]);
@@ -412,6 +430,14 @@ fn other_contexts_are_bytes() {
     assert_eq!(sim.memory().load::<8>(ctx + 16), Some(3u64.to_le_bytes()));
     assert_eq!(sim.memory().load::<8>(ctx + 88), Some([0; 8]));
     assert_eq!(sim.memory().load::<8>(ctx + 96), None);
+    let regs = RunInput::registers(&[11, 22], 33);
+    let ctx = sim.begin(ProgType::Kprobe, ANY, &regs).unwrap();
+    let word = |off| sim.memory().load::<8>(ctx + off).map(u64::from_le_bytes);
+    assert_eq!(
+        [word(112), word(104), word(80)],
+        [Some(11), Some(22), Some(33)]
+    );
+    assert_eq!(word(168), None);
     let record: Vec<u8> = (0..40).collect();
     let ctx = sim
         .begin(ProgType::Tracepoint, ANY, &RunInput::context(&record))

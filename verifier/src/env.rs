@@ -6,7 +6,7 @@ use crate::learned::Learned;
 use crate::prepare::Ctx;
 use crate::prune::Explored;
 use crate::report::{LogState, Trace};
-use crate::state::State;
+use crate::state::{Frame, State};
 
 /// A branch that waits to be walked.
 #[derive(Debug)]
@@ -17,6 +17,16 @@ pub(crate) struct Pending {
     pub(crate) prev_idx: InsnIdx,
     /// Where the log was when it was pushed; the log is rewound to there when it is taken up.
     pub(crate) log_position: usize,
+}
+
+impl Pending {
+    /// Bytes that it takes once the path goes on without it, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Pending>()
+            + size_of::<Frame>()
+            + self.state.history.bytes()
+            + size_of_val(&*self.state.refs.list)
+    }
 }
 
 /// One verification under way. Rooms add their methods in `impl Env` blocks of their own.

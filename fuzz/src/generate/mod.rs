@@ -26,7 +26,7 @@ use skep_spec::{AttachType, Facts, FuncInfo, MapSpec, ProgFlags, ProgType, Progr
 use crate::Rng;
 use crate::catalogue::Catalogue;
 use body::Body;
-pub(crate) use mutate::starts;
+pub use mutate::mutant;
 use subprog::Kind;
 
 /// Makes load requests.

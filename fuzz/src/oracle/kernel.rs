@@ -235,9 +235,10 @@ impl LiveKernel {
         }
         let map = Arc::new(self.kernel.create_map(spec)?);
         // Requests from elsewhere bring maps of their own: only so many are kept.
-        if maps.len() < 256 {
-            maps.insert(key, Arc::clone(&map));
+        if maps.len() >= 256 {
+            maps.clear();
         }
+        maps.insert(key, Arc::clone(&map));
         Ok(map)
     }
 }
@@ -254,7 +255,7 @@ fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
         },
         Verdict::Rejected(rejection) => Side {
             answer: Answered::Rejected,
-            message: skep_kernel::log::last_message(log.text()).to_owned(),
+            message: last_message(log.text()),
             figures: Some(figures(&rejection.stats)),
         },
         Verdict::Undecided(unmodelled) => Side {
@@ -263,6 +264,14 @@ fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
             figures: None,
         },
     }
+}
+
+/// The message of a log. A few lack their line end, and the figures come right behind them.
+fn last_message(log: &str) -> String {
+    let line = skep_kernel::log::last_message(log);
+    line.split_once("stack depth ")
+        .map_or(line, |(message, _)| message)
+        .to_owned()
 }
 
 fn figures(stats: &Stats) -> Figures {

@@ -1,4 +1,4 @@
-//! What packets of both kinds share: the size check against a device.
+//! What packets of both kinds share: questions about devices and routes.
 
 use super::call::Call;
 use crate::errno::Errno;
@@ -12,6 +12,36 @@ const LINK_HEADER: i64 = 14;
 const LOOPBACK: u32 = 1;
 /// `BPF_MTU_CHK_RET_FRAG_NEEDED`.
 const FRAG_NEEDED: u64 = 1;
+
+/// `bpf_fib_lookup`: devices forward nothing, so the answer is always that forwarding is off
+/// (`BPF_FIB_LKUP_RET_FWD_DISABLED`), once the question is one that the kernel would take.
+pub(super) fn fib_lookup(call: &mut Call<'_>) -> Result<u64, Trap> {
+    /// Bytes of `struct bpf_fib_lookup`, its flags, and where it holds the device.
+    const PARAMS: u64 = 64;
+    const FLAGS: u64 = 0x3f;
+    const IFINDEX: u64 = 8;
+    const AF_INET: u64 = 2;
+    const AF_INET6: u64 = 10;
+    const FORWARDING_OFF: u64 = 5;
+    call.expect_ctx(1)?;
+    let (params, len, flags) = (
+        call.arg(2),
+        u64::from(call.arg32(3)),
+        u64::from(call.arg32(4)),
+    );
+    call.sim.mem.check(params, len, Access::Atomic)?;
+    let family = call.sim.mem.peek_le::<1>(params);
+    let ifindex = call.sim.mem.peek_le::<4>(params + IFINDEX);
+    Ok(if len < PARAMS || flags & !FLAGS != 0 {
+        Errno::INVAL.as_ret()
+    } else if !matches!(family, AF_INET | AF_INET6) {
+        Errno::AFNOSUPPORT.as_ret()
+    } else if ifindex == 0 {
+        Errno::NODEV.as_ret()
+    } else {
+        FORWARDING_OFF
+    })
+}
 
 /// `bpf_check_mtu` for a packet of that length; `flags` are those that it may have.
 pub(super) fn check_mtu(call: &mut Call<'_>, len: u64, flags: u64) -> Result<u64, Trap> {

@@ -3,7 +3,7 @@
 use super::Row;
 use super::call::{Call, status};
 use super::csum::{add, fold, partial};
-use super::packet::check_mtu;
+use super::packet::{check_mtu, fib_lookup};
 use super::room;
 use crate::errno::Errno;
 use crate::fault::Access;
@@ -28,6 +28,7 @@ pub(super) const HELPERS: &[Row] = &[
     ("bpf_set_hash", set_hash),
     ("bpf_skb_set_tstamp", set_tstamp),
     ("bpf_check_mtu", skb_check_mtu),
+    ("bpf_fib_lookup", fib_lookup),
     ("bpf_get_route_realm", zero),
     ("bpf_get_socket_cookie", cookie),
     ("bpf_get_socket_uid", zero),

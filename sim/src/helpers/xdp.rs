@@ -2,7 +2,7 @@
 
 use super::Row;
 use super::call::{Call, status};
-use super::packet::check_mtu;
+use super::packet::{check_mtu, fib_lookup};
 use crate::errno::Errno;
 use crate::fault::Access;
 use crate::hooks::{Run, XdpRun};
@@ -17,6 +17,7 @@ pub(super) const HELPERS: &[Row] = &[
     ("bpf_xdp_load_bytes", load_bytes),
     ("bpf_xdp_store_bytes", store_bytes),
     ("bpf_check_mtu", xdp_check_mtu),
+    ("bpf_fib_lookup", fib_lookup),
 ];
 
 /// Offsets and lengths at most.

@@ -54,6 +54,25 @@ impl RunInput {
         }
     }
 
+    /// The registers at the entry of a function with these arguments (at most six), or, with a result, at
+    /// its end: the context of kprobes, as `struct pt_regs` of x86-64.
+    pub fn registers(args: &[u64], result: u64) -> RunInput {
+        /// Where the argument registers lie: di, si, dx, cx, r8, r9.
+        const ARGS: [usize; 6] = [112, 104, 96, 88, 72, 64];
+        const AX: usize = 80;
+        const IP: usize = 128;
+        const SP: usize = 152;
+        let mut regs = vec![0; ctx::KPROBE.size as usize];
+        let mut set = |off: usize, value: u64| put(&mut regs, off as u64, &value.to_le_bytes());
+        for (off, arg) in ARGS.into_iter().zip(args) {
+            set(off, *arg);
+        }
+        set(AX, result);
+        set(IP, 0xffff_ffff_8100_0000);
+        set(SP, 0xffff_c900_0000_0000);
+        RunInput::context(&regs)
+    }
+
     /// Arguments of a raw tracepoint, or of a function with BTF.
     pub fn args(args: &[u64]) -> RunInput {
         let bytes: Vec<u8> = args.iter().flat_map(|arg| arg.to_le_bytes()).collect();

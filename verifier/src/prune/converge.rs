@@ -114,6 +114,7 @@ impl Explored {
         }
         visit.entry = None;
         let count = visit.backedges.len() as u32;
+        self.effort.give_back(visit.backedges.len() * size_of::<Backedge>());
         self.visits.backedges -= count;
         self.note(PruneEvent::SccExit { visit: number });
         self.update_peak();
@@ -139,6 +140,7 @@ impl Explored {
             }
             rounds += 1;
             let mut changed = false;
+            self.effort.spend(backedges.len());
             for backedge in backedges.iter().rev() {
                 changed |= self.propagate_precision(ctx, backedge.covered_by, &backedge.start)?;
             }
@@ -160,6 +162,7 @@ impl Explored {
         self.visits.list[number as usize]
             .backedges
             .push(Backedge { start, covered_by });
+        self.effort.keep(size_of::<Backedge>());
         self.visits.backedges += 1;
         self.update_peak();
         Ok(())

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use skep_isa::InsnIdx;
 
 use super::converge::Visits;
+use super::effort::Effort;
 use super::events::PruneEvent;
 use super::history::History;
 use super::id_map::IdMap;
@@ -49,6 +50,8 @@ pub(super) struct Node {
     pub(super) misses: u32,
     /// The visit of the loop that it is in, or `NONE`.
     visit: u32,
+    /// What its contents take.
+    bytes: u32,
     /// What is not read any more was erased.
     cleaned: bool,
     /// It is in no list any more.
@@ -75,6 +78,8 @@ pub(crate) struct Explored {
     pub(super) visits: Visits,
     pub(super) live: StackLiveness,
     pub(super) ids: IdMap,
+    /// Work and memory beside walking.
+    pub(crate) effort: Effort,
     /// `insns_processed` when the history's last entry was recorded.
     pub(super) history_stamp: u64,
     /// What happened since the log was last told, if it is to be told.
@@ -129,6 +134,9 @@ impl Explored {
     /// Forgets all states and loop visits, keeping the counters and the stack liveness: between the
     /// main program and each global subprogram.
     pub(crate) fn clear(&mut self) {
+        let bytes = self.nodes.iter().filter(|node| node.state.is_some());
+        let bytes = bytes.map(|node| node.bytes as usize).sum();
+        self.effort.give_back(bytes);
         self.nodes.clear();
         self.heads.clear();
         self.waiting.clear();
@@ -253,7 +261,11 @@ impl Explored {
         }
         let parent = current.parent.and_then(|id| self.nodes.get(id.0 as usize));
         let before = parent.and_then(|node| node.state.as_deref());
+        let values = self.pool.bytes();
         let stored = Box::new(Stored::new(current, before, &mut self.pool));
+        let bytes = size_of::<Node>() + stored.bytes(before);
+        // The pool never shrinks, but is filled again after it was swept.
+        self.effort.keep(bytes + self.pool.bytes() - values);
         let visit = self.enter_loop(ctx, id, current).unwrap_or(NONE);
         current.parent = Some(id);
         current.first_insn_idx = current.insn_idx;
@@ -267,6 +279,7 @@ impl Explored {
             hits: 0,
             misses: 0,
             visit,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             cleaned: false,
             evicted: false,
             state: Some(stored),
@@ -318,10 +331,17 @@ impl Explored {
             self.waiting.push(id);
             return;
         }
-        if let Some(node) = self.node_mut(id) {
-            node.state = None;
-        }
+        self.drop_contents(id);
         self.evicted -= 1;
+    }
+
+    fn drop_contents(&mut self, id: StateId) {
+        let Some(node) = self.nodes.get_mut(id.0 as usize) else {
+            return;
+        };
+        if node.state.take().is_some() {
+            self.effort.give_back(node.bytes as usize);
+        }
     }
 
     /// A loop was left: evicted states that were kept for its marks are not needed any more. The kernel
@@ -331,8 +351,8 @@ impl Explored {
         for id in waiting {
             if self.is_incomplete(id) {
                 self.waiting.push(id);
-            } else if let Some(node) = self.node_mut(id) {
-                node.state = None;
+            } else {
+                self.drop_contents(id);
             }
         }
     }

@@ -173,6 +173,15 @@ impl History {
         self.entries().len()
     }
 
+    /// Bytes that it takes, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        const ALLOCATIONS: usize = 64;
+        match self.len() {
+            0 => 0,
+            len => ALLOCATIONS + len * size_of::<HistoryEntry>(),
+        }
+    }
+
     /// Gives back memory that more entries would have taken.
     pub(super) fn shrink(&mut self) {
         if let Some(entries) = self.entries.as_mut().and_then(Rc::get_mut) {

@@ -9,6 +9,7 @@
 
 mod backtrack;
 mod converge;
+mod effort;
 mod events;
 mod explored;
 mod history;
@@ -24,6 +25,7 @@ mod subsumes;
 mod tests;
 mod visit;
 
+pub(crate) use effort::Effort;
 pub(crate) use events::PruneEvent;
 pub(crate) use explored::{Explored, StateId};
 pub(crate) use history::{History, HistoryFlags, LinkedAt, LinkedRegs};

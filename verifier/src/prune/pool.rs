@@ -80,6 +80,11 @@ impl Pool {
         ValueId(id)
     }
 
+    /// Bytes that it takes, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.values.len() * (size_of::<Value>() + 8)
+    }
+
     /// Whether so many values are kept that it is time to sweep.
     pub(super) fn wants_sweep(&self) -> bool {
         self.ids.len() >= self.sweep_at

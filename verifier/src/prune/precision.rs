@@ -123,6 +123,7 @@ impl Explored {
                 Trail::Begins => {}
             }
             skip = false;
+            self.effort.check()?;
             let Some(id) = parent else { break };
             changed |= self.mark_state(id, &mut wanted)?;
             if wanted.is_empty() {
@@ -157,6 +158,7 @@ impl Explored {
         let mut end = segment.history.len();
         let mut idx = last_idx;
         loop {
+            self.effort.spend(1);
             if !skip {
                 self.note(PruneEvent::BacktrackInsn {
                     frame: wanted.frame,
@@ -264,6 +266,7 @@ impl Explored {
             };
             next = state.parent;
             let frames = state.frames.len();
+            self.effort.spend(frames);
             for frame in 0..frames {
                 self.force_precise(id, frame);
             }

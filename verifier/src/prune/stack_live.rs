@@ -130,6 +130,8 @@ pub(crate) struct StackLiveness {
     writes: SmallVec<[u64; 8]>,
     write_idx: InsnIdx,
     memory: usize,
+    /// Instructions looked at since this was last asked.
+    steps: usize,
     /// Changes since the log was last told, if it is to be told.
     pub(super) events: Option<Vec<LiveEvent>>,
 }
@@ -146,6 +148,11 @@ impl StackLiveness {
     /// Whether the tables have grown past all reason.
     pub(super) fn is_too_large(&self) -> bool {
         self.memory > MEMORY_LIMIT
+    }
+
+    /// Instructions looked at since this was last asked.
+    pub(super) fn take_steps(&mut self) -> usize {
+        std::mem::take(&mut self.steps)
     }
 
     /// The call instructions of an instance's chain, outermost first, and its subprogram's entry.
@@ -341,6 +348,7 @@ impl StackLiveness {
                     masks.must_write_after = 0;
                 }
                 table.stale.add_all(graph.len());
+                self.steps += graph.len();
             }
         }
         let mut sweeps = 0;
@@ -349,8 +357,10 @@ impl StackLiveness {
             let mut changed = false;
             for (frame, table) in instance.frames.iter_mut().enumerate() {
                 let mut from = 0;
+                self.steps += 1 + table.masks.len() / 64;
                 while let Some(place) = table.stale.take_from(from) {
                     from = place + 1;
+                    self.steps += 1;
                     let (old, new) = flow_back(&graph, &mut table.masks, place);
                     if old == new {
                         continue;

@@ -282,6 +282,28 @@ impl Stored {
         }
     }
 
+    /// Bytes that it takes, roughly: what it shares with the state before it is not counted.
+    pub(super) fn bytes(&self, before: Option<&Stored>) -> usize {
+        // Each allocation takes a little more than what is in it.
+        let mut bytes = size_of::<Stored>() + self.history.bytes();
+        if self.frames.len() > 1 {
+            bytes += self.frames.len() * (size_of::<usize>() + size_of::<Precise>()) + 32;
+        }
+        for (number, frame) in self.frames.iter().enumerate() {
+            let old = before.and_then(|before| before.frames.get(number));
+            if old.is_none_or(|old| !Rc::ptr_eq(old, frame)) {
+                bytes += size_of::<StoredFrame>() + 32;
+            }
+            if old.is_none_or(|old| !Rc::ptr_eq(&old.slots, &frame.slots)) {
+                bytes += size_of_val(&*frame.slots);
+            }
+        }
+        if before.is_none_or(|before| !Rc::ptr_eq(&before.refs, &self.refs)) {
+            bytes += size_of_val(&*self.refs.list);
+        }
+        bytes
+    }
+
     /// The current frame.
     pub(super) fn cur(&self) -> &StoredFrame {
         &self.frames[self.frames.len() - 1]

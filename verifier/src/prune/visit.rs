@@ -98,6 +98,7 @@ impl Env<'_> {
             }
         }
         self.explored.looked_at(states);
+        self.explored.effort.spend(states as usize);
         let too_many = !self.ctx.facts.lane().bpf && states > MAX_STATES_UNPRIVILEGED;
         if add && !too_many {
             self.learned.jumps_at_last_state = self.learned.jumps_processed;
@@ -224,7 +225,10 @@ impl Env<'_> {
             last_id,
             exactness,
         };
-        old.is_some_and(|old| comparison.covers(old, &self.state))
+        let covers = old.is_some_and(|old| comparison.covers(old, &self.state));
+        let values = 11 * self.state.frames().len() + self.state.refs.list.len();
+        self.explored.effort.spend(values);
+        covers
     }
 
     /// Whether nothing has changed since an ancestor, and nothing that ends loops has moved either.
@@ -314,6 +318,8 @@ impl Env<'_> {
     pub(crate) fn close_path(&mut self) -> Check<()> {
         let closed = self.explored.close_path(self.ctx, self.state.parent);
         self.flush_prune_events();
+        let steps = self.explored.live.take_steps();
+        self.explored.effort.spend(steps);
         if self.explored.live.is_too_large() {
             return Err(Stop::undecided("stack liveness of this many call chains"));
         }

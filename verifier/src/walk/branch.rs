@@ -40,11 +40,13 @@ impl Env<'_> {
         state.insn_idx = idx;
         self.explored.open_branch(state.parent);
         let log_position = self.log_position();
-        self.pending.push(Pending {
+        let pending = Pending {
             state,
             prev_idx,
             log_position,
-        });
+        };
+        self.explored.effort.keep(pending.bytes());
+        self.pending.push(pending);
         let pending = self.pending.len();
         if pending > self.ctx.facts.limits().pending_branches {
             return Err(LimitViolation::TooManyPending { pending }.into());

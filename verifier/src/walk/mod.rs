@@ -303,12 +303,14 @@ impl<'a> Env<'a> {
 
     fn resume(&mut self, pending: crate::env::Pending, prev: &mut Option<InsnIdx>) {
         self.log_rewind(pending.log_position);
+        self.explored.effort.give_back(pending.bytes());
         self.state = pending.state;
         self.state.scratch_all();
         *prev = Some(pending.prev_idx);
     }
 
     fn count_insn(&mut self) -> Check<()> {
+        self.explored.effort.check()?;
         self.learned.insns_processed += 1;
         let processed = self.learned.insns_processed;
         if processed > self.ctx.facts.limits().processed {
