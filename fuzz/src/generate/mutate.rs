@@ -98,6 +98,10 @@ fn is_allowed(changed: RawInsn, before: RawInsn) -> bool {
 }
 
 /// Another number, offset, condition, operation or width in an instruction of the same form.
+#[allow(
+    clippy::too_many_lines,
+    reason = "one arm for each form of instruction"
+)]
 fn slightly(insn: RawInsn, rng: &mut Rng) -> Option<RawInsn> {
     let small = rng.pick([1i16, -1, 1, -1, 2, 4, -4, 8, -8]);
     let (is_reg, op) = (insn.code & opcode::SRC_REG != 0, insn.code & 0xf0);

@@ -158,9 +158,10 @@ fn input(spec: &ProgramSpec, rng: &mut Rng) -> RunInput {
         return RunInput::packet(&bytes(len as usize, rng));
     }
     // The context of a tracepoint or system call is as long as whoever runs it says.
-    let size = match spec.ty {
-        ProgType::Tracepoint | ProgType::Syscall => 8192,
-        _ => ctx::of(spec.ty).map_or(0, |table| table.size as usize),
+    let size = if matches!(spec.ty, ProgType::Tracepoint | ProgType::Syscall) {
+        8192
+    } else {
+        ctx::of(spec.ty).map_or(0, |table| table.size as usize)
     };
     let mut context = bytes(size, rng);
     for field in ctx::of(spec.ty)

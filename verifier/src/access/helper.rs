@@ -6,7 +6,7 @@ use super::MemAccess;
 use super::region::{AccessBy, buffer_name, read_only};
 use crate::env::Env;
 use crate::number::Scalar;
-use crate::state::{Pointer, PtrFlags, Region, Value};
+use crate::state::{PtrFlags, Region, Value};
 use crate::violation::{AccessViolation, Check};
 
 /// Sizes of this and more are refused.
@@ -179,17 +179,5 @@ impl Env<'_> {
         let written = read.and_then(|()| self.check_helper_mem_access(reg, size, true, true, None));
         self.state.cur_mut().regs[reg.index()] = saved;
         written
-    }
-
-    /// The pointer in a register that must hold one.
-    pub(crate) fn pointer_in(&self, reg: Reg) -> Check<Pointer> {
-        match self.state.reg(reg) {
-            Value::Pointer(pointer) => Ok(*pointer),
-            value @ (Value::Scalar(_) | Value::Uninit) => Err(AccessViolation::InvalidPointer {
-                reg,
-                value: (*value).into(),
-            }
-            .into()),
-        }
     }
 }

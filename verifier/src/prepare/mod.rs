@@ -267,8 +267,6 @@ pub(crate) struct Ctx<'a> {
     pub(crate) attach: Option<AttachTarget<'a>>,
     /// Control flow, by slot.
     pub(crate) flow: Vec<InsnFlow>,
-    /// One more than the highest number of a strongly connected component.
-    pub(crate) scc_count: u32,
     /// Reachable slots, subprogram by subprogram, each in postorder.
     pub(crate) postorder: Vec<u32>,
     /// Spills and fills around fast calls.
@@ -298,12 +296,13 @@ impl<'a> Ctx<'a> {
     /// Whether the trampoline that calls the program keeps it from running inside itself
     /// (`bpf_prog_check_recur`).
     pub(crate) fn checks_recursion(&self) -> bool {
-        let unguarded = match self.spec.ty {
-            ProgType::Tracing => self.spec.attach == AttachType::TraceIter,
-            ProgType::Lsm => self.spec.attach == AttachType::LsmCgroup,
-            ty => ty == ProgType::StructOps,
-        };
-        !unguarded
+        if self.spec.ty == ProgType::Tracing {
+            return self.spec.attach != AttachType::TraceIter;
+        }
+        if self.spec.ty == ProgType::Lsm {
+            return self.spec.attach != AttachType::LsmCgroup;
+        }
+        self.spec.ty != ProgType::StructOps
     }
 
     /// Whether the kernel does not translate accesses to the context: its bytes are checked as they
@@ -342,13 +341,6 @@ impl<'a> Ctx<'a> {
     /// What the address of a kernel variable is.
     pub(crate) fn btf_var(&self, id: i32) -> Check<Value> {
         variable::variable(self.facts, id)
-    }
-
-    /// The subprogram that a slot belongs to.
-    pub(crate) fn subprog_of(&self, idx: InsnIdx) -> usize {
-        self.subprogs
-            .partition_point(|s| s.start <= idx)
-            .saturating_sub(1)
     }
 
     /// The subprogram that begins at a slot.
@@ -395,7 +387,7 @@ pub(crate) fn prepare<'a>(
     for (subprog, bounds) in subprogs.iter_mut().zip(starts.windows(2)) {
         subprog.postorder = bounds[0]..bounds[1];
     }
-    let (scc, scc_count) = graph::components(insns);
+    let (scc, _) = graph::components(insns);
     let live = live_regs::find_live_regs(insns, &hook, facts, &postorder);
     for (flow, (scc, live)) in flow.iter_mut().zip(scc.into_iter().zip(live)) {
         flow.scc = scc;
@@ -411,7 +403,6 @@ pub(crate) fn prepare<'a>(
         hook,
         attach,
         flow,
-        scc_count,
         postorder,
         fastcalls,
         subprogs,

@@ -114,7 +114,8 @@ impl Explored {
         }
         visit.entry = None;
         let count = visit.backedges.len() as u32;
-        self.effort.give_back(visit.backedges.len() * size_of::<Backedge>());
+        self.effort
+            .give_back(visit.backedges.len() * size_of::<Backedge>());
         self.visits.backedges -= count;
         self.note(PruneEvent::SccExit { visit: number });
         self.update_peak();

@@ -25,7 +25,6 @@ mod subsumes;
 mod tests;
 mod visit;
 
-pub(crate) use effort::Effort;
 pub(crate) use events::PruneEvent;
 pub(crate) use explored::{Explored, StateId};
 pub(crate) use history::{History, HistoryFlags, LinkedAt, LinkedRegs};

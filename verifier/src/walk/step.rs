@@ -23,6 +23,10 @@ impl Env<'_> {
         }
     }
 
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one arm for each form of instruction"
+    )]
     fn step_insn(&mut self, idx: InsnIdx, insn: Insn) -> Check<Next> {
         match insn {
             Insn::Alu {
