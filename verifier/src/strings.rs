@@ -40,7 +40,9 @@ pub(crate) fn string_up_to(btf: &Btf, off: u32, max: usize) -> &str {
 
 /// The longest beginning of a text that has at most `max` bytes.
 pub(crate) fn cut(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    let end = (0..=max.min(text.len()))
+        .rev()
+        .find(|&end| text.is_char_boundary(end));
     text.get(..end.unwrap_or(0)).unwrap_or("")
 }
 
@@ -68,7 +70,10 @@ mod tests {
     fn strings_are_those_of_the_section() {
         for endian in [Endian::Little, Endian::Big] {
             let mut builder = BtfBuilder::with_endian(endian);
-            let (one, two) = (builder.string("first line"), builder.string("zweite Öffnung"));
+            let (one, two) = (
+                builder.string("first line"),
+                builder.string("zweite Öffnung"),
+            );
             let btf = Btf::parse(builder.to_bytes()).unwrap();
             for off in [one, two, one + 3] {
                 assert!(has_string(&btf, off));
