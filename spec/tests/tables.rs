@@ -266,6 +266,24 @@ fn fields_are_in_order_and_inside() {
     }
 }
 
+/// As probed on 6.18.44.
+#[test]
+fn tracepoints_may_read_before_their_record() {
+    let facts = facts();
+    let hook = Hook::new(ProgType::Tracepoint, AttachType::CgroupInetIngress);
+    let refused = |off, size, write| {
+        let access = Access {
+            off,
+            size,
+            write,
+            sign_extend: false,
+        };
+        facts.ctx_access(&hook, &access) == CtxAccess::Refused
+    };
+    assert!(!refused(-8, 8, false) && !refused(-1, 1, false) && !refused(-32768, 8, false));
+    assert!(refused(-12, 8, false) && refused(-8, 8, true) && refused(0, 8, false));
+}
+
 #[test]
 fn programs_return_what_a_kernel_says() {
     let facts = facts();

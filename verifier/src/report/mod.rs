@@ -4,6 +4,7 @@
 //! trace asks for their level.
 
 mod btf_log;
+mod buffer;
 mod explain;
 mod log;
 mod message;
@@ -16,6 +17,7 @@ mod view;
 
 use skep_spec::{Facts, ProgramSpec};
 
+pub use buffer::Log;
 pub use explain::{
     Category, Explanation, InsnNote, PathStep, RegNote, SourceLine, StepKind, explain,
 };
@@ -61,46 +63,6 @@ impl Trace for Silent {
     }
 
     fn rewind(&mut self, _position: usize) {}
-}
-
-/// Keeps the whole log.
-#[derive(Clone, Debug, Default)]
-pub struct Log {
-    level: u32,
-    text: String,
-}
-
-impl Log {
-    /// An empty log of that level.
-    pub fn new(level: u32) -> Log {
-        Log {
-            level,
-            text: String::new(),
-        }
-    }
-
-    /// The text so far.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
-
-impl Trace for Log {
-    fn level(&self) -> u32 {
-        self.level
-    }
-
-    fn write(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-
-    fn position(&self) -> usize {
-        self.text.len()
-    }
-
-    fn rewind(&mut self, position: usize) {
-        self.text.truncate(position);
-    }
 }
 
 /// What the kernel's log says of a broken rule, byte for byte, without a newline at the end; its last

@@ -287,5 +287,23 @@ pub fn of(ty: ProgType) -> Option<&'static CtxTable> {
 
 /// What becomes of an access to the context of a program.
 pub fn access(hook: &Hook<'_>, access: &Access) -> CtxAccess {
-    of(hook.ty).map_or(CtxAccess::ByBtf, |table| table.access(hook, access))
+    let Some(table) = of(hook.ty) else {
+        return CtxAccess::ByBtf;
+    };
+    let record = table.fields.first();
+    match record.filter(|_| hook.ty == ProgType::Tracepoint && before_record(access)) {
+        Some(field) => CtxAccess::Allowed {
+            value: field.value,
+            field,
+        },
+        None => table.access(hook, access),
+    }
+}
+
+/// Reads before a tracepoint's record pass: `tp_prog_is_valid_access` compares the offset with a size,
+/// which makes it large instead of negative. Such a program loads, but no tracepoint takes it, since it
+/// then seems to reach far beyond every record.
+fn before_record(access: &Access) -> bool {
+    let size = i32::try_from(access.size).unwrap_or(0);
+    !access.write && access.off < 0 && size > 0 && access.off % size == 0
 }
