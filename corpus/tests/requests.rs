@@ -114,8 +114,8 @@ fn slots_name_maps_by_index() {
     let imms: Vec<i32> = request.spec.insns.iter().map(|slot| slot.imm).collect();
     assert_eq!(
         imms,
-        [1, 0, 0, 8, -1, 0, 0, 0],
-        "fd 25, fd 19 + 8, no map, then r0 = 0; exit"
+        [1, 0, 0, 8, -8, 0, 0, 0],
+        "fd 25, fd 19 + 8, fd 7 of no map, then r0 = 0; exit"
     );
     assert_eq!(request.spec.insns[7], RawInsn::new(0x95, 0, 0, 0, 0));
 }
