@@ -48,6 +48,8 @@ pub enum NotJudged {
     Unresolved(String),
     /// The request holds a string that no kernel can be given.
     BadRequest(&'static str),
+    /// The guest that was asked died of it, or took too long.
+    Guest(String),
 }
 
 impl fmt::Display for NotJudged {
@@ -66,6 +68,7 @@ impl fmt::Display for NotJudged {
             NotJudged::NeedsTarget => f.write_str("needs the BPF program that it attaches to"),
             NotJudged::Unresolved(what) => write!(f, "not resolved: {what}"),
             NotJudged::BadRequest(what) => f.write_str(what),
+            NotJudged::Guest(why) => write!(f, "the guest was lost: {why}"),
         }
     }
 }

@@ -4,12 +4,13 @@
 //! [`ProgramSpec`](skep_spec::ProgramSpec) into a live program or a [`LoadOutcome`] that says what the
 //! verifier said. An outcome keeps verdicts apart from failures of the environment ([`Answer`]), so
 //! that a lack of memory never counts as a rejection. [`LoadedObject`] loads the programs of one
-//! object with shared maps. Nothing here attaches, pins or changes a setting of the machine.
+//! object with shared maps; [`guest`] asks other kernels under qemu the same questions. Nothing here attaches, pins or changes a setting of the machine.
 //!
 //! On systems other than Linux the crate compiles and [`available`] says that there is no kernel.
 
 mod answer;
 mod errno;
+pub mod guest;
 mod host;
 pub mod log;
 mod map;

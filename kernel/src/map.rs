@@ -327,6 +327,20 @@ impl LiveMap {
         })
     }
 
+    /// Whether maps of the type belong to the first program that is loaded with them, so that another
+    /// needs its own.
+    pub fn belongs_to_one_program(ty: MapType) -> bool {
+        matches!(
+            ty,
+            MapType::ProgArray
+                | MapType::Devmap
+                | MapType::DevmapHash
+                | MapType::Cpumap
+                | MapType::CgroupStorage
+                | MapType::PercpuCgroupStorage
+        )
+    }
+
     pub(crate) fn fd(&self) -> &Fd {
         self.fd.fd()
     }

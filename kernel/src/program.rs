@@ -86,7 +86,8 @@ impl LoadOutcome {
             | NotJudged::BeforeVerifier(_)
             | NotJudged::NeedsTarget
             | NotJudged::Unresolved(_)
-            | NotJudged::BadRequest(_) => None,
+            | NotJudged::BadRequest(_)
+            | NotJudged::Guest(_) => None,
         };
         LoadOutcome {
             answer: Answer::NotJudged(reason),
@@ -281,7 +282,7 @@ impl Kernel {
 }
 
 /// Why the kernel need not be asked, if so.
-fn incomplete(spec: &ProgramSpec, target: Option<&LiveProgram>) -> Option<NotJudged> {
+pub(crate) fn incomplete(spec: &ProgramSpec, target: Option<&LiveProgram>) -> Option<NotJudged> {
     if let Some(missing) = spec.unresolved.first() {
         return Some(NotJudged::Unresolved(missing.what.clone()));
     }

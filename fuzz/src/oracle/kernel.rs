@@ -8,7 +8,7 @@ use skep_kernel::{
     Answer, Kernel, LiveMap, LoadOptions, LoadOutcome, MapError, NotAvailable, vmlinux_btf,
 };
 use skep_spec::tables::Restrictions;
-use skep_spec::{Facts, MapSpec, MapType, Profile, ProgramSpec};
+use skep_spec::{Facts, MapSpec, Profile, ProgramSpec};
 use skep_verifier::report::Log;
 use skep_verifier::{Config, Stats, Verdict, verify};
 
@@ -54,6 +54,34 @@ pub struct Side {
     pub message: String,
     /// Figures, where it has any.
     pub figures: Option<Figures>,
+}
+
+impl Side {
+    /// What a kernel's answer to a load says.
+    pub(super) fn of(outcome: LoadOutcome) -> Side {
+        let answer = match outcome.answer {
+            Answer::Accepted => Answered::Accepted,
+            Answer::Rejected => Answered::Rejected,
+            Answer::NotJudged(reason) => Answered::Nothing(reason.to_string()),
+        };
+        let figures = outcome.stats.map(|stats| Figures {
+            total_insns: stats.total_insns,
+            total_states: stats.total_states,
+            peak_states: stats.peak_states,
+            max_states_per_insn: stats.max_states_per_insn,
+        });
+        let accepted = answer == Answered::Accepted;
+        let message = if accepted {
+            String::new()
+        } else {
+            outcome.message
+        };
+        Side {
+            answer,
+            message,
+            figures,
+        }
+    }
 }
 
 /// Both answers.
@@ -167,28 +195,7 @@ impl LiveKernel {
                 };
             }
         };
-        let answer = match outcome.answer {
-            Answer::Accepted => Answered::Accepted,
-            Answer::Rejected => Answered::Rejected,
-            Answer::NotJudged(reason) => Answered::Nothing(reason.to_string()),
-        };
-        let figures = outcome.stats.map(|stats| Figures {
-            total_insns: stats.total_insns,
-            total_states: stats.total_states,
-            peak_states: stats.peak_states,
-            max_states_per_insn: stats.max_states_per_insn,
-        });
-        let accepted = answer == Answered::Accepted;
-        let message = if accepted {
-            String::new()
-        } else {
-            outcome.message
-        };
-        Side {
-            answer,
-            message,
-            figures,
-        }
+        Side::of(outcome)
     }
 
     /// The kernel's whole log.
@@ -201,9 +208,7 @@ impl LiveKernel {
 
     /// This project's whole log.
     pub fn our_log(&self, spec: &ProgramSpec) -> String {
-        let mut log = Log::new(7);
-        let _ = verify(spec, &self.facts, &Config::default(), &mut log);
-        log.text().to_owned()
+        whole_log(spec, &self.facts)
     }
 
     fn load(&self, spec: &ProgramSpec, options: &LoadOptions) -> Result<LoadOutcome, MapError> {
@@ -215,17 +220,7 @@ impl LiveKernel {
     }
 
     fn map(&self, spec: &Arc<MapSpec>) -> Result<Arc<LiveMap>, MapError> {
-        // These belong to the first program that is loaded with them.
-        let owned = matches!(
-            spec.ty,
-            MapType::ProgArray
-                | MapType::Devmap
-                | MapType::DevmapHash
-                | MapType::Cpumap
-                | MapType::CgroupStorage
-                | MapType::PercpuCgroupStorage
-        );
-        if owned {
+        if LiveMap::belongs_to_one_program(spec.ty) {
             return self.kernel.create_map(spec).map(Arc::new);
         }
         let key = Arc::as_ptr(spec).addr();
@@ -244,7 +239,7 @@ impl LiveKernel {
 }
 
 /// Asks this project's verifier, for the same log that the kernel is asked for.
-fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
+pub(super) fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
     let mut log = Log::new(skep_kernel::log::LEVEL_STATS);
     let verdict = verify(spec, facts, &Config::default(), &mut log);
     match verdict {
@@ -264,6 +259,13 @@ fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
             figures: None,
         },
     }
+}
+
+/// This project's whole log.
+pub(super) fn whole_log(spec: &ProgramSpec, facts: &Facts) -> String {
+    let mut log = Log::new(7);
+    let _ = verify(spec, facts, &Config::default(), &mut log);
+    log.text().to_owned()
 }
 
 /// The message of a log. A few lack their line end, and the figures come right behind them.

@@ -118,3 +118,25 @@ pub(crate) fn page_size() -> usize {
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096).max(1)
 }
+
+/// Switches a terminal to passing on every byte as it is.
+pub(crate) fn make_raw(terminal: &std::fs::File) -> std::io::Result<()> {
+    let fd = terminal.as_raw_fd();
+    let mut settings = std::mem::MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the descriptor is open while `terminal` is borrowed, and the struct is large enough.
+    if unsafe { libc::tcgetattr(fd, settings.as_mut_ptr()) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the successful call above filled the struct.
+    let mut settings = unsafe { settings.assume_init() };
+    // SAFETY: both calls take a pointer to a whole struct.
+    let done = unsafe {
+        libc::cfmakeraw(&raw mut settings);
+        libc::tcsetattr(fd, libc::TCSANOW, &raw const settings)
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}

@@ -44,3 +44,7 @@ pub(crate) fn raise_memlock() {}
 pub(crate) fn page_size() -> usize {
     4096
 }
+
+pub(crate) fn make_raw(_: &std::fs::File) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}

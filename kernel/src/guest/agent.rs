@@ -1,0 +1,117 @@
+//! Inside the guest: the first process, which loads what it is sent and says what the kernel said.
+//!
+//! Its file system is the initramfs alone. The first batch lies there as a file; further ones come over
+//! the serial line that the replies leave by. Each request is announced before it is loaded, so that
+//! the host knows which one a dead guest died of.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use skep_spec::ProgramSpec;
+
+use super::wire::{self, Frame, FrameKind, Reply, Tables};
+use crate::{Answer, Kernel, LiveMap, LoadOptions, MapError, NotJudged, sys};
+
+/// The first batch.
+pub(super) const JOBS: &str = "skep-jobs";
+/// The serial line to the host.
+pub(super) const LINE: &str = "dev/ttyS1";
+/// Live maps that are kept.
+const MAPS: usize = 256;
+
+/// Whether this process is the first of a guest that was booted to load programs.
+pub fn is_agent() -> bool {
+    std::process::id() == 1 && fs::exists(format!("/{JOBS}")).unwrap_or(false)
+}
+
+/// Loads what the host sends until the line closes. Returning ends the guest.
+///
+/// # Errors
+/// The line to the host fails.
+pub fn serve() -> io::Result<()> {
+    sys::raise_memlock();
+    let mut line = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(format!("/{LINE}"))?;
+    sys::make_raw(&line)?;
+    let first = fs::read(format!("/{JOBS}"))?;
+    let mut agent = Agent {
+        kernel: Kernel::open_unchecked(),
+        tables: Tables::default(),
+        live: Vec::new(),
+        next: 0,
+    };
+    send(&mut line, FrameKind::Ready, 0, &[])?;
+    agent.batch(&mut line, &first)?;
+    drop(first);
+    loop {
+        let Frame { kind, body, .. } = wire::read_frame(&mut line)?;
+        if kind == FrameKind::Batch {
+            agent.batch(&mut line, &body)?;
+        }
+    }
+}
+
+fn send(line: &mut File, kind: FrameKind, job: u32, body: &[u8]) -> io::Result<()> {
+    line.write_all(&wire::write_frame(kind, job, body))
+}
+
+struct Agent {
+    kernel: Kernel,
+    tables: Tables,
+    /// Maps by number, oldest first.
+    live: Vec<(u32, Arc<LiveMap>)>,
+    next: u32,
+}
+
+impl Agent {
+    fn batch(&mut self, line: &mut File, bytes: &[u8]) -> io::Result<()> {
+        let Some(batch) = wire::read_batch(bytes, &mut self.tables) else {
+            return send(line, FrameKind::Damaged, self.next, &[]);
+        };
+        for (spec, maps) in &batch.requests {
+            let job = self.next;
+            self.next += 1;
+            send(line, FrameKind::Begin, job, &[])?;
+            let reply = self.load(spec, maps, &batch.options);
+            send(line, FrameKind::Reply, job, &wire::write_reply(&reply))?;
+        }
+        send(line, FrameKind::Done, self.next, &[])
+    }
+
+    fn load(&mut self, spec: &ProgramSpec, maps: &[u32], options: &LoadOptions) -> Reply {
+        let mut live = Vec::with_capacity(maps.len());
+        for (number, map) in maps.iter().zip(&spec.maps) {
+            match self.map(*number, map) {
+                Ok(map) => live.push(map),
+                Err(error) => return Reply::Map(error),
+            }
+        }
+        let outcome = self.kernel.load_with(spec, live, None, options);
+        if let Answer::NotJudged(NotJudged::Btf { errno, message }) = outcome.answer {
+            return Reply::Btf(errno.0, message);
+        }
+        Reply::Loaded(outcome.errno.map_or(0, |errno| errno.0), outcome.log)
+    }
+
+    fn map(
+        &mut self,
+        number: u32,
+        spec: &Arc<skep_spec::MapSpec>,
+    ) -> Result<Arc<LiveMap>, MapError> {
+        if LiveMap::belongs_to_one_program(spec.ty) {
+            return self.kernel.create_map(spec).map(Arc::new);
+        }
+        if let Some((_, map)) = self.live.iter().find(|(known, _)| *known == number) {
+            return Ok(Arc::clone(map));
+        }
+        let map = Arc::new(self.kernel.create_map(spec)?);
+        if self.live.len() >= MAPS {
+            self.live.clear();
+        }
+        self.live.push((number, Arc::clone(&map)));
+        Ok(map)
+    }
+}

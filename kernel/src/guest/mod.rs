@@ -1,0 +1,292 @@
+//! Other kernels, asked under qemu: a guest that does nothing but load programs.
+//!
+//! An [`Image`] is a kernel that can be booted. A [`Guest`] boots it when it is first asked, with an
+//! executable of this project as its only process ([`serve`]), and keeps it running between questions.
+//! A guest that dies or falls silent is started anew behind the request that it died of, which then has
+//! no verdict. Programs are loaded, never attached, never run; a guest has no disk and no network.
+//!
+//! Needs `qemu-system-x86_64`, and an image (see `README.md`): [`GuestError`] says what is missing.
+
+mod agent;
+mod cpio;
+mod image;
+mod lz4;
+mod machine;
+mod program;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use skep_spec::ProgramSpec;
+
+pub use agent::{is_agent, serve};
+pub use image::{Image, ImageError, cache_folder};
+
+use crate::answer::classify;
+use crate::program::incomplete;
+use crate::{Answer, Errno, LoadOptions, LoadOutcome, NotJudged, log};
+use machine::{Gone, Machine};
+use wire::{Frame, FrameKind, Reply, Tables};
+
+/// How guests are run.
+#[derive(Clone, Debug)]
+pub struct GuestOptions {
+    /// The emulator.
+    pub qemu: PathBuf,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Time to boot.
+    pub boot: Duration,
+    /// Time for one load.
+    pub load: Duration,
+}
+
+impl Default for GuestOptions {
+    /// 1 GiB, in which programs at the verifier's limits load; a minute for each of booting and a load.
+    fn default() -> GuestOptions {
+        GuestOptions {
+            qemu: PathBuf::from("qemu-system-x86_64"),
+            memory_mib: 1024,
+            boot: Duration::from_secs(60),
+            load: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a guest cannot be asked.
+#[derive(Debug)]
+pub enum GuestError {
+    /// The emulator cannot be started.
+    NoQemu(PathBuf, io::Error),
+    /// A file that the guest needs.
+    File(PathBuf, io::Error),
+    /// It does not come up; the end of its console.
+    NoBoot(String),
+    /// It does not understand what it is sent: it runs another build.
+    OtherBuild,
+}
+
+impl fmt::Display for GuestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GuestError::NoQemu(path, error) => {
+                write!(f, "{} cannot be started: {error}", path.display())
+            }
+            GuestError::File(path, error) => write!(f, "{}: {error}", path.display()),
+            GuestError::NoBoot(console) => write!(f, "the guest does not come up\n{console}"),
+            GuestError::OtherBuild => f.write_str("the guest does not understand the requests"),
+        }
+    }
+}
+
+impl std::error::Error for GuestError {}
+
+/// A kernel under qemu, ready to be asked.
+#[derive(Debug)]
+pub struct Guest {
+    image: Image,
+    init: PathBuf,
+    options: GuestOptions,
+    running: Option<Running>,
+}
+
+/// A machine and what it was sent.
+#[derive(Debug)]
+struct Running {
+    machine: Machine,
+    tables: Tables,
+    /// Requests sent so far.
+    sent: u32,
+}
+
+impl Guest {
+    /// A guest for that image. `init` is an executable that calls [`serve`] when [`is_agent`] says so.
+    pub fn new(image: Image, init: PathBuf, options: GuestOptions) -> Guest {
+        Guest {
+            image,
+            init,
+            options,
+            running: None,
+        }
+    }
+
+    /// Its kernel.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Asks about requests, each with maps and BTF of its own kernel's making. Outcomes come in the
+    /// requests' order and hold no live programs.
+    ///
+    /// # Errors
+    /// The guest cannot be started. A guest that dies of a request is no error.
+    pub fn ask(
+        &mut self,
+        requests: &[&ProgramSpec],
+        options: &LoadOptions,
+    ) -> Result<Vec<LoadOutcome>, GuestError> {
+        let mut outcomes: Vec<Option<LoadOutcome>> = requests.iter().map(|_| None).collect();
+        let mut open = Vec::with_capacity(requests.len());
+        for (at, request) in requests.iter().enumerate() {
+            match incomplete(request, None) {
+                Some(reason) => outcomes[at] = Some(LoadOutcome::not_judged(reason)),
+                None => open.push(at),
+            }
+        }
+        let mut rest = open.as_slice();
+        while !rest.is_empty() {
+            let batch: Vec<&ProgramSpec> = rest
+                .iter()
+                .filter_map(|at| requests.get(*at).copied())
+                .collect();
+            let answered = self.batch(&batch, options)?;
+            if answered.is_empty() {
+                break;
+            }
+            let (done, left) = rest.split_at(answered.len().min(rest.len()));
+            for (at, outcome) in done.iter().zip(answered) {
+                outcomes[*at] = Some(outcome);
+            }
+            rest = left;
+        }
+        let none = || LoadOutcome::not_judged(NotJudged::Guest("it gave no answer".to_owned()));
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(none))
+            .collect())
+    }
+
+    /// The outcomes of the first requests of a batch: of all, or up to the one that the guest died of.
+    fn batch(
+        &mut self,
+        requests: &[&ProgramSpec],
+        options: &LoadOptions,
+    ) -> Result<Vec<LoadOutcome>, GuestError> {
+        let mut running = match self.running.take() {
+            Some(mut running) => {
+                let body = wire::write_batch(&mut running.tables, options, requests);
+                let frame = wire::write_frame(FrameKind::Batch, 0, &body);
+                // A machine that died in between is noticed below.
+                let _ = running.machine.send(&frame);
+                running
+            }
+            None => self.boot(requests, options)?,
+        };
+        let mut outcomes: Vec<LoadOutcome> = Vec::with_capacity(requests.len());
+        let mut begun = false;
+        loop {
+            match running.machine.next(self.options.load) {
+                Ok(Frame {
+                    kind: FrameKind::Begin,
+                    ..
+                }) => begun = true,
+                Ok(Frame {
+                    kind: FrameKind::Reply,
+                    body,
+                    ..
+                }) => {
+                    begun = false;
+                    outcomes.push(
+                        wire::read_reply(&body)
+                            .map(outcome)
+                            .ok_or(GuestError::OtherBuild)?,
+                    );
+                }
+                Ok(Frame {
+                    kind: FrameKind::Done,
+                    ..
+                }) => break,
+                Ok(Frame {
+                    kind: FrameKind::Damaged,
+                    ..
+                }) => return Err(GuestError::OtherBuild),
+                Ok(Frame {
+                    kind: FrameKind::Ready | FrameKind::Batch,
+                    ..
+                }) => {}
+                Err(gone) if begun => {
+                    outcomes.push(killer(gone, &running.machine.console()));
+                    return Ok(outcomes);
+                }
+                // It died between two requests: what is left goes to a new one, unless this one never
+                // did anything.
+                Err(_) if !outcomes.is_empty() || running.sent > 0 => {
+                    if outcomes.is_empty() {
+                        return self.batch(requests, options);
+                    }
+                    return Ok(outcomes);
+                }
+                Err(_) => return Err(GuestError::NoBoot(running.machine.console())),
+            }
+        }
+        running.sent += u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        self.running = Some(running);
+        Ok(outcomes)
+    }
+
+    /// Starts a machine with its first batch, and waits until it is up.
+    fn boot(
+        &self,
+        requests: &[&ProgramSpec],
+        options: &LoadOptions,
+    ) -> Result<Running, GuestError> {
+        let mut tables = Tables::default();
+        let jobs = wire::write_batch(&mut tables, options, requests);
+        let machine = Machine::start(&self.image, &self.init, &self.options, &jobs)?;
+        match machine.next(self.options.boot) {
+            Ok(Frame {
+                kind: FrameKind::Ready,
+                ..
+            }) => Ok(Running {
+                machine,
+                tables,
+                sent: 0,
+            }),
+            Ok(_) => Err(GuestError::OtherBuild),
+            Err(_) => Err(GuestError::NoBoot(machine.console())),
+        }
+    }
+}
+
+/// The request that a guest died of has no verdict.
+fn killer(gone: Gone, console: &str) -> LoadOutcome {
+    let why = match gone {
+        Gone::Silent => "it gave no answer in time".to_owned(),
+        Gone::Dead => {
+            let line = console.lines().find(|line| {
+                ["BUG:", "Kernel panic", "Oops", "divide error"]
+                    .iter()
+                    .any(|word| line.contains(word))
+            });
+            format!("it died: {}", line.unwrap_or("without a word"))
+        }
+    };
+    LoadOutcome::not_judged(NotJudged::Guest(why))
+}
+
+/// What a reply means.
+fn outcome(reply: Reply) -> LoadOutcome {
+    match reply {
+        Reply::Map(error) => LoadOutcome::not_judged(NotJudged::Map(error)),
+        Reply::Btf(errno, message) => LoadOutcome::not_judged(NotJudged::Btf {
+            errno: Errno(errno),
+            message,
+        }),
+        Reply::Loaded(errno, log) => {
+            let message = log::last_message(&log).to_owned();
+            let errno = (errno != 0).then_some(Errno(errno));
+            let answer = errno.map_or(Answer::Accepted, |errno| classify(errno, &log, &message));
+            LoadOutcome {
+                answer,
+                errno,
+                program: None,
+                stats: log::stats(&log),
+                log,
+                message,
+            }
+        }
+    }
+}
