@@ -80,6 +80,8 @@ pub(crate) struct Learned {
     pub(crate) insns: Vec<InsnLearned>,
     /// By subprogram.
     pub(crate) subprogs: Vec<SubprogLearned>,
+    /// Some path throws an exception.
+    pub(crate) throws: bool,
     /// Members of kernel structures that were looked up.
     pub(crate) walks: WalkCache,
     /// The last id given out; ids are shared by links, origins and references.
@@ -100,6 +102,7 @@ impl Learned {
         Learned {
             insns: vec![InsnLearned::default(); insns],
             subprogs: vec![SubprogLearned::default(); subprogs],
+            throws: false,
             walks: WalkCache::default(),
             last_id: 0,
             insns_processed: 0,

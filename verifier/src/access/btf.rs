@@ -119,7 +119,7 @@ impl Env<'_> {
             return Ok(false);
         };
         let ty = self.kernel_types()?.ty(TypeId(id));
-        Ok(ty.is_ok_and(|ty| ty.name() == "nf_conn"))
+        Ok(ty.is_ok_and(|ty| ["nf_conn", "nf_conn___init"].contains(&ty.name())))
     }
 
     /// What must hold of the pointer whatever is behind it; the offset, which is not negative then.

@@ -1,25 +1,130 @@
-//! Kernel function calls.
+//! A call of a kernel function, check by check in the kernel's order (`check_kfunc_call`).
+//!
+//! What a function takes is in its prototype and in the names of its parameters (`kfunc_args`), what it
+//! asks and gives beside that is a row of the tables. `kfunc_result` says what is in r0, `section` what
+//! becomes of critical sections.
 
-use skep_btf::TypeId;
+use skep_btf::{Btf, TypeId};
+use skep_isa::Reg;
+use skep_spec::tables::{KfuncAccess, KfuncFlags, KfuncRole, KfuncRow};
 
 use crate::env::Env;
-use crate::violation::{Check, Stop};
+use crate::prepare::Kfunc;
+use crate::state::Value;
+use crate::violation::{Check, KfuncViolation, Stop};
 use crate::walk::Next;
 
-impl Env<'_> {
-    /// `call kfunc`: not modelled; the function is named where the kernel's types are known.
-    pub(crate) fn check_kfunc_call(&mut self, id: i32, btf_idx: i16) -> Check<Next> {
-        let name = self
-            .ctx
-            .facts
-            .btf()
-            .filter(|_| btf_idx == 0)
-            .and_then(|btf| btf.ty(TypeId(u32::try_from(id).ok()?)).ok())
-            .map(|ty| ty.name().to_owned())
-            .filter(|name| !name.is_empty());
-        Err(Stop::undecided(match name {
-            Some(name) => format!("kernel function {name}"),
-            None => "kernel function calls".to_owned(),
-        }))
+/// What the arguments of a call told, for the rules that come after them.
+pub(super) struct KfuncMeta<'a> {
+    /// The function.
+    pub(super) kfunc: Kfunc<'a>,
+    /// What it asks and gives.
+    pub(super) row: &'static KfuncRow,
+    /// The kernel's types.
+    pub(super) btf: &'a Btf,
+    /// The reference that an argument depends on; 0 = none.
+    pub(super) ref_id: u32,
+    /// The argument that the call releases.
+    pub(super) released: Option<Reg>,
+    /// The constant argument.
+    pub(super) constant: Option<u64>,
+    /// Bytes of the result, as an argument says; 0 = none does.
+    pub(super) result_size: u64,
+    /// The result may only be read.
+    pub(super) result_rdonly: bool,
+    /// The kernel's structure behind the context.
+    pub(super) kernel_context: Option<TypeId>,
+}
+
+impl KfuncMeta<'_> {
+    /// Whether the function has one of these flags.
+    pub(super) fn has(&self, flags: KfuncFlags) -> bool {
+        self.row.has(flags)
     }
+}
+
+impl Env<'_> {
+    /// `call kfunc`.
+    pub(crate) fn check_kfunc_call(&mut self, id: i32, btf_idx: i16) -> Check<Next> {
+        if id == 0 {
+            // Nothing happens; once dead code is gone, the call is refused if it is still there.
+            return Ok(Next::Fallthrough);
+        }
+        let ctx = self.ctx;
+        let (Some(kfunc), Some(btf)) = (ctx.kfuncs.get(id, btf_idx), ctx.facts.btf()) else {
+            return Err(Stop::undecided("kernel function calls"));
+        };
+        let row = match kfunc.access {
+            KfuncAccess::Allowed(row) => row,
+            KfuncAccess::Refused => {
+                return Err(KfuncViolation::NotAllowed { id: kfunc.id }.into());
+            }
+            KfuncAccess::Unknown => return Err(unmodelled(kfunc)),
+        };
+        if row.role == KfuncRole::Trap {
+            return Err(KfuncViolation::Trap.into());
+        }
+        if row.has(KfuncFlags::SLEEPABLE) && !self.in_sleepable() {
+            return Err(KfuncViolation::Sleeps { id: kfunc.id }.into());
+        }
+        let mut meta = KfuncMeta {
+            kfunc: *kfunc,
+            row,
+            btf,
+            ref_id: 0,
+            released: None,
+            constant: None,
+            result_size: 0,
+            result_rdonly: false,
+            kernel_context: None,
+        };
+        self.check_kfunc_args(&mut meta)?;
+        if row.role == KfuncRole::SessionCookie {
+            (meta.result_size, meta.result_rdonly) = (8, false);
+        }
+        self.change_sections(&meta)?;
+        self.release_kfunc_argument(&meta)?;
+        if row.role == KfuncRole::Throw {
+            return self.throw();
+        }
+        for reg in Reg::CALLER_SAVED {
+            self.state.set_reg(reg, Value::Uninit);
+        }
+        self.set_kfunc_result(&meta)?;
+        if meta.has(KfuncFlags::CHANGES_PKT_DATA) {
+            self.clear_packet_pointers();
+        }
+        Ok(Next::Fallthrough)
+    }
+
+    /// Gives up what the call releases.
+    fn release_kfunc_argument(&mut self, meta: &KfuncMeta<'_>) -> Check<()> {
+        let Some(reg) = meta.released else {
+            return Ok(());
+        };
+        let held = self.state.reg(reg).pointer().map_or(0, |p| p.ref_id);
+        if self.release_reference(held) {
+            return Ok(());
+        }
+        Err(KfuncViolation::NotAcquired { id: meta.kfunc.id }.into())
+    }
+
+    /// An exception ends the path, in whatever frame it is thrown. Without a handler, its number is what
+    /// the program returns.
+    fn throw(&mut self) -> Check<Next> {
+        self.learned.throws = true;
+        if !self.ctx.has_exception_callback() {
+            self.check_return_code(Reg::R1)?;
+        }
+        for reg in Reg::CALLER_SAVED {
+            self.state.set_reg(reg, Value::Uninit);
+        }
+        self.check_no_leak("bpf_throw", true, true)?;
+        Ok(Next::PathEnd)
+    }
+}
+
+/// No verdict, because of that function.
+pub(super) fn unmodelled(kfunc: &Kfunc<'_>) -> Stop {
+    Stop::undecided(format!("kernel function {}", kfunc.name))
 }

@@ -1,6 +1,7 @@
 //! Critical sections: what may be called inside them, and spin locks.
 
 use skep_isa::{CallTarget, Reg};
+use skep_spec::tables::KfuncFlags;
 
 use super::{CallMeta, id};
 use crate::env::Env;
@@ -18,8 +19,26 @@ impl Env<'_> {
             CallTarget::Helper(number) if number == id::SPIN_UNLOCK as i32 => Ok(()),
             CallTarget::Helper(_) => Err(CallViolation::UnderLock.into()),
             CallTarget::Subprog(_) => Ok(()),
-            CallTarget::Kfunc { .. } => Err(Stop::undecided("kernel function calls")),
+            CallTarget::Kfunc { id, btf_idx } => self.check_kfunc_under_lock(id, btf_idx),
         }
+    }
+
+    fn check_kfunc_under_lock(&self, id: i32, btf_idx: i16) -> Check<()> {
+        let Some(kfunc) = self.ctx.kfuncs.get(id, btf_idx) else {
+            return Err(if id == 0 && btf_idx == 0 {
+                CallViolation::UnderLock.into()
+            } else {
+                Stop::undecided("kernel function calls")
+            });
+        };
+        // Who may call the function is asked later.
+        if kfunc
+            .known
+            .is_some_and(|row| row.has(KfuncFlags::UNDER_LOCK))
+        {
+            return Ok(());
+        }
+        Err(CallViolation::UnderLock.into())
     }
 
     /// `bpf_spin_lock` and `bpf_spin_unlock` (`process_spin_lock`).

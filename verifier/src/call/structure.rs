@@ -41,8 +41,8 @@ impl Env<'_> {
         }
     }
 
-    /// Whether a pointer `off` bytes into a structure points to one of the expected type, be it a
-    /// part of the larger one (`btf_struct_ids_match`).
+    /// A pointer `off` bytes into a structure points to one of the expected type, be it a part of the
+    /// larger one.
     pub(super) fn check_structure(
         &self,
         reg: Reg,
@@ -51,22 +51,35 @@ impl Env<'_> {
         expected: u32,
         strict: bool,
     ) -> Check<()> {
-        if off == 0 && id == expected {
+        if self.is_structure_at(id, off, expected, strict)? {
             return Ok(());
+        }
+        let pointer = (*self.state.reg(reg)).into();
+        Err(ArgumentViolation::Structure {
+            reg,
+            pointer,
+            expected,
+        }
+        .into())
+    }
+
+    /// Whether `off` bytes into a structure of the kernel one of the expected type begins
+    /// (`btf_struct_ids_match`). `strict` forbids parts of larger ones.
+    pub(super) fn is_structure_at(
+        &self,
+        id: u32,
+        off: i32,
+        expected: u32,
+        strict: bool,
+    ) -> Check<bool> {
+        if off == 0 && id == expected {
+            return Ok(true);
         }
         let btf = self.kernel_btf()?;
         let start = u32::try_from(off).unwrap_or(u32::MAX);
         match is_structure(btf, TypeId(id), start, TypeId(expected), strict) {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(WalkFault::Refused(_)) => {
-                let pointer = (*self.state.reg(reg)).into();
-                Err(ArgumentViolation::Structure {
-                    reg,
-                    pointer,
-                    expected,
-                }
-                .into())
-            }
+            Ok(is) => Ok(is),
+            Err(WalkFault::Refused(_)) => Ok(false),
             Err(WalkFault::EmptyElement | WalkFault::Malformed) => {
                 Err(Stop::undecided("kernel types that make no sense"))
             }

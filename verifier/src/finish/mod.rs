@@ -11,14 +11,30 @@ use skep_isa::opcode;
 
 use crate::env::Env;
 use crate::learned::LoopSeen;
-use crate::violation::Check;
+use crate::violation::{Check, KfuncViolation, Stop};
 
 impl Env<'_> {
     /// The refusals that come after the walk.
     pub(crate) fn check_after_walk(&mut self) -> Check<()> {
         self.remove_fastcall_spills();
         self.check_max_stack_depth()?;
+        self.check_kfuncs()?;
         self.check_addresses()
+    }
+
+    /// Calls of kernel functions that are none must be in dead code. What the kernel says of unknown
+    /// ones is unknown, also where no path comes to them.
+    fn check_kfuncs(&self) -> Check<()> {
+        let kfuncs = &self.ctx.kfuncs;
+        for (insn, learned) in self.ctx.insns.iter().zip(&self.learned.insns) {
+            if kfuncs.is_unknown(*insn) {
+                return Err(Stop::undecided("kernel function calls"));
+            }
+            if learned.seen && kfuncs.is_unresolved(*insn) {
+                return Err(KfuncViolation::Unresolved.into());
+            }
+        }
+        Ok(())
     }
 
     /// Bytes of stack per subprogram as the kernel prints them in the end: those that no path came to
@@ -54,6 +70,10 @@ impl Env<'_> {
             // Room for inlined loops begins at a multiple of a slot.
             let depth = self.learned.subprogs[index].stack_depth;
             depths.push(depth.next_multiple_of(8) + inlined + budget);
+        }
+        if self.learned.throws && !self.ctx.has_exception_callback() {
+            // The handler that the kernel adds.
+            depths.push(0);
         }
         depths
     }

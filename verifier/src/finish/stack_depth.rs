@@ -8,7 +8,7 @@ use skep_isa::{InsnIdx, opcode, pseudo};
 use skep_spec::tables::prog_types::PrivateStack;
 
 use crate::env::Env;
-use crate::violation::{Check, LimitViolation, Stop};
+use crate::violation::{Check, KfuncViolation, LimitViolation, Stop};
 
 /// Subprograms of at least that many bytes are worth a private stack.
 const PRIVATE_MIN: u32 = 64;
@@ -24,8 +24,9 @@ enum Mode {
 }
 
 /// Subprograms whose call chains were followed to their ends without a fault, each with the depth and
-/// the number of callers it was entered at. Without this a few calls of calls would take forever.
-type Followed = FxHashSet<(usize, u32, usize)>;
+/// the number of callers it was entered at, and whether a callback is among them. Without this a few
+/// calls of calls would take forever.
+type Followed = FxHashSet<(usize, u32, usize, bool)>;
 
 /// A caller to which the search returns.
 struct Return {
@@ -106,8 +107,16 @@ impl Env<'_> {
                 depth += self.enter(subprog, private, depth, callers.len(), modes)?;
                 entering = false;
             }
-            match self.next_callee(subprog, &mut idx)? {
-                Some(callee) if followed.contains(&(callee, depth, callers.len() + 1)) => {}
+            let in_callback = self.is_callback(subprog)
+                || callers
+                    .iter()
+                    .any(|caller| self.is_callback(caller.subprog));
+            let key = |subprog, depth, callers| {
+                let in_callback = in_callback || self.is_callback(subprog);
+                (subprog, depth, callers, in_callback)
+            };
+            match self.next_callee(subprog, in_callback, &mut idx)? {
+                Some(callee) if followed.contains(&key(callee, depth, callers.len() + 1)) => {}
                 Some(callee) => {
                     callers.push(Return { idx, subprog });
                     if callers.len() >= limits.frames {
@@ -122,7 +131,7 @@ impl Env<'_> {
                     if modes[subprog] != Mode::Private {
                         depth -= self.rounded_depth(subprog);
                     }
-                    followed.insert((subprog, depth, callers.len()));
+                    followed.insert(key(subprog, depth, callers.len()));
                     let Some(caller) = callers.pop() else {
                         return Ok(());
                     };
@@ -165,12 +174,27 @@ impl Env<'_> {
         Ok(own)
     }
 
-    /// The next subprogram that this one calls or names, from `idx` on, which is moved behind it.
-    fn next_callee(&self, subprog: usize, idx: &mut InsnIdx) -> Check<Option<usize>> {
+    /// Whether somebody else than the program calls a subprogram.
+    fn is_callback(&self, subprog: usize) -> bool {
+        self.learned.subprogs[subprog].is_callback
+            || self.ctx.subprogs[subprog].is_exception_callback
+    }
+
+    /// The next subprogram that this one calls or names, from `idx` on, which is moved behind it. No
+    /// exception may pass through the kernel, so none is thrown in a callback.
+    fn next_callee(
+        &self,
+        subprog: usize,
+        in_callback: bool,
+        idx: &mut InsnIdx,
+    ) -> Check<Option<usize>> {
         while *idx < self.ctx.subprogs[subprog].end {
             let at = *idx;
             *idx += 1;
             let insn = self.ctx.insns[at];
+            if in_callback && self.ctx.kfuncs.is_throw(insn) {
+                return Err(KfuncViolation::ThrowInCallback { idx: at, subprog }.into());
+            }
             let calls = insn.code == opcode::CALL && insn.src() == pseudo::CALL;
             let names = insn.is_ld_imm64() && insn.src() == pseudo::FUNC;
             if !calls && !names {

@@ -7,7 +7,8 @@ use skep_isa::{InsnIdx, RawInsn, opcode};
 use skep_spec::Facts;
 use skep_spec::tables::{HelperFlags, Hook, RetType};
 
-use super::Subprog;
+use super::kfunc::CallSummary;
+use super::{Kfuncs, Subprog};
 
 const SPILL: u8 = 0x7b;
 const FILL: u8 = 0x79;
@@ -31,6 +32,7 @@ pub(super) fn find_fastcalls(
     insns: &[RawInsn],
     hook: &Hook<'_>,
     facts: &Facts,
+    kfuncs: &Kfuncs<'_>,
     subprogs: &mut [Subprog],
 ) -> Fastcalls {
     let mut found = Fastcalls {
@@ -44,8 +46,11 @@ pub(super) fn find_fastcalls(
             .filter(|i| i.code == SPILL && i.dst() == FP);
         let lowest = spills.map(|i| i.off).min().unwrap_or(0).min(0);
         for idx in range {
-            if insns[idx].code == opcode::CALL {
-                mark(&mut found, insns, idx, hook, facts, subprog, lowest);
+            if insns[idx].code != opcode::CALL {
+                continue;
+            }
+            if let Some(call) = summary(insns[idx], hook, facts, kfuncs) {
+                mark(&mut found, insns, idx, call, subprog, lowest);
             }
         }
     }
@@ -55,22 +60,18 @@ pub(super) fn find_fastcalls(
 fn mark(
     found: &mut Fastcalls,
     insns: &[RawInsn],
-    call: InsnIdx,
-    hook: &Hook<'_>,
-    facts: &Facts,
+    at: InsnIdx,
+    call: CallSummary,
     subprog: &mut Subprog,
     lowest: i16,
 ) {
-    let Some((params, is_void, fast)) = summary(insns[call], hook, facts) else {
-        return;
-    };
-    let first = if is_void { 1 } else { 0 };
-    let clobbered = ((1u16 << (params + 1)) - 1) & !((1 << first) - 1);
+    let first = if call.is_void { 1 } else { 0 };
+    let clobbered = ((1u16 << (call.params + 1)) - 1) & !((1 << first) - 1);
     let mut expected = !clobbered & CALLER_SAVED;
     let mut off = lowest;
     let mut pairs = 0;
     for distance in 1..=6 {
-        let (Some(before), after) = (call.checked_sub(distance), call + distance) else {
+        let (Some(before), after) = (at.checked_sub(distance), at + distance) else {
             break;
         };
         let (Some(spill), Some(fill)) = (insns.get(before), insns.get(after)) else {
@@ -95,24 +96,33 @@ fn mark(
     if pairs == 0 {
         return;
     }
-    if fast {
-        found.pairs[call] = pairs;
+    if call.fast {
+        found.pairs[at] = pairs;
     } else {
         subprog.keeps_fastcall_stack = true;
     }
     subprog.fastcall_stack_off = subprog.fastcall_stack_off.min(i32::from(off));
 }
 
-/// Parameters, whether nothing is returned, and whether the call is inlined as a fast one
-/// (`get_call_summary`).
-fn summary(insn: RawInsn, hook: &Hook<'_>, facts: &Facts) -> Option<(usize, bool, bool)> {
+/// `get_call_summary`.
+fn summary(
+    insn: RawInsn,
+    hook: &Hook<'_>,
+    facts: &Facts,
+    kfuncs: &Kfuncs<'_>,
+) -> Option<CallSummary> {
     if insn.src() != 0 {
-        return super::kfunc_summary(insn, facts);
+        return kfuncs.summary(insn);
     }
     let proto = facts.helper(hook, insn.imm as u32)?;
     let environment = facts.environment();
     let inlined =
         insn.imm == GET_SMP_PROCESSOR_ID && environment.jit && environment.jit_percpu_insn;
     let fast = proto.has(HelperFlags::ALLOW_FASTCALL) && inlined;
-    Some((proto.args.len(), proto.ret.ty == RetType::Void, fast))
+    let is_void = proto.ret.ty == RetType::Void;
+    Some(CallSummary {
+        params: proto.args.len(),
+        is_void,
+        fast,
+    })
 }

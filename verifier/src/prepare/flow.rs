@@ -8,7 +8,7 @@ use skep_isa::{InsnIdx, RawInsn, class, opcode, pseudo};
 use skep_spec::Facts;
 use skep_spec::tables::{HelperFlags, Hook, helpers};
 
-use super::{InsnFlow, Subprog};
+use super::{InsnFlow, Kfuncs, Subprog};
 use crate::violation::FormViolation;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,7 @@ enum Edge {
 struct Search<'a> {
     hook: &'a Hook<'a>,
     facts: &'a Facts,
+    kfuncs: &'a Kfuncs<'a>,
     insns: &'a [RawInsn],
     visits: Vec<Visit>,
     stack: Vec<InsnIdx>,
@@ -42,6 +43,7 @@ pub(super) fn find_flow(
     insns: &[RawInsn],
     hook: &Hook<'_>,
     facts: &Facts,
+    kfuncs: &Kfuncs<'_>,
     subprogs: &mut [Subprog],
 ) -> Result<Vec<InsnFlow>, (FormViolation, InsnIdx)> {
     let exception = subprogs.iter().position(|s| s.is_exception_callback);
@@ -49,6 +51,7 @@ pub(super) fn find_flow(
     let mut search = Search {
         hook,
         facts,
+        kfuncs,
         insns,
         visits: vec![Visit::New; insns.len()],
         stack: Vec::new(),
@@ -142,12 +145,8 @@ impl Search<'_> {
     fn mark_call(&mut self, at: InsnIdx, insn: RawInsn) {
         let subprog = self.subprog_of(at);
         if insn.src() == pseudo::KFUNC_CALL {
-            super::mark_kfunc_call(
-                &mut self.flow[at],
-                &mut self.subprogs[subprog],
-                insn,
-                self.facts,
-            );
+            let (flow, subprog) = (&mut self.flow[at], &mut self.subprogs[subprog]);
+            self.kfuncs.mark_call(flow, subprog, insn);
             return;
         }
         if insn.src() != 0 {
@@ -260,7 +259,7 @@ mod tests {
         let hook = Hook::new(ProgType::SocketFilter, AttachType::CgroupInetIngress);
         let facts = Facts::new(Profile::linux_6_18());
         let mut subprogs = vec![Subprog::new(0, insns.len())];
-        find_flow(&insns, &hook, &facts, &mut subprogs)
+        find_flow(&insns, &hook, &facts, &Kfuncs::default(), &mut subprogs)
     }
 
     const EXIT: RawInsn = RawInsn::new(opcode::EXIT, 0, 0, 0, 0);

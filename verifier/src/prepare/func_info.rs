@@ -442,9 +442,13 @@ fn memory_argument(
     })
 }
 
+/// Contexts and the kernel structures that they stand for.
+pub(crate) const PROJECTIONS: [(&str, &str); 2] =
+    [("__sk_buff", "sk_buff"), ("xdp_md", "xdp_buff")];
+
 /// Whether a pointer's target is the context structure of the program's type, by name
 /// (`btf_is_prog_ctx_type`).
-fn is_context(btf: &Btf, target: TypeId, facts: &Facts, hook: &Hook<'_>) -> bool {
+pub(crate) fn is_context(btf: &Btf, target: TypeId, facts: &Facts, hook: &Hook<'_>) -> bool {
     if hook.ty == ProgType::Kprobe
         && let Ok(id) = btf.skip_mods(target)
         && let Ok(Type::Typedef(named)) = btf.ty(id)
@@ -462,7 +466,9 @@ fn is_context(btf: &Btf, target: TypeId, facts: &Facts, hook: &Hook<'_>) -> bool
     } else {
         name
     };
-    !name.is_empty() && (is_struct_named(btf, target, name) || is_struct_named(btf, target, behind))
+    let named = |name| is_struct_named(btf, target, name);
+    let projected = PROJECTIONS.iter().any(|&(of, to)| of == name && named(to));
+    !name.is_empty() && (projected || named(name) || named(behind))
 }
 
 fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {

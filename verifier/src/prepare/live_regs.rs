@@ -1,10 +1,10 @@
 //! Which registers are alive before each slot: read later on some path before they are written.
 
-use skep_isa::{RawInsn, class, mode, opcode, pseudo};
+use skep_isa::{RawInsn, class, mode, opcode};
 use skep_spec::Facts;
 use skep_spec::tables::Hook;
 
-use super::graph;
+use super::{Kfuncs, graph};
 
 const R0: u16 = 1;
 const ARGS: u16 = 0b11_1110;
@@ -23,11 +23,12 @@ pub(super) fn find_live_regs(
     insns: &[RawInsn],
     hook: &Hook<'_>,
     facts: &Facts,
+    kfuncs: &Kfuncs<'_>,
     postorder: &[u32],
 ) -> Vec<u16> {
     let effects: Vec<Effect> = insns
         .iter()
-        .map(|&insn| effect(insn, hook, facts))
+        .map(|&insn| effect(insn, hook, facts, kfuncs))
         .collect();
     let mut live = vec![0u16; insns.len()];
     let before = Predecessors::new(insns, postorder);
@@ -101,7 +102,7 @@ impl Predecessors {
 }
 
 /// `compute_insn_live_regs`.
-fn effect(insn: RawInsn, hook: &Hook<'_>, facts: &Facts) -> Effect {
+fn effect(insn: RawInsn, hook: &Hook<'_>, facts: &Facts, kfuncs: &Kfuncs<'_>) -> Effect {
     let (dst, src) = (1u16 << insn.dst(), 1u16 << insn.src());
     let with = |reads, writes| Effect { reads, writes };
     let is_reg = insn.code & opcode::SRC_REG != 0;
@@ -126,22 +127,20 @@ fn effect(insn: RawInsn, hook: &Hook<'_>, facts: &Facts) -> Effect {
         _ => match insn.code & 0xf0 {
             0x00 | 0xe0 => with(0, 0),
             0x90 => with(R0, 0),
-            0x80 => with(call_reads(insn, hook, facts), CALLER_SAVED),
+            0x80 => with(call_reads(insn, hook, facts, kfuncs), CALLER_SAVED),
             _ => with(if is_reg { dst | src } else { dst }, 0),
         },
     }
 }
 
 /// The argument registers that a call reads: those its prototype names, else all.
-fn call_reads(insn: RawInsn, hook: &Hook<'_>, facts: &Facts) -> u16 {
+fn call_reads(insn: RawInsn, hook: &Hook<'_>, facts: &Facts, kfuncs: &Kfuncs<'_>) -> u16 {
     let params = if insn.code == opcode::CALL && insn.src() == 0 {
         facts
             .helper(hook, insn.imm as u32)
             .map(|proto| proto.args.len())
-    } else if insn.code == opcode::CALL && insn.src() == pseudo::KFUNC_CALL {
-        super::kfunc_params(insn.imm, facts)
     } else {
-        None
+        kfuncs.summary(insn).map(|call| call.params)
     };
     match params {
         Some(count) => ((1u16 << (count + 1)) - 1) & !R0,

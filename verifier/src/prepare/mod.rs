@@ -7,6 +7,7 @@ mod flow;
 mod form;
 pub(crate) mod func_info;
 mod graph;
+mod kfunc;
 mod live_regs;
 mod map_fields;
 mod map_use;
@@ -14,13 +15,15 @@ mod request;
 mod subprog;
 mod variable;
 
-use skep_isa::{FormError, Insn, InsnIdx, RawInsn, opcode, pseudo};
+use skep_isa::{FormError, Insn, InsnIdx, RawInsn};
 use skep_spec::tables::Hook;
 use skep_spec::{AttachType, Facts, MapSpec, MapType, ProgFlags, ProgType, ProgramSpec};
 
 pub(crate) use attach::{AttachTarget, MAX_ARGS as MAX_TRAMPOLINE_ARGS, is_nullable};
 pub(crate) use fastcall::Fastcalls;
+pub(crate) use func_info::{PROJECTIONS, is_context};
 pub(crate) use graph::successors;
+pub(crate) use kfunc::{Kfunc, Kfuncs};
 
 use crate::Config;
 use crate::report::{self, Trace};
@@ -275,6 +278,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) subprogs: Vec<Subprog>,
     /// The request's maps in order, then the shapes of their inner maps.
     pub(crate) maps: Vec<MapInfo<'a>>,
+    /// The kernel functions that it calls.
+    pub(crate) kfuncs: Kfuncs<'a>,
 }
 
 impl<'a> Ctx<'a> {
@@ -338,6 +343,11 @@ impl<'a> Ctx<'a> {
         self.attach.is_some_and(|target| target.proto.ret.is_void())
     }
 
+    /// Whether the program handles exceptions itself.
+    pub(crate) fn has_exception_callback(&self) -> bool {
+        self.subprogs.iter().any(|s| s.is_exception_callback)
+    }
+
     /// What the address of a kernel variable is.
     pub(crate) fn btf_var(&self, id: i32) -> Check<Value> {
         variable::variable(self.facts, id)
@@ -368,14 +378,15 @@ pub(crate) fn prepare<'a>(
     let hook = hook_of(spec);
     func_info::check_early(spec)?;
     let handler = func_info::find_exception_callback(spec)?;
-    let starts = subprog::find_starts(insns, facts.limits().subprogs, handler)?;
+    let starts = subprog::find_starts(insns, facts.limits().subprogs, handler);
+    let (starts, kfuncs) = first_fault(starts, Kfuncs::find(spec, facts, &hook))?;
     report::log_subprogs(&starts, trace);
     let mut subprogs = subprog::find_subprogs(insns, &starts, handler)?;
     func_info::apply(spec, facts, &hook, &mut subprogs)?;
     func_info::check_lines(spec, &subprogs)?;
     let maps = map_infos(spec).map_err(|stop| (stop, None))?;
     form::check_slots(spec, &maps, facts, &hook)?;
-    let mut flow = flow::find_flow(insns, &hook, facts, &mut subprogs)
+    let mut flow = flow::find_flow(insns, &hook, facts, &kfuncs, &mut subprogs)
         .map_err(|(violation, at)| (violation.into(), Some(at)))?;
     request::check_sleep(spec, facts, &hook).map_err(|stop| (stop, None))?;
     let attach = attach::find_target(spec, facts).map_err(|stop| (stop, None))?;
@@ -388,12 +399,12 @@ pub(crate) fn prepare<'a>(
         subprog.postorder = bounds[0]..bounds[1];
     }
     let (scc, _) = graph::components(insns);
-    let live = live_regs::find_live_regs(insns, &hook, facts, &postorder);
+    let live = live_regs::find_live_regs(insns, &hook, facts, &kfuncs, &postorder);
     for (flow, (scc, live)) in flow.iter_mut().zip(scc.into_iter().zip(live)) {
         flow.scc = scc;
         flow.live_regs = live;
     }
-    let fastcalls = fastcall::find_fastcalls(insns, &hook, facts, &mut subprogs);
+    let fastcalls = fastcall::find_fastcalls(insns, &hook, facts, &kfuncs, &mut subprogs);
     Ok(Ctx {
         spec,
         facts,
@@ -407,7 +418,21 @@ pub(crate) fn prepare<'a>(
         fastcalls,
         subprogs,
         maps,
+        kfuncs,
     })
+}
+
+/// Calls of subprograms and of kernel functions are looked at slot by slot, both kinds in one pass: the
+/// first fault counts.
+fn first_fault<A, B>(
+    subprogs: Result<A, subprog::Fault>,
+    kfuncs: Result<B, subprog::Fault>,
+) -> Result<(A, B), subprog::Fault> {
+    match (subprogs, kfuncs) {
+        (Ok(subprogs), Ok(kfuncs)) => Ok((subprogs, kfuncs)),
+        (Err(one), Err(other)) => Err(if one.1 <= other.1 { one } else { other }),
+        (Err(fault), Ok(_)) | (Ok(_), Err(fault)) => Err(fault),
+    }
 }
 
 /// Subprograms of a program that is refused before it is walked, as the kernel counts them then.
@@ -475,19 +500,3 @@ fn map_infos(spec: &ProgramSpec) -> Result<Vec<MapInfo<'_>>, Stop> {
     }
     Ok(infos)
 }
-
-/// Whether a slot calls the function that throws an exception.
-fn is_throw(insn: RawInsn) -> bool {
-    // Which kernel function is called is known only with the kernel's BTF.
-    insn.code == opcode::CALL && insn.src() == pseudo::KFUNC_CALL
-}
-
-fn kfunc_params(_id: i32, _facts: &Facts) -> Option<usize> {
-    None
-}
-
-fn kfunc_summary(_insn: RawInsn, _facts: &Facts) -> Option<(usize, bool, bool)> {
-    None
-}
-
-fn mark_kfunc_call(_flow: &mut InsnFlow, _subprog: &mut Subprog, _insn: RawInsn, _facts: &Facts) {}

@@ -100,7 +100,7 @@ fn scan(insns: &[RawInsn], subprog: &mut Subprog) -> Result<(), Fault> {
     }
     let last = subprog.end - 1;
     let ends = matches!(insns[last].code, opcode::EXIT | opcode::JA | opcode::JA32);
-    if !ends && !super::is_throw(insns[last]) {
+    if !ends {
         return Err((FormViolation::LastInsnFallsThrough.into(), Some(last)));
     }
     Ok(())

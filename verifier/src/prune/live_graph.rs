@@ -30,7 +30,11 @@ impl LiveGraph {
             .get(subprog)
             .map_or((0, 0, 0..0), |s| (s.start, s.end, s.postorder.clone()));
         let order = ctx.postorder.get(range).unwrap_or(&[]);
-        let order: Vec<u32> = order.iter().map(|&idx| idx - start as u32).collect();
+        // A subprogram whose last instruction throws falls through into the next one, as far as control
+        // flow knows.
+        let own = start..end;
+        let order = order.iter().filter(|&&idx| own.contains(&(idx as usize)));
+        let order: Vec<u32> = order.map(|&idx| idx - start as u32).collect();
         let mut places = vec![NONE; end.saturating_sub(start)];
         for (place, &slot) in order.iter().enumerate() {
             places[slot as usize] = place as u32;
@@ -39,6 +43,7 @@ impl LiveGraph {
             .iter()
             .map(|&slot| {
                 let found = successors(ctx.insns, start + slot as usize);
+                let found = found.into_iter().filter(|idx| own.contains(idx));
                 let mut next = [NONE; 2];
                 for (to, idx) in next.iter_mut().zip(found) {
                     *to = (idx - start) as u32;

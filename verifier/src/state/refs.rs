@@ -11,7 +11,6 @@ pub(crate) enum RefKind {
     /// An object that must be released.
     Object,
     /// Saved interrupt flags.
-    #[allow(dead_code, reason = "states are compared by it; no rule makes one yet")]
     Irq,
     /// A spin lock; `owner` says in which object.
     Lock { owner: LockOwner },
@@ -66,6 +65,36 @@ impl Refs {
             insn_idx,
             kind: RefKind::Object,
         });
+    }
+
+    /// Notes that the state of interrupts was saved, which turned them off.
+    pub(crate) fn save_irq(&mut self, id: u32, insn_idx: InsnIdx) {
+        self.list.push(Ref {
+            id,
+            insn_idx,
+            kind: RefKind::Irq,
+        });
+        self.active_irq_id = id;
+    }
+
+    /// Restores a state of interrupts; the one saved before it is the innermost again. False if another
+    /// was saved later.
+    pub(crate) fn restore_irq(&mut self, id: u32) -> bool {
+        if id != self.active_irq_id {
+            return false;
+        }
+        let is_irq = |held: &Ref| held.kind == RefKind::Irq;
+        let Some(at) = self
+            .list
+            .iter()
+            .position(|held| is_irq(held) && held.id == id)
+        else {
+            return false;
+        };
+        let before = self.list[..at].iter().rev().find(|held| is_irq(held));
+        self.active_irq_id = before.map_or(0, |held| held.id);
+        self.list.remove(at);
+        true
     }
 
     /// Notes a lock as held.

@@ -3,7 +3,7 @@
 use skep_isa::{InsnIdx, Reg};
 use skep_spec::{MapType, ProgType};
 
-use super::{Stop, Violation};
+use super::{KfuncViolation, Stop, Violation};
 use crate::report::ValueView;
 
 /// A critical section in which nothing may sleep.
@@ -75,6 +75,8 @@ pub enum CallViolation {
     CallbackNoScalar,
     /// A call of a global subprogram.
     Global(GlobalViolation),
+    /// A call of a kernel function.
+    Kfunc(KfuncViolation),
 }
 
 /// Arguments that a helper does not take.

@@ -7,6 +7,7 @@ mod btf;
 mod call;
 mod form;
 mod kernel;
+mod kfunc;
 mod limit;
 mod request;
 mod walk;
@@ -18,6 +19,7 @@ pub use call::{
 };
 pub use form::FormViolation;
 pub use kernel::KernelViolation;
+pub use kfunc::{IrqClass, IrqPlace, KfuncArgViolation, KfuncTarget, KfuncViolation};
 pub use limit::LimitViolation;
 pub use request::RequestViolation;
 pub use walk::{ReservedIn, ReturnPlace, WalkViolation};

@@ -2,6 +2,7 @@
 
 use super::advice::{Advice, advise, describe};
 use super::category::Category;
+use super::kfunc_advice::kfunc;
 use crate::report::scene::Scene;
 use crate::state::BtfSource;
 use crate::violation::{
@@ -105,6 +106,7 @@ pub(super) fn call(scene: Scene<'_>, violation: &CallViolation) -> Advice {
             .what("The callback returns no number.")
             .hint("Return 0 to go on, 1 to stop."),
         C::Global(v) => global(scene, v),
+        C::Kfunc(v) => kfunc(scene, v),
     }
 }
 

@@ -4,6 +4,7 @@ mod advice;
 mod call_advice;
 mod category;
 mod kernel_advice;
+mod kfunc_advice;
 mod path;
 mod whole_advice;
 mod words;

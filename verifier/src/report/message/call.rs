@@ -101,6 +101,7 @@ pub(super) fn text(scene: Scene<'_>, v: &CallViolation) -> String {
         V::String(v) => string(*v),
         V::Field(v) => field(scene, v),
         V::Global(v) => global(scene, v),
+        V::Kfunc(v) => super::kfunc::text(scene, v),
     }
 }
 

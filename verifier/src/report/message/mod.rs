@@ -6,6 +6,7 @@ mod btf;
 mod call;
 mod form;
 mod kernel;
+mod kfunc;
 mod limit;
 mod value;
 mod walk;
