@@ -197,10 +197,18 @@ pub enum KfuncRole {
     RbtreeAdd,
     /// Looks into a tree or takes a node out of it.
     RbtreeNode,
-    /// Makes a dynptr of packet data, or a copy of one.
-    DynptrMake,
-    /// A window onto what a dynptr spans.
+    /// Makes a dynptr over a packet.
+    DynptrFromSkb,
+    /// Makes a dynptr over an XDP packet.
+    DynptrFromXdp,
+    /// Makes a dynptr over a packet's metadata.
+    DynptrFromSkbMeta,
+    /// Makes a copy of a dynptr.
+    DynptrClone,
+    /// A window onto what a dynptr spans, to be read.
     DynptrSlice,
+    /// The same, to be read and written.
+    DynptrSliceRdwr,
     /// Makes an iterator over tasks of a control group, which takes a lock.
     IterCssTaskNew,
     /// Names the callback of a work queue.

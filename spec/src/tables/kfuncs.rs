@@ -8,11 +8,12 @@
 use super::hook::Hook;
 use super::kfunc::KfuncFilter::{Iterator, KprobeSession, Lsm};
 use super::kfunc::KfuncRole::{
-    CastToKernCtx, DeviceMetadata, DynptrMake, DynptrSlice, GetKmemCache, IrqRestore, IrqSave,
-    IterCssTaskNew, ListNode, ListPush, ObjDrop, ObjNew, PercpuObjDrop, PercpuObjNew,
-    PreemptDisable, PreemptEnable, RbtreeAdd, RbtreeNode, RcuReadLock, RcuReadUnlock, RdonlyCast,
-    RefcountAcquire, ResSpinLock, ResSpinLockIrqsave, ResSpinUnlock, ResSpinUnlockIrqrestore,
-    SessionCookie, TaskWork, Throw, Trap, WqSetCallback,
+    CastToKernCtx, DeviceMetadata, DynptrClone, DynptrFromSkb, DynptrFromSkbMeta, DynptrFromXdp,
+    DynptrSlice, DynptrSliceRdwr, GetKmemCache, IrqRestore, IrqSave, IterCssTaskNew, ListNode,
+    ListPush, ObjDrop, ObjNew, PercpuObjDrop, PercpuObjNew, PreemptDisable, PreemptEnable,
+    RbtreeAdd, RbtreeNode, RcuReadLock, RcuReadUnlock, RdonlyCast, RefcountAcquire, ResSpinLock,
+    ResSpinLockIrqsave, ResSpinUnlock, ResSpinUnlockIrqrestore, SessionCookie, TaskWork, Throw,
+    Trap, WqSetCallback,
 };
 use super::kfunc::{KfuncAccess, KfuncHooks, KfuncRow, kfunc};
 
@@ -106,17 +107,17 @@ pub static KFUNCS: &[KfuncRow] = &[
     kfunc("bpf_ct_set_status",                    XDP_TC)     .trusted(),
     kfunc("bpf_ct_set_timeout",                   XDP_TC)     .trusted(),
     kfunc("bpf_dynptr_adjust",                    COMMON),
-    kfunc("bpf_dynptr_clone",                     COMMON)     .role(DynptrMake),
+    kfunc("bpf_dynptr_clone",                     COMMON)     .role(DynptrClone),
     kfunc("bpf_dynptr_copy",                      COMMON),
-    kfunc("bpf_dynptr_from_skb",                  SKB)        .trusted().role(DynptrMake),
-    kfunc("bpf_dynptr_from_skb_meta",             TC_ALL)     .trusted().role(DynptrMake),
-    kfunc("bpf_dynptr_from_xdp",                  XDP)        .role(DynptrMake),
+    kfunc("bpf_dynptr_from_skb",                  SKB)        .trusted().role(DynptrFromSkb),
+    kfunc("bpf_dynptr_from_skb_meta",             TC_ALL)     .trusted().role(DynptrFromSkbMeta),
+    kfunc("bpf_dynptr_from_xdp",                  XDP)        .role(DynptrFromXdp),
     kfunc("bpf_dynptr_is_null",                   COMMON),
     kfunc("bpf_dynptr_is_rdonly",                 COMMON),
     kfunc("bpf_dynptr_memset",                    COMMON),
     kfunc("bpf_dynptr_size",                      COMMON),
     kfunc("bpf_dynptr_slice",                     COMMON)     .or_null().role(DynptrSlice),
-    kfunc("bpf_dynptr_slice_rdwr",                COMMON)     .or_null().role(DynptrSlice),
+    kfunc("bpf_dynptr_slice_rdwr",                COMMON)     .or_null().role(DynptrSliceRdwr),
     kfunc("bpf_fentry_test1",                     NONE),
     kfunc("bpf_get_dentry_xattr",                 TRACING)    .sleeps().trusted().filter(Lsm),
     kfunc("bpf_get_file_xattr",                   TRACING)    .sleeps().trusted().filter(Lsm),

@@ -85,9 +85,8 @@ impl Env<'_> {
             | Region::TpBuffer
             | Region::Arena
             | Region::Func { .. }
-            | Region::ConstDynptr { .. } => {
-                self.check_no_memory(reg, &value, size, zero_size_allowed)
-            }
+            | Region::ConstDynptr { .. }
+            | Region::Object(_) => self.check_no_memory(reg, &value, size, zero_size_allowed),
         }
     }
 

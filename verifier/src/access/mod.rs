@@ -225,7 +225,8 @@ impl Env<'_> {
             | Region::Mem { .. }
             | Region::Buf
             | Region::Func { .. }
-            | Region::ConstDynptr { .. } => false,
+            | Region::ConstDynptr { .. }
+            | Region::Object(_) => false,
         };
         if refused {
             let value = (*pointer).into();
@@ -321,7 +322,8 @@ impl Env<'_> {
             | Region::Mem { .. }
             | Region::Buf
             | Region::Func { .. }
-            | Region::ConstDynptr { .. } => ("", strict),
+            | Region::ConstDynptr { .. }
+            | Region::Object(_) => ("", strict),
         };
         check_generic_alignment(&pointer.var, pointer.off, off, size, strict, what)
     }
@@ -448,6 +450,7 @@ fn may_mix(kind: RegionKind) -> bool {
         | RegionKind::Mem
         | RegionKind::Buf
         | RegionKind::Func
-        | RegionKind::ConstDynptr => true,
+        | RegionKind::ConstDynptr
+        | RegionKind::Object => true,
     }
 }

@@ -120,7 +120,8 @@ impl Env<'_> {
             | Region::ConstMap { .. }
             | Region::Buf
             | Region::Func { .. }
-            | Region::ConstDynptr { .. } => return Err(invalid(base, pointer)),
+            | Region::ConstDynptr { .. }
+            | Region::Object(_) => return Err(invalid(base, pointer)),
         }
         Ok(unknown(Value::unknown()))
     }
@@ -199,7 +200,8 @@ impl Env<'_> {
             | Region::ConstMap { .. }
             | Region::Buf
             | Region::Func { .. }
-            | Region::ConstDynptr { .. } => Err(invalid(base, pointer)),
+            | Region::ConstDynptr { .. }
+            | Region::Object(_) => Err(invalid(base, pointer)),
         }
     }
 

@@ -497,7 +497,6 @@ impl Env<'_> {
         }
         for at in range.min..end {
             if !self.check_stack_byte(range.frame, at, write) {
-                let at = at - range.min;
                 return Err(if is_const {
                     AccessViolation::StackHelperRead {
                         reg,
@@ -509,7 +508,7 @@ impl Env<'_> {
                     AccessViolation::StackHelperVariableRead {
                         reg,
                         var: pointer.var,
-                        at,
+                        at: at - range.min,
                         size,
                     }
                 }
@@ -551,15 +550,6 @@ impl Env<'_> {
         }
         visible
     }
-
-    /// Writing over a dynptr ends it.
-    fn destroy_dynptr(&self, frame: usize, index: usize) -> Check<()> {
-        let slot = self.state.frame(frame).stack.slot(index);
-        if slot.bytes[0] == ByteKind::Dynptr {
-            return Err(crate::violation::Stop::undecided("dynptrs"));
-        }
-        Ok(())
-    }
 }
 
 fn scrub_bytes(slot: &mut Slot) {
@@ -597,7 +587,7 @@ fn is_spillable(pointer: &Pointer) -> bool {
         | Region::Arena
         | Region::Buf
         | Region::Func { .. } => true,
-        Region::TpBuffer | Region::ConstDynptr { .. } => false,
+        Region::TpBuffer | Region::ConstDynptr { .. } | Region::Object(_) => false,
     }
 }
 

@@ -29,6 +29,12 @@ const TRUSTED: PtrFlags = PtrFlags::TRUSTED;
 const RCU: PtrFlags = PtrFlags::RCU;
 const ALLOC: PtrFlags = PtrFlags::ALLOC;
 const PERCPU: PtrFlags = PtrFlags::PERCPU;
+/// Slices of dynptrs.
+const SLICE: PtrFlags = PtrFlags::DYNPTR_LOCAL
+    .union(PtrFlags::DYNPTR_RINGBUF)
+    .union(PtrFlags::DYNPTR_SKB)
+    .union(PtrFlags::DYNPTR_XDP)
+    .union(PtrFlags::DYNPTR_SKB_META);
 
 const SOCKS: Allowed = Allowed {
     kinds: &[
@@ -291,7 +297,8 @@ impl Env<'_> {
             | R::Mem
             | R::Buf
             | R::Func
-            | R::ConstDynptr => self.check_pointer_offset(pointer, reg, false),
+            | R::ConstDynptr
+            | R::Object => self.check_pointer_offset(pointer, reg, false),
         }
     }
 }
@@ -312,7 +319,7 @@ fn check_kind(
         flags -= PtrFlags::MAYBE_NULL;
     }
     if ty == ArgType::Mem {
-        flags -= PtrFlags::DYNPTR_SKB | PtrFlags::DYNPTR_XDP | PtrFlags::DYNPTR_SKB_META;
+        flags -= SLICE;
     }
     if allowed.kinds.contains(&(kind, flags)) {
         return Ok(());

@@ -68,7 +68,10 @@ impl Env<'_> {
             }
             ArgType::ConstStr => self.check_const_string(reg).map(|_| ()),
             ArgType::Timer => self.check_timer(meta, reg, &value),
-            ArgType::Dynptr => Err(Stop::undecided("dynptrs")),
+            ArgType::Dynptr => {
+                meta.dynptr = self.check_helper_dynptr(index, reg, mods)?.or(meta.dynptr);
+                Ok(())
+            }
             ArgType::KptrXchgDest => Err(Stop::undecided("kernel pointers in map values")),
             ArgType::PercpuBtfId => note_percpu(meta, &value),
             ArgType::Anything

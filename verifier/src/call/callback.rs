@@ -84,6 +84,19 @@ impl Env<'_> {
         })
     }
 
+    /// `bpf_user_ringbuf_drain(map, callback, context, flags)`: `callback(dynptr, context)`.
+    pub(super) fn call_user_ringbuf(&mut self, meta: &CallMeta) -> Check<()> {
+        let dynptr = self.const_dynptr();
+        let handed = [Handed {
+            to: Reg::R2,
+            from: Reg::R3,
+        }];
+        self.push_callback(meta, &handed, |callee| {
+            callee.regs[Reg::R1.index()] = dynptr;
+            Ok(())
+        })
+    }
+
     /// `bpf_timer_set_callback(timer, callback)`: later `callback(map, key, value)`, on a stack of its
     /// own, which may start again at any time.
     pub(super) fn call_timer_later(&mut self, meta: &CallMeta) -> Check<()> {

@@ -2,12 +2,14 @@
 //! verified on its own.
 
 use skep_isa::Reg;
-use skep_spec::tables::Mods;
+use skep_spec::tables::{ArgType, Mods};
 
+use super::dynptr::DynptrUse;
+use super::kfunc_args::is_dynptr;
 use crate::env::Env;
 use crate::prepare::GlobalArg;
 use crate::state::{Region, Value};
-use crate::violation::{Check, GlobalViolation, Stop, Violation};
+use crate::violation::{Check, GlobalViolation, KfuncArgViolation, KfuncTarget, Stop, Violation};
 
 impl Env<'_> {
     pub(super) fn check_global_call(&mut self, index: usize) -> Check<()> {
@@ -103,7 +105,18 @@ impl Env<'_> {
                     Err(GlobalViolation::NoArena { reg }.into())
                 }
             }
-            GlobalArg::Dynptr => Err(Stop::undecided("dynptr arguments")),
+            GlobalArg::Dynptr => {
+                self.check_arg_offset(reg, Some(ArgType::Dynptr), Mods::empty())?;
+                if !is_dynptr(&value) {
+                    let wanted = KfuncTarget::Dynptr;
+                    return Err(KfuncArgViolation::Target { arg: nth, wanted }.into());
+                }
+                let wanted = DynptrUse {
+                    mutates: false,
+                    kind: None,
+                };
+                self.check_dynptr(nth, reg, wanted).map(|_| ())
+            }
             GlobalArg::Btf { nullable: true, .. } if value.is_null() => Ok(()),
             GlobalArg::Btf { id, nullable, .. } => {
                 self.check_global_structure(reg, id, nullable)?;

@@ -8,7 +8,7 @@ use skep_spec::{AttachType, ProgType};
 use super::{CallMeta, id};
 use crate::access::{MemAccess, Stored};
 use crate::env::Env;
-use crate::state::Value;
+use crate::state::{DynptrKind, Value};
 use crate::violation::{CallViolation, Check, NoSleep};
 use crate::walk::Next;
 
@@ -34,7 +34,11 @@ impl Env<'_> {
         if proto.id == id::TAIL_CALL {
             return self.take_tail_call();
         }
-        if proto.has(HelperFlags::CHANGES_PKT_DATA) {
+        let writes_packet = proto.id == id::DYNPTR_WRITE
+            && meta
+                .dynptr
+                .is_some_and(|dynptr| matches!(dynptr.kind, DynptrKind::Skb | DynptrKind::SkbMeta));
+        if proto.has(HelperFlags::CHANGES_PKT_DATA) || writes_packet {
             self.clear_packet_pointers();
         }
         Ok(Next::Fallthrough)

@@ -8,6 +8,8 @@ use skep_btf::{Btf, TypeId};
 use skep_isa::Reg;
 use skep_spec::tables::{KfuncAccess, KfuncFlags, KfuncRole, KfuncRow};
 
+use super::dynptr::DynptrSeen;
+use super::iterator::IterPlace;
 use crate::env::Env;
 use crate::prepare::Kfunc;
 use crate::state::Value;
@@ -34,6 +36,10 @@ pub(super) struct KfuncMeta<'a> {
     pub(super) result_rdonly: bool,
     /// The kernel's structure behind the context.
     pub(super) kernel_context: Option<TypeId>,
+    /// The dynptr argument that was made before.
+    pub(super) dynptr: Option<DynptrSeen>,
+    /// The iterator argument that was made before.
+    pub(super) iter: Option<IterPlace>,
 }
 
 impl KfuncMeta<'_> {
@@ -77,6 +83,8 @@ impl Env<'_> {
             result_size: 0,
             result_rdonly: false,
             kernel_context: None,
+            dynptr: None,
+            iter: None,
         };
         self.check_kfunc_args(&mut meta)?;
         if row.role == KfuncRole::SessionCookie {
@@ -93,6 +101,9 @@ impl Env<'_> {
         self.set_kfunc_result(&meta)?;
         if meta.has(KfuncFlags::CHANGES_PKT_DATA) {
             self.clear_packet_pointers();
+        }
+        if meta.has(KfuncFlags::ITER_NEXT) {
+            self.fork_at_iter_next(&meta)?;
         }
         Ok(Next::Fallthrough)
     }

@@ -13,7 +13,7 @@ use crate::number::Scalar;
 use crate::prepare::PROJECTIONS;
 use crate::state::{BtfSource, Pointer, PtrFlags, Region, SockKind, Value};
 use crate::violation::{
-    AccessViolation, Check, KfuncArgViolation, KfuncTarget, KfuncViolation, Stop,
+    AccessViolation, Check, IrqClass, KfuncArgViolation, KfuncTarget, KfuncViolation, Stop,
 };
 
 /// What vouches for an object, and takes nothing from its safety.
@@ -178,14 +178,14 @@ impl Env<'_> {
             }
             Parameter::Dynptr => {
                 fits(is_dynptr(&value), KfuncTarget::Dynptr)?;
-                Err(unmodelled(&meta.kfunc))
+                self.check_kfunc_dynptr(meta, arg, reg, param)
             }
             Parameter::Iterator => {
                 if meta.row.role == KfuncRole::IterCssTaskNew && !self.may_iterate_css_tasks() {
                     return Err(KfuncViolation::CssTaskIter.into());
                 }
                 fits(is_stack(&value), KfuncTarget::Iterator)?;
-                Err(unmodelled(&meta.kfunc))
+                self.check_iter(meta, arg, reg, param)
             }
             Parameter::GraphRoot => {
                 let place = is_map_value(&value) || is_allocated(&value, PtrFlags::empty());
@@ -218,9 +218,9 @@ impl Env<'_> {
             Parameter::IrqFlag => {
                 fits(is_stack(&value), KfuncTarget::IrqFlag)?;
                 if meta.row.role == KfuncRole::IrqSave {
-                    self.check_irq_flag(arg, reg, true)
+                    self.check_irq_flag(arg, reg, true, IrqClass::Native)
                 } else if meta.row.role == KfuncRole::IrqRestore {
-                    self.check_irq_flag(arg, reg, false)
+                    self.check_irq_flag(arg, reg, false, IrqClass::Native)
                 } else {
                     Err(unmodelled(&meta.kfunc))
                 }
@@ -428,7 +428,8 @@ fn may_have_map(value: &Value) -> bool {
         | Region::TpBuffer
         | Region::Arena
         | Region::Buf
-        | Region::ConstDynptr { .. } => false,
+        | Region::ConstDynptr { .. }
+        | Region::Object(_) => false,
     }
 }
 
@@ -454,7 +455,8 @@ pub(super) fn kernel_type(region: Region) -> Option<&'static str> {
         | Region::Arena
         | Region::Buf
         | Region::Func { .. }
-        | Region::ConstDynptr { .. } => None,
+        | Region::ConstDynptr { .. }
+        | Region::Object(_) => None,
     }
 }
 
@@ -513,7 +515,7 @@ fn is_stack(value: &Value) -> bool {
     plain.is_some_and(|p| matches!(p.region, Region::Stack { .. }))
 }
 
-fn is_dynptr(value: &Value) -> bool {
+pub(super) fn is_dynptr(value: &Value) -> bool {
     let plain = value.pointer().filter(|p| p.flags.is_empty());
     is_stack(value) || plain.is_some_and(|p| matches!(p.region, Region::ConstDynptr { .. }))
 }

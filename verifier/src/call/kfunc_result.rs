@@ -64,6 +64,10 @@ impl Env<'_> {
         if meta.row.role == KfuncRole::RdonlyCast {
             return cast(meta).map(Some);
         }
+        let slices = [KfuncRole::DynptrSlice, KfuncRole::DynptrSliceRdwr];
+        if slices.contains(&meta.row.role) {
+            return self.dynptr_slice(meta).map(Some);
+        }
         if allocates(meta.row.role) || is_unmodelled(meta.row.role) {
             return Err(unmodelled(&meta.kfunc));
         }
@@ -78,11 +82,11 @@ impl Env<'_> {
             return Ok(None);
         }
         if ty.as_struct().is_some() {
-            if meta.has(KfuncFlags::ITER_NEXT) {
-                return Err(unmodelled(&meta.kfunc));
-            }
             let untrusted = meta.row.role == KfuncRole::GetKmemCache;
-            let flags = if untrusted { PtrFlags::UNTRUSTED } else { rcu };
+            let mut flags = if untrusted { PtrFlags::UNTRUSTED } else { rcu };
+            if meta.has(KfuncFlags::ITER_NEXT) {
+                flags |= self.flags_of_next(meta);
+            }
             return Ok(Some(object(target, flags)));
         }
         let (mut size, mut rdonly) = (meta.result_size as u32, meta.result_rdonly);
@@ -112,10 +116,7 @@ fn allocates(role: KfuncRole) -> bool {
 
 /// Functions whose result follows rules of its own.
 fn is_unmodelled(role: KfuncRole) -> bool {
-    matches!(
-        role,
-        KfuncRole::ListNode | KfuncRole::RbtreeNode | KfuncRole::DynptrSlice
-    )
+    matches!(role, KfuncRole::ListNode | KfuncRole::RbtreeNode)
 }
 
 fn points_to_structure(meta: &KfuncMeta<'_>, ty: Type<'_>) -> bool {

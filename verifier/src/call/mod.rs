@@ -9,9 +9,11 @@
 mod arg_types;
 mod args;
 mod callback;
+mod dynptr;
 mod format;
 mod global;
 mod helper;
+mod iterator;
 mod kfunc;
 mod kfunc_args;
 mod kfunc_kind;
@@ -22,11 +24,12 @@ mod refs;
 mod returns;
 mod section;
 mod special;
+mod stack_object;
 mod structure;
 mod subprog;
 
 use skep_isa::Reg;
-use skep_spec::tables::HelperProto;
+use skep_spec::tables::{ArgType, HelperProto, Mods};
 
 use crate::access::RawAccess;
 use crate::state::MapId;
@@ -54,9 +57,17 @@ pub(super) struct CallMeta {
     callback: Option<usize>,
     /// Type of the per-CPU variable.
     percpu: Option<u32>,
+    /// The dynptr argument, if it was made before the call.
+    dynptr: Option<dynptr::DynptrSeen>,
 }
 
 impl CallMeta {
+    /// Whether what the call releases is a dynptr.
+    fn releases_dynptr(&self) -> bool {
+        let released = self.proto.args.iter().find(|arg| arg.has(Mods::RELEASE));
+        released.is_some_and(|arg| arg.ty == ArgType::Dynptr)
+    }
+
     fn new(proto: &'static HelperProto) -> CallMeta {
         CallMeta {
             proto,
@@ -70,6 +81,7 @@ impl CallMeta {
             size_max: 0,
             callback: None,
             percpu: None,
+            dynptr: None,
         }
     }
 
@@ -108,6 +120,8 @@ mod id {
     pub(super) const SET_RETVAL: u32 = 187;
     pub(super) const KPTR_XCHG: u32 = 194;
     pub(super) const MAP_LOOKUP_PERCPU_ELEM: u32 = 195;
+    pub(super) const DYNPTR_FROM_MEM: u32 = 197;
+    pub(super) const DYNPTR_WRITE: u32 = 202;
     pub(super) const USER_RINGBUF_DRAIN: u32 = 209;
 }
 
@@ -146,6 +160,8 @@ mod tests {
             (id::LOOP, "loop"),
             (id::SET_RETVAL, "set_retval"),
             (id::KPTR_XCHG, "kptr_xchg"),
+            (id::DYNPTR_FROM_MEM, "dynptr_from_mem"),
+            (id::DYNPTR_WRITE, "dynptr_write"),
             (id::MAP_LOOKUP_PERCPU_ELEM, "map_lookup_percpu_elem"),
             (id::USER_RINGBUF_DRAIN, "user_ringbuf_drain"),
         ] {

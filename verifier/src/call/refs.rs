@@ -50,7 +50,7 @@ impl Env<'_> {
 
     /// Turns pointers into numbers that nothing is known of; where pointers may not leak, into
     /// nothing (`mark_reg_invalid`).
-    fn invalidate(&mut self, concerns: impl Fn(&Pointer) -> bool) {
+    pub(super) fn invalidate(&mut self, concerns: impl Fn(&Pointer) -> bool) {
         let ptr_leaks = self.ctx.facts.lane().ptr_leaks;
         let worthless = if ptr_leaks {
             Value::unknown()
@@ -75,9 +75,8 @@ impl Env<'_> {
         let ref_id = value.pointer().map_or(0, |p| p.ref_id);
         if mods.contains(Mods::RELEASE) {
             if ty == ArgType::Dynptr {
-                return Err(Stop::undecided("dynptrs"));
-            }
-            if ref_id == 0 && !value.is_null() {
+                self.check_dynptr_held(reg)?;
+            } else if ref_id == 0 && !value.is_null() {
                 return Err(ArgumentViolation::Unreferenced { reg }.into());
             }
             meta.released = Some(reg);
@@ -104,6 +103,9 @@ impl Env<'_> {
         };
         if meta.proto.id == id::KPTR_XCHG {
             return Err(Stop::undecided("kernel pointers in map values"));
+        }
+        if meta.releases_dynptr() {
+            return self.release_dynptr(reg);
         }
         let released = if meta.ref_id != 0 {
             self.release_reference(meta.ref_id)

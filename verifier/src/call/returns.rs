@@ -51,7 +51,10 @@ impl Env<'_> {
                     id,
                 }
             }
-            RetType::DynptrMem => return Err(Stop::undecided("dynptrs")),
+            RetType::DynptrMem => Region::Mem {
+                size: meta.mem_size,
+                dynptr_id: meta.dynptr.map_or(0, |dynptr| dynptr.id),
+            },
             RetType::MemOrBtfId => {
                 let region = self.cpu_copy(meta)?;
                 if matches!(region, Region::Btf { .. }) {
@@ -69,6 +72,8 @@ impl Env<'_> {
         }
         if meta.proto.has(HelperFlags::PTR_CAST) {
             pointer.ref_id = meta.ref_id;
+        } else if meta.proto.has(HelperFlags::DYNPTR_REF) {
+            pointer.ref_id = meta.dynptr.map_or(0, |dynptr| dynptr.ref_id);
         } else if self.acquires(meta) {
             let id = self.acquire_reference();
             (pointer.id, pointer.ref_id) = (id, id);

@@ -12,11 +12,8 @@ use skep_spec::tables::{KfuncFlags, KfuncRole};
 use super::kfunc::KfuncMeta;
 use crate::access::{MemAccess, Stored};
 use crate::env::Env;
-use crate::state::{ByteKind, Pointer, PtrFlags, Region, SLOT_BYTES, Slot};
-use crate::violation::{Check, IrqClass, IrqPlace, KfuncArgViolation, KfuncViolation, NoSleep};
-
-/// A slot that was touched; `None` if the place is beyond.
-type Touched = Option<usize>;
+use crate::state::{ByteKind, Pointer, PtrFlags, Region, Slot, StackObject, Value};
+use crate::violation::{Check, IrqClass, KfuncArgViolation, KfuncViolation, NoSleep, StackPlace};
 
 impl Env<'_> {
     /// Opens or closes a section; functions that may sleep are refused inside one.
@@ -62,19 +59,21 @@ impl Env<'_> {
     /// What the section protected may be freed from now on: it can still be read, as such reads are
     /// probed.
     fn end_rcu_protection(&mut self) {
-        self.state.update_values(
-            |value| {
-                value
-                    .pointer()
-                    .is_some_and(|p| p.flags.contains(PtrFlags::RCU))
-            },
-            |value| {
-                if let Some(pointer) = value.pointer_mut() {
-                    pointer.flags -= PtrFlags::RCU | PtrFlags::MAYBE_NULL;
-                    pointer.flags |= PtrFlags::UNTRUSTED;
+        let is_protected = |value: &Value| {
+            value
+                .pointer()
+                .is_some_and(|p| p.flags.contains(PtrFlags::RCU))
+        };
+        self.state.update_values(is_protected, end_protection);
+        for number in 0..self.state.frames().len() {
+            for index in 0..self.state.frame(number).stack.len() {
+                let slot = self.state.frame(number).stack.slot(index);
+                if slot.bytes[0] == ByteKind::Iter && is_protected(&slot.value) {
+                    let slot = self.state.frame_mut(number).stack.slot_mut(index);
+                    end_protection(&mut slot.value);
                 }
-            },
-        );
+            }
+        }
     }
 
     fn change_preempt_section(&mut self, meta: &KfuncMeta<'_>) -> Check<()> {
@@ -97,7 +96,13 @@ impl Env<'_> {
 
     /// The argument that says where the state of interrupts is saved, or restored from
     /// (`process_irq_flag`).
-    pub(super) fn check_irq_flag(&mut self, arg: usize, reg: Reg, saves: bool) -> Check<()> {
+    pub(super) fn check_irq_flag(
+        &mut self,
+        arg: usize,
+        reg: Reg,
+        saves: bool,
+        class: IrqClass,
+    ) -> Check<()> {
         let Some(pointer) = self.state.reg(reg).pointer().copied() else {
             return Ok(());
         };
@@ -106,61 +111,61 @@ impl Env<'_> {
         };
         let frame = frame as usize;
         if saves {
-            self.save_irq(arg, reg, frame, &pointer)
+            self.save_irq(arg, reg, frame, &pointer, class)
         } else {
-            self.restore_irq(arg, frame, &pointer)
+            self.restore_irq(arg, frame, &pointer, class)
         }
     }
 
-    /// The slot that a pointer points to, or why it points to none (`irq_flag_get_spi`).
-    fn irq_flag_place(&self, frame: usize, pointer: &Pointer) -> Result<Touched, IrqPlace> {
-        let Some(var) = pointer.var.const_value() else {
-            return Err(IrqPlace::Unknown);
-        };
-        let off = pointer.off.wrapping_add(var as i32);
-        let slot_bytes = SLOT_BYTES as i32;
-        if off % slot_bytes != 0 || off > 0 {
-            return Err(IrqPlace::Offset(off));
-        }
-        let index = (-(off.saturating_add(1))).max(0) / slot_bytes;
-        let touched = self.state.frame(frame).stack.len();
-        Ok(usize::try_from(index).ok().filter(|&index| index < touched))
-    }
-
-    fn save_irq(&mut self, arg: usize, reg: Reg, frame: usize, pointer: &Pointer) -> Check<()> {
+    fn save_irq(
+        &mut self,
+        arg: usize,
+        reg: Reg,
+        frame: usize,
+        pointer: &Pointer,
+        class: IrqClass,
+    ) -> Check<()> {
         let in_use = |place| KfuncArgViolation::IrqFlagInUse { arg, place };
         let stack = &self.state.frame(frame).stack;
-        if let Some(index) = self.irq_flag_place(frame, pointer).map_err(in_use)?
+        if let Some(index) = self.object_place(frame, pointer, 1).map_err(in_use)?
             && stack.slot(index).bytes.contains(&ByteKind::IrqFlag)
         {
-            return Err(in_use(IrqPlace::Slot).into());
+            return Err(in_use(StackPlace::Slot).into());
         }
         let access = MemAccess::Write(Stored::Unknown);
         self.check_mem_access(reg, 0, Size::DW, access, false)?;
         // The write made the stack grow to the slot.
-        let Some(index) = self.irq_flag_place(frame, pointer).map_err(in_use)? else {
-            return Err(in_use(IrqPlace::Slot).into());
+        let Some(index) = self.object_place(frame, pointer, 1).map_err(in_use)? else {
+            return Err(in_use(StackPlace::Slot).into());
         };
         let id = self.learned.next_id();
         let insn_idx = self.state.insn_idx;
         self.state.refs_mut().save_irq(id, insn_idx);
-        let slot = Slot::saved_irq(id, IrqClass::Native);
+        let object = StackObject::Irq { class };
+        let slot = Slot::holding(object, PtrFlags::empty(), 0, id);
         *self.state.frame_mut(frame).stack.slot_mut(index) = slot;
         self.state.scratch_slot(index);
         Ok(())
     }
 
-    fn restore_irq(&mut self, arg: usize, frame: usize, pointer: &Pointer) -> Check<()> {
+    fn restore_irq(
+        &mut self,
+        arg: usize,
+        frame: usize,
+        pointer: &Pointer,
+        class: IrqClass,
+    ) -> Check<()> {
         let missing = |place| KfuncArgViolation::NoIrqFlag { arg, place };
-        let index = self.irq_flag_place(frame, pointer).map_err(missing)?;
+        let index = self.object_place(frame, pointer, 1).map_err(missing)?;
         let stack = &self.state.frame(frame).stack;
-        let saved = index.and_then(|index| Some((index, stack.slot(index).irq()?)));
-        let Some((index, (id, class))) = saved else {
-            return Err(missing(IrqPlace::Slot).into());
+        let saved = index.and_then(|index| Some((index, stack.slot(index).object()?)));
+        let Some((index, (StackObject::Irq { class: saved }, kept))) = saved else {
+            return Err(missing(StackPlace::Slot).into());
         };
-        self.mark_stack_read(frame, self.state.insn_idx, 1 << index);
-        if class != IrqClass::Native {
-            let (saved, restored) = (class, IrqClass::Native);
+        let id = kept.ref_id;
+        self.mark_object_read(frame, index, 1);
+        if class != saved {
+            let restored = class;
             return Err(KfuncArgViolation::IrqFlagClass { saved, restored }.into());
         }
         if !self.state.refs_mut().restore_irq(id) {
@@ -173,5 +178,12 @@ impl Env<'_> {
         *self.state.frame_mut(frame).stack.slot_mut(index) = Slot::EMPTY;
         self.state.scratch_slot(index);
         Ok(())
+    }
+}
+
+fn end_protection(value: &mut Value) {
+    if let Some(pointer) = value.pointer_mut() {
+        pointer.flags -= PtrFlags::RCU | PtrFlags::MAYBE_NULL;
+        pointer.flags |= PtrFlags::UNTRUSTED;
     }
 }

@@ -7,7 +7,7 @@ use super::{CallMeta, id};
 use crate::env::Env;
 use crate::learned::LoopSeen;
 use crate::state::Value;
-use crate::violation::{CallViolation, Check, Stop};
+use crate::violation::{CallViolation, Check};
 
 impl Env<'_> {
     /// What is asked of one helper only, once its arguments are what they should be.
@@ -27,7 +27,8 @@ impl Env<'_> {
             id::SET_RETVAL => self.check_set_retval(),
             id::FIND_VMA => self.call_find_vma(meta),
             id::TIMER_SET_CALLBACK => self.call_timer_later(meta),
-            id::USER_RINGBUF_DRAIN => Err(Stop::undecided("dynptrs")),
+            id::DYNPTR_FROM_MEM => self.check_dynptr_memory(),
+            id::USER_RINGBUF_DRAIN => self.call_user_ringbuf(meta),
             _ => Ok(()),
         }
     }

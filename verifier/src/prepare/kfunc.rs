@@ -191,6 +191,7 @@ impl<'a> Kfuncs<'a> {
         if row.has(KfuncFlags::ITER_NEXT) {
             flow.prune_point = true;
             flow.force_checkpoint = true;
+            flow.iter_next = true;
         }
         subprog.might_sleep |= row.has(KfuncFlags::SLEEPABLE);
         subprog.changes_pkt_data |= row.has(KfuncFlags::CHANGES_PKT_DATA);

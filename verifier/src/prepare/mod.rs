@@ -41,6 +41,8 @@ pub(crate) struct InsnFlow {
     pub(crate) force_checkpoint: bool,
     /// It calls a helper or kernel function that takes a synchronous callback.
     pub(crate) calls_callback: bool,
+    /// It moves an iterator on.
+    pub(crate) iter_next: bool,
     /// Number of its strongly connected component, 0 if it is in no loop.
     pub(crate) scc: u32,
     /// Registers alive before it, one bit each.

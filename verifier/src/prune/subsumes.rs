@@ -14,7 +14,7 @@ use crate::number::Scalar;
 use crate::prepare::Ctx;
 use crate::state::{
     ByteKind, Delta, Frame, Number, Pointer, Precise, Ref, RefKind, Refs, Region, SLOT_BYTES, Slot,
-    State, Value,
+    StackObject, State, Value,
 };
 
 /// How much two states must have in common.
@@ -190,7 +190,8 @@ impl Comparison<'_> {
             | Region::Sock(_)
             | Region::Btf { .. }
             | Region::Func { .. }
-            | Region::ConstDynptr { .. } => self.pointers_equal(old, cur),
+            | Region::ConstDynptr { .. }
+            | Region::Object(_) => self.pointers_equal(old, cur),
         }
     }
 
@@ -299,9 +300,29 @@ impl Comparison<'_> {
             ByteKind::Spill => self.value_covers(old, precise, &cur.value),
             ByteKind::Misc | ByteKind::Zero | ByteKind::Invalid => true,
             ByteKind::Dynptr | ByteKind::Iter | ByteKind::IrqFlag => {
-                self.values_equal(old, &cur.value)
+                match (old.pointer(), cur.value.pointer()) {
+                    (Some(old), Some(cur)) => self.kept_covers(old, cur),
+                    (None, _) | (_, None) => false,
+                }
             }
         }
+    }
+
+    /// Compares what is kept of two objects. Which dynptr it is does not count, nor how often an
+    /// iterator went round: then loops would never be alike.
+    fn kept_covers(&mut self, old: &Pointer, cur: &Pointer) -> bool {
+        let same = match (old.region, cur.region) {
+            (
+                Region::Object(StackObject::Iter { id, active, .. }),
+                Region::Object(StackObject::Iter {
+                    id: cur_id,
+                    active: cur_active,
+                    ..
+                }),
+            ) => id == cur_id && active == cur_active,
+            (old, cur) => old == cur,
+        };
+        same && self.ids.agree(old.ref_id, cur.ref_id)
     }
 }
 

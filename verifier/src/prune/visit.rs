@@ -3,7 +3,7 @@
 //! Every number and every order here is the kernel's (`is_state_visited`): which states a later path
 //! finds decides how much it has to walk.
 
-use skep_isa::{Insn, InsnIdx};
+use skep_isa::{Insn, InsnIdx, Reg};
 use skep_spec::ProgFlags;
 
 use super::events::PruneEvent;
@@ -16,7 +16,7 @@ use super::subsumes::{Comparison, Exactness};
 use crate::env::Env;
 use crate::prepare::InsnFlow;
 use crate::report::StateView;
-use crate::state::{Entry, Region, State, Value};
+use crate::state::{ByteKind, Entry, Region, SLOT_BYTES, StackObject, State, Value};
 use crate::violation::{Check, LimitViolation, Stop};
 
 /// Entries of history that force a state to be remembered: more make walking back slow.
@@ -187,6 +187,15 @@ impl Env<'_> {
             // Another start of the callback, not a loop in it.
             return Ok(Verdict::OpenMiss);
         }
+        if flow.iter_next {
+            let converged = self.covers(id, Exactness::Range) && self.is_iter_active();
+            *in_loop |= converged;
+            return Ok(if converged {
+                Verdict::Hit
+            } else {
+                Verdict::OpenMiss
+            });
+        }
         let is_may_goto = matches!(self.ctx.decoded.get(idx), Some(Ok(Insn::MayGoto { .. })));
         if is_may_goto
             && old.may_goto_depth != self.state.may_goto_depth
@@ -238,8 +247,29 @@ impl Env<'_> {
         };
         let suspected = registers_look_alike(old, self.explored.pool(), &self.state)
             && old.may_goto_depth == self.state.may_goto_depth
-            && old.callback_unroll_depth == self.state.callback_unroll_depth;
+            && old.callback_unroll_depth == self.state.callback_unroll_depth
+            && !iter_depths_differ(old, self.explored.pool(), &self.state);
         suspected && self.covers(id, Exactness::Exact)
+    }
+
+    /// Whether the iterator that the instruction is about to move on may give more.
+    fn is_iter_active(&self) -> bool {
+        let Some(pointer) = self.state.reg(Reg::R1).pointer() else {
+            return false;
+        };
+        let (Region::Stack { frame }, Some(var)) = (pointer.region, pointer.var.const_value())
+        else {
+            return false;
+        };
+        let below = -(i64::from(pointer.off).wrapping_add(var as i64));
+        let Ok(index) = usize::try_from((below - 1) / SLOT_BYTES as i64) else {
+            return false;
+        };
+        let slot = self.state.frame(frame as usize).stack.slot(index);
+        matches!(
+            slot.object(),
+            Some((StackObject::Iter { active: true, .. }, _))
+        )
     }
 
     /// The path ends here. What the covering state needs exactly, this one's ancestors do too.
@@ -346,6 +376,29 @@ fn registers_look_alike(old: &Stored, pool: &Pool, cur: &State) -> bool {
             .iter()
             .zip(&cur.cur().regs)
             .all(|(&old, cur)| looks_alike(pool.get(old), cur))
+}
+
+/// Whether some iterator that may give more went round since (`iter_active_depths_differ`).
+fn iter_depths_differ(old: &Stored, pool: &Pool, cur: &State) -> bool {
+    let depth_of = |value: &Value| {
+        let kept = value.pointer()?;
+        if let Region::Object(StackObject::Iter { active, depth, .. }) = kept.region {
+            return Some((active, depth));
+        }
+        None
+    };
+    old.frames.iter().enumerate().any(|(number, frame)| {
+        frame.slots.iter().enumerate().any(|(index, slot)| {
+            if slot.bytes[0] != ByteKind::Iter {
+                return false;
+            }
+            let Some((true, before)) = depth_of(pool.get(slot.value)) else {
+                return false;
+            };
+            let now = depth_of(&cur.frame(number).stack.slot(index).value);
+            now.is_none_or(|(_, depth)| depth != before)
+        })
+    })
 }
 
 /// Which frame a stack pointer points to is not among what is compared here.

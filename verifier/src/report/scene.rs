@@ -56,6 +56,12 @@ impl<'a> Scene<'a> {
             .map_or("", |ty| ty.name())
     }
 
+    /// What an iterator iterates over, by its structure in the kernel's BTF (`iter_type_str`).
+    pub(crate) fn iter_name(&self, id: u32) -> &'a str {
+        let name = self.type_name(BtfSource::Kernel, id);
+        name.strip_prefix("bpf_iter_").unwrap_or("<invalid>")
+    }
+
     /// Name of a function by its first slot, empty where function info gives none.
     pub(crate) fn func_name(&self, start: InsnIdx) -> &'a str {
         let info = &self.spec.func_info;

@@ -9,7 +9,7 @@ use crate::number::{Scalar, Tnum};
 use crate::prepare::Ctx;
 use crate::state::{
     BtfSource, ByteKind, Entry, Number, Pointer, Precise, PtrFlags, Refs, Region, Slot, SockKind,
-    Stack, State, Value,
+    Stack, StackObject, State, Value,
 };
 
 use super::scene::Scene;
@@ -107,6 +107,10 @@ impl<'a> FrameText<'a> {
             return;
         }
         let off = -8 * (index as i64 + 1);
+        if let Some((object, kept)) = slot.object() {
+            self.push_object(out, off, object, &kept);
+            return;
+        }
         let _ = write!(out, " fp{off}=");
         if !slot.is_spilled() {
             out.extend(slot.bytes.map(byte_char));
@@ -124,6 +128,34 @@ impl<'a> FrameText<'a> {
             &slot.value,
             self.precise.slots >> (index & 63) & 1 != 0,
         );
+    }
+
+    /// An object is shown where its first slot is.
+    fn push_object(&self, out: &mut String, off: i64, object: StackObject, kept: &Pointer) {
+        match object {
+            StackObject::Dynptr { kind, first: true } => {
+                let _ = write!(out, " fp{off}=dynptr_{}(", kind.name());
+                if kept.id != 0 {
+                    let _ = write!(out, "id={}", kept.id);
+                }
+                if kept.ref_id != 0 {
+                    let _ = write!(out, ",ref_id={}", kept.ref_id);
+                }
+                out.push(')');
+            }
+            StackObject::Iter { id, active, depth } if kept.ref_id != 0 => {
+                let name = self.scene.iter_name(id);
+                let state = if active { "active" } else { "drained" };
+                let _ = write!(
+                    out,
+                    " fp{off}=iter_{name}(ref_id={},state={state},depth={depth})",
+                    kept.ref_id
+                );
+            }
+            StackObject::Dynptr { first: false, .. }
+            | StackObject::Iter { .. }
+            | StackObject::Irq { .. } => {}
+        }
     }
 
     fn push_refs(&self, out: &mut String) {
@@ -174,7 +206,8 @@ impl<'a> FrameText<'a> {
             | Region::Mem { .. }
             | Region::Buf
             | Region::Func { .. }
-            | Region::ConstDynptr { .. } => {}
+            | Region::ConstDynptr { .. }
+            | Region::Object(_) => {}
         }
         let mut list = List { out, begun: false };
         list.out.push('(');
@@ -218,7 +251,7 @@ impl<'a> FrameText<'a> {
                 push_unsigned(list.out, size.into());
             }
             Region::ConstDynptr { kind } => {
-                let _ = write!(list.next(), "type={}", dynptr_text(kind));
+                let _ = write!(list.next(), "type={}", kind.name());
             }
             Region::Ctx
             | Region::ConstMap { .. }
@@ -232,7 +265,8 @@ impl<'a> FrameText<'a> {
             | Region::Btf { .. }
             | Region::Arena
             | Region::Buf
-            | Region::Func { .. } => {}
+            | Region::Func { .. }
+            | Region::Object(_) => {}
         }
         match pointer.var.const_value() {
             Some(0) => {}
@@ -389,18 +423,6 @@ fn byte_char(byte: ByteKind) -> char {
     }
 }
 
-fn dynptr_text(kind: u8) -> &'static str {
-    match kind {
-        0 => "<invalid>",
-        1 => "local",
-        2 => "ringbuf",
-        3 => "skb",
-        4 => "xdp",
-        5 => "skb_meta",
-        _ => "<unknown>",
-    }
-}
-
 /// A value's type as messages name it (`reg_type_str`).
 pub(crate) fn value_type_text(value: &Value) -> String {
     match value {
@@ -460,6 +482,7 @@ fn region_text(region: Region) -> &'static str {
         Region::Buf => "buf",
         Region::Func { .. } => "func",
         Region::ConstDynptr { .. } => "dynptr_ptr",
+        Region::Object(_) => "fp",
     }
 }
 

@@ -4,6 +4,7 @@
 //! frames, so that marking a remembered state copies nothing.
 
 mod frame;
+mod object;
 mod refs;
 mod stack;
 mod value;
@@ -14,6 +15,7 @@ use skep_isa::{InsnIdx, Reg};
 use smallvec::SmallVec;
 
 pub(crate) use frame::{Entry, Frame, ReturnRange};
+pub(crate) use object::{DYNPTR_SLOTS, DynptrKind, StackObject};
 pub(crate) use refs::{LockOwner, Ref, RefKind, Refs};
 pub(crate) use stack::{ByteKind, SLOT_BYTES, Slot, Stack};
 pub(crate) use value::{

@@ -8,9 +8,8 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use super::{Pointer, PtrFlags, Region, Value};
+use super::Value;
 use crate::prune::StateId;
-use crate::violation::IrqClass;
 
 /// Bytes of a slot.
 pub(crate) const SLOT_BYTES: usize = 8;
@@ -30,7 +29,6 @@ pub(crate) enum ByteKind {
     /// Part of a dynptr.
     Dynptr,
     /// Part of an iterator.
-    #[allow(dead_code, reason = "states are compared by it; no rule makes one yet")]
     Iter,
     /// Part of saved interrupt flags.
     IrqFlag,
@@ -51,35 +49,6 @@ impl Slot {
         bytes: [ByteKind::Invalid; SLOT_BYTES],
         value: Value::Uninit,
     };
-
-    /// A slot that holds the saved state of interrupts; `id` is that of its reference. What the
-    /// kernel keeps beside such slots lies in a pointer that is never read as one.
-    pub(crate) fn saved_irq(id: u32, class: IrqClass) -> Slot {
-        let mut keeper = Pointer::new(Region::Stack { frame: 0 }, PtrFlags::empty());
-        keeper.ref_id = id;
-        keeper.off = match class {
-            IrqClass::Native => 0,
-            IrqClass::Lock => 1,
-        };
-        Slot {
-            bytes: [ByteKind::IrqFlag; SLOT_BYTES],
-            value: Value::Pointer(keeper),
-        }
-    }
-
-    /// The saved state of interrupts that lies here: its reference and who saved it.
-    pub(crate) fn irq(&self) -> Option<(u32, IrqClass)> {
-        let keeper = self.value.pointer()?;
-        if self.bytes != [ByteKind::IrqFlag; SLOT_BYTES] || keeper.ref_id == 0 {
-            return None;
-        }
-        let class = if keeper.off == 0 {
-            IrqClass::Native
-        } else {
-            IrqClass::Lock
-        };
-        Some((keeper.ref_id, class))
-    }
 
     /// Whether a register is spilled here, wholly or in part (the kernel's `is_spilled_reg`).
     pub(crate) fn is_spilled(&self) -> bool {

@@ -3,6 +3,7 @@
 use bitflags::bitflags;
 use skep_isa::Width;
 
+use super::{DynptrKind, StackObject};
 use crate::number::Scalar;
 
 /// A map that the program can reach: one of the request's, or the shape of an inner map.
@@ -68,8 +69,9 @@ pub(crate) enum Region {
     /// A subprogram's address.
     Func { subprog: u32 },
     /// A dynptr given by the kernel, not to be changed.
-    #[allow(dead_code, reason = "states are compared by it; no rule makes one yet")]
-    ConstDynptr { kind: u8 },
+    ConstDynptr { kind: DynptrKind },
+    /// What is kept of an object in a slot; in no register.
+    Object(StackObject),
 }
 
 bitflags! {
@@ -102,6 +104,10 @@ bitflags! {
         const DYNPTR_XDP = 1 << 11;
         /// The slice of an skb metadata dynptr.
         const DYNPTR_SKB_META = 1 << 12;
+        /// The slice of a dynptr over memory of the program.
+        const DYNPTR_LOCAL = 1 << 13;
+        /// The slice of a dynptr over a record of a ring buffer.
+        const DYNPTR_RINGBUF = 1 << 14;
     }
 }
 
@@ -187,6 +193,7 @@ pub(crate) enum RegionKind {
     Buf,
     Func,
     ConstDynptr,
+    Object,
 }
 
 /// A pointer's type as the kernel knows it: kind of object and modifiers.
@@ -219,6 +226,7 @@ impl Region {
             Region::Buf => RegionKind::Buf,
             Region::Func { .. } => RegionKind::Func,
             Region::ConstDynptr { .. } => RegionKind::ConstDynptr,
+            Region::Object(_) => RegionKind::Object,
         }
     }
 }

@@ -3,7 +3,7 @@
 use skep_isa::{InsnIdx, Reg};
 use skep_spec::{MapType, ProgType};
 
-use super::{KfuncViolation, Stop, Violation};
+use super::{KfuncViolation, ObjectViolation, Stop, Violation};
 use crate::report::ValueView;
 
 /// A critical section in which nothing may sleep.
@@ -77,6 +77,8 @@ pub enum CallViolation {
     Global(GlobalViolation),
     /// A call of a kernel function.
     Kfunc(KfuncViolation),
+    /// A dynptr or iterator.
+    Object(ObjectViolation),
 }
 
 /// Arguments that a helper does not take.

@@ -2,7 +2,7 @@
 
 use skep_isa::{InsnIdx, Reg};
 
-use super::{NoSleep, Stop, Violation};
+use super::{NoSleep, StackPlace, Stop, Violation};
 use crate::report::ValueView;
 
 /// What an argument of a kernel function must point to.
@@ -21,23 +21,12 @@ pub enum KfuncTarget {
 }
 
 /// Who saved the state of interrupts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum IrqClass {
     /// The functions made for that.
     Native,
     /// A lock.
     Lock,
-}
-
-/// Where the state of interrupts is to be saved, or restored from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum IrqPlace {
-    /// In a slot, or beyond what was touched.
-    Slot,
-    /// At an unknown place.
-    Unknown,
-    /// At that offset from the frame pointer, where no slot begins.
-    Offset(i32),
 }
 
 /// Calls of kernel functions that are not allowed. `id` and `ty` are types of the kernel's BTF; arguments
@@ -152,9 +141,9 @@ pub enum KfuncArgViolation {
     /// A node that is in no tree.
     NotInTree { id: u32 },
     /// The state of interrupts is saved where one is saved already, or not in a slot.
-    IrqFlagInUse { arg: usize, place: IrqPlace },
+    IrqFlagInUse { arg: usize, place: StackPlace },
     /// The state of interrupts is restored from where none is saved.
-    NoIrqFlag { arg: usize, place: IrqPlace },
+    NoIrqFlag { arg: usize, place: StackPlace },
     /// The state was saved by functions of the other kind.
     IrqFlagClass { saved: IrqClass, restored: IrqClass },
     /// Another state was saved later.

@@ -9,6 +9,7 @@ mod form;
 mod kernel;
 mod kfunc;
 mod limit;
+mod object;
 mod request;
 mod walk;
 
@@ -19,8 +20,9 @@ pub use call::{
 };
 pub use form::FormViolation;
 pub use kernel::KernelViolation;
-pub use kfunc::{IrqClass, IrqPlace, KfuncArgViolation, KfuncTarget, KfuncViolation};
+pub use kfunc::{IrqClass, KfuncArgViolation, KfuncTarget, KfuncViolation};
 pub use limit::LimitViolation;
+pub use object::{ObjectViolation, StackPlace};
 pub use request::RequestViolation;
 pub use walk::{ReservedIn, ReturnPlace, WalkViolation};
 

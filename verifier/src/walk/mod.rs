@@ -240,7 +240,7 @@ impl<'a> Env<'a> {
                 pointer.id = self.learned.next_id();
                 Value::Pointer(pointer)
             }
-            GlobalArg::Dynptr => return Err(Stop::undecided("dynptr arguments")),
+            GlobalArg::Dynptr => self.const_dynptr(),
         })
     }
 

@@ -39,7 +39,8 @@ impl Env<'_> {
             | Region::Arena
             | Region::Buf
             | Region::Func { .. }
-            | Region::ConstDynptr { .. } => false,
+            | Region::ConstDynptr { .. }
+            | Region::Object(_) => false,
         }
     }
 

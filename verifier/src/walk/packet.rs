@@ -92,7 +92,8 @@ fn is_bounded_by(low: &Pointer, high: &Pointer) -> bool {
         | Region::Arena
         | Region::Buf
         | Region::Func { .. }
-        | Region::ConstDynptr { .. } => false,
+        | Region::ConstDynptr { .. }
+        | Region::Object(_) => false,
     }
 }
 

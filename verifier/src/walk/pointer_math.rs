@@ -155,7 +155,8 @@ fn forget_range(pointer: &mut Pointer) {
         | Region::Arena
         | Region::Buf
         | Region::Func { .. }
-        | Region::ConstDynptr { .. } => {}
+        | Region::ConstDynptr { .. }
+        | Region::Object(_) => {}
     }
 }
 
@@ -173,7 +174,8 @@ fn check_kind(op: AluOp, dst: Reg, pointer: &Pointer, off: &Scalar) -> Check<()>
         | Region::Mem { .. }
         | Region::Buf
         | Region::Func { .. }
-        | Region::ConstDynptr { .. } => true,
+        | Region::ConstDynptr { .. }
+        | Region::Object(_) => true,
         Region::FlowKeys => off.is_const(),
         Region::ConstMap { .. } => zero_added,
         Region::PacketEnd | Region::Sock(_) | Region::Arena => false,

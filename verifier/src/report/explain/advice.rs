@@ -360,7 +360,7 @@ fn access(scene: Scene<'_>, violation: &AccessViolation, state: Option<&StateVie
         A::StackHelperRead { at, .. } => stack
             .what(format!(
                 "The function reads the byte at {at} from the frame pointer, which was never \
-                 written on this path."
+                 written on this path or belongs to a dynptr or iterator."
             ))
             .hint(
                 "Initialise the whole structure, padding included: struct key k = {}; or \

@@ -3,6 +3,7 @@
 use super::advice::{Advice, advise, describe};
 use super::category::Category;
 use super::kfunc_advice::kfunc;
+use super::object_advice::object;
 use crate::report::scene::Scene;
 use crate::state::BtfSource;
 use crate::violation::{
@@ -107,6 +108,7 @@ pub(super) fn call(scene: Scene<'_>, violation: &CallViolation) -> Advice {
             .hint("Return 0 to go on, 1 to stop."),
         C::Global(v) => global(scene, v),
         C::Kfunc(v) => kfunc(scene, v),
+        C::Object(v) => object(scene, v),
     }
 }
 

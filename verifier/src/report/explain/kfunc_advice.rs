@@ -4,7 +4,7 @@ use super::advice::{Advice, advise};
 use super::category::Category;
 use crate::report::scene::Scene;
 use crate::state::BtfSource;
-use crate::violation::{IrqPlace, KfuncArgViolation, KfuncTarget, KfuncViolation, NoSleep};
+use crate::violation::{KfuncArgViolation, KfuncTarget, KfuncViolation, NoSleep, StackPlace};
 
 /// The advice for a call of a kernel function.
 pub(super) fn kfunc(scene: Scene<'_>, violation: &KfuncViolation) -> Advice {
@@ -147,11 +147,11 @@ fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> Advice {
         )),
         V::NotInTree { .. } => advice.what("The node must be one of a tree, or held."),
         V::IrqFlagInUse {
-            place: IrqPlace::Slot,
+            place: StackPlace::Slot,
             ..
         } => advice.what("The variable holds a state of interrupts already."),
         V::NoIrqFlag {
-            place: IrqPlace::Slot,
+            place: StackPlace::Slot,
             ..
         } => advice.what("No state of interrupts was saved there."),
         V::IrqFlagInUse { .. } | V::NoIrqFlag { .. } => {

@@ -5,6 +5,7 @@ mod call_advice;
 mod category;
 mod kernel_advice;
 mod kfunc_advice;
+mod object_advice;
 mod path;
 mod whole_advice;
 mod words;

@@ -95,6 +95,7 @@ fn region(scene: Scene<'_>, pointer: &Pointer) -> String {
         Region::Buf => "a pointer to a buffer".to_owned(),
         Region::Func { .. } => "the address of a function".to_owned(),
         Region::ConstDynptr { .. } => "a dynptr".to_owned(),
+        Region::Object(_) => "an object on the stack".to_owned(),
     }
 }
 

@@ -102,6 +102,7 @@ pub(super) fn text(scene: Scene<'_>, v: &CallViolation) -> String {
         V::Field(v) => field(scene, v),
         V::Global(v) => global(scene, v),
         V::Kfunc(v) => super::kfunc::text(scene, v),
+        V::Object(v) => super::object::text(scene, v),
     }
 }
 

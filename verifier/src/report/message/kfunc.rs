@@ -3,12 +3,11 @@
 use skep_btf::{Kind, TypeId};
 
 use super::kernel::kind_name;
+use super::object::place_text;
 use crate::report::scene::Scene;
 use crate::report::value::{type_text, value_type_text};
 use crate::state::{BtfSource, Pointer, PtrFlags, Value};
-use crate::violation::{
-    IrqClass, IrqPlace, KfuncArgViolation, KfuncTarget, KfuncViolation, NoSleep,
-};
+use crate::violation::{IrqClass, KfuncArgViolation, KfuncTarget, KfuncViolation, NoSleep};
 
 /// What vouches for an object, and so is named where another is expected.
 const VOUCHED: PtrFlags = PtrFlags::TRUSTED
@@ -159,11 +158,11 @@ fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> String {
             format!("{name} can only take non-owning or refcounted bpf_rb_node pointer")
         }
         V::IrqFlagInUse { arg, place } => {
-            let place = place_text(place);
+            let place = place_text("irq_flag", place);
             format!("{place}expected uninitialized irq flag as arg#{arg}")
         }
         V::NoIrqFlag { arg, place } => {
-            let place = place_text(place);
+            let place = place_text("irq_flag", place);
             format!("{place}expected an initialized irq flag as arg#{arg}")
         }
         V::IrqFlagClass { saved, restored } => {
@@ -181,15 +180,6 @@ fn class_text(class: IrqClass) -> &'static str {
     match class {
         IrqClass::Native => "native",
         IrqClass::Lock => "lock",
-    }
-}
-
-/// The line about a place that comes first, if there is one.
-fn place_text(place: IrqPlace) -> String {
-    match place {
-        IrqPlace::Slot => String::new(),
-        IrqPlace::Unknown => "irq_flag has to be at a constant offset\n".to_owned(),
-        IrqPlace::Offset(off) => format!("cannot pass in irq_flag at an offset={off}\n"),
     }
 }
 

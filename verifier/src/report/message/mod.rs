@@ -8,6 +8,7 @@ mod form;
 mod kernel;
 mod kfunc;
 mod limit;
+mod object;
 mod value;
 mod walk;
 
