@@ -8,6 +8,7 @@ use skep_spec::{AttachType, KernelVersion, ProgType};
 
 use crate::asm::AsmArgs;
 use crate::bench::BenchArgs;
+use crate::conformance::ConformanceArgs;
 use crate::crosscheck::CrosscheckArgs;
 use crate::dis::DisArgs;
 use crate::inspect::InspectArgs;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Dis(DisArgs),
     Asm(AsmArgs),
     Bench(BenchArgs),
+    Conformance(ConformanceArgs),
 }
 
 /// What to read, and which programs of it are meant.

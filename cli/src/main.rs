@@ -6,6 +6,7 @@
 mod args;
 mod asm;
 mod bench;
+mod conformance;
 mod crosscheck;
 mod diagnostic;
 mod dis;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Dis(args) => dis::run(args),
         Command::Asm(args) => asm::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Conformance(args) => conformance::run(args),
     };
     match result {
         Ok(tally) => tally.code(),

@@ -6,6 +6,7 @@
 //! store-release, `may_goto` and address space casts). Nothing here knows which program types or
 //! kernels allow what.
 
+mod check;
 mod decode;
 mod encode;
 mod insn;
@@ -16,6 +17,7 @@ mod text;
 mod text_clang;
 mod text_kernel;
 
+pub use check::{ProgramError, check_program};
 pub use decode::{FormError, decode, decode_all};
 pub use encode::encode;
 pub use insn::{CallTarget, Imm64, Insn, Operand};
