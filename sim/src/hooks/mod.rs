@@ -4,6 +4,7 @@
 //! the same fields are set, the same bytes come out. Other contexts are bytes that the caller gives.
 //! The 32-bit packet pointers of contexts hold whole guest addresses, so that plain loads read them.
 
+mod device;
 pub(crate) mod fields;
 mod skb;
 mod xdp;
@@ -16,6 +17,8 @@ use crate::arena::Perm;
 use crate::errno::Errno;
 use crate::memory::Memory;
 use crate::sim::Sim;
+
+pub use device::{Packet, Place, VlanTag};
 
 pub(crate) use skb::{ETH_P_802_2, ETH_P_802_3, ETH_P_802_3_MIN, ETH_P_IP, ETH_P_IPV6, SkbRun};
 pub(crate) use xdp::XdpRun;
