@@ -57,6 +57,16 @@ impl Failure {
     }
 }
 
+impl From<skep_host::Error> for Failure {
+    fn from(error: skep_host::Error) -> Failure {
+        Failure {
+            what: error.what,
+            help: error.help,
+            drawing: None,
+        }
+    }
+}
+
 /// Tells on stderr something that is no error but should be known.
 pub(crate) fn note(text: impl fmt::Display) {
     anstream::eprintln!("{NOTE}note{NOTE:#}: {text}");

@@ -3,19 +3,14 @@
 //! The program is verified first: what a kernel would not load is not run unless asked for. The run
 //! depends on the object and the options alone.
 
-mod context;
-mod diff;
-mod maps;
-mod names;
-mod packet;
-mod parse;
 mod print;
-mod value;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use skep_host::maps::{self, MapChange, Snapshot};
+use skep_host::{context, packet};
 use skep_interp::{Machine, Outcome, RunError};
 use skep_isa::{RawInsn, opcode};
 use skep_sim::{Config, Output, ProgId, RunInput, RunOutput, Sim};
@@ -29,8 +24,6 @@ use crate::input::{Source, Unit, expand, open_source};
 use crate::kernels::{Kernel, Kernels};
 use crate::verify::finish;
 use crate::verify::judge::{Judgement, judge};
-
-use maps::{MapChange, Snapshot};
 
 /// Run a program at its simulated hook and show what it did
 ///
@@ -136,14 +129,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
     for setting in &args.map {
         maps::set(&mut sim, setting)?;
     }
-    let input = RunInput {
-        data: packet::find(program.ty, args.packet.as_deref())?,
-        ctx: None,
-    };
-    let input = RunInput {
-        ctx: context::build(program, &args.ctx, input.data.len())?,
-        ..input
-    };
+    if args.packet.is_none() && packet::takes_packet(program.ty) {
+        note("no --packet: the packet is UDP over IPv4, 60 bytes");
+    }
+    let data = packet::find(program.ty, args.packet.as_deref(), "--packet")?;
+    let ctx = context::build(program, &args.ctx, data.len()).map_err(|e| e.in_place("--ctx"))?;
+    let input = RunInput { data, ctx };
     let mut machine = Machine::new();
     let prog = load(
         &mut machine,

@@ -3,6 +3,9 @@
 use std::io::{self, Write, stdout};
 
 use serde_json::{Map, Value, json};
+use skep_host::maps::{EntryChange, MapChange};
+use skep_host::packet::diff;
+use skep_host::text::{names, value};
 use skep_sim::Redirect;
 use skep_spec::tables::ctx::{self, CtxValue};
 use skep_spec::{MapSpec, MapType};
@@ -10,8 +13,7 @@ use skep_spec::{MapSpec, MapType};
 use crate::input::Unit;
 use crate::style::{BAD, DIM, GOOD, TITLE};
 
-use super::maps::{EntryChange, MapChange};
-use super::{Effects, diff, names, value};
+use super::Effects;
 
 /// Entries, records and lines that are shown of one thing; JSON has them all.
 const MOST_SHOWN: usize = 32;

@@ -3,20 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use skep_sim::{Entry, MapId, Sim};
 use skep_spec::{Facts, MapSpec, MapType, ObjectSpec, ProgramSpec};
 
-use crate::failure::Failure;
-
-use super::parse::{Setting, fits, hex_bytes, number};
+use crate::Error;
+use crate::text::encode::{Encoded, encode};
+use crate::text::parse::Setting;
 
 /// The maps of an object that a run needs: those of the program, and whichever others can be made. Some
 /// have no size until the tool that loads them gives them one.
-pub(super) fn usable(
-    object: &ObjectSpec,
-    program: &ProgramSpec,
-    facts: &Facts,
-) -> Vec<Arc<MapSpec>> {
+pub fn usable(object: &ObjectSpec, program: &ProgramSpec, facts: &Facts) -> Vec<Arc<MapSpec>> {
     let needed = |map: &Arc<MapSpec>| program.maps.iter().any(|m| m.name == map.name);
     let maps = object.maps.iter();
     maps.filter(|map| needed(map) || facts.check_map(map).is_ok())
@@ -29,36 +26,36 @@ const MOST_BYTES: u64 = 64 << 20;
 
 /// A changed entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct EntryChange {
+pub struct EntryChange {
     /// The key.
-    pub(super) key: Vec<u8>,
+    pub key: Vec<u8>,
     /// The value before, if there was one.
-    pub(super) old: Option<Vec<u8>>,
+    pub old: Option<Vec<u8>>,
     /// The value now, if there is one.
-    pub(super) new: Option<Vec<u8>>,
+    pub new: Option<Vec<u8>>,
 }
 
 /// What a run changed in a map.
 #[derive(Clone, Debug)]
-pub(super) struct MapChange {
+pub struct MapChange {
     /// The map.
-    pub(super) spec: Arc<MapSpec>,
+    pub spec: Arc<MapSpec>,
     /// Its changed entries, by key.
-    pub(super) entries: Vec<EntryChange>,
+    pub entries: Vec<EntryChange>,
     /// Records in its ring buffer, or values in its queue.
-    pub(super) records: Vec<Vec<u8>>,
+    pub records: Vec<Vec<u8>>,
     /// CPUs that have a value of their own in every entry; 0 for one value for all.
-    pub(super) cpus: usize,
+    pub cpus: usize,
 }
 
 type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Contents of all maps.
-pub(super) struct Snapshot(Vec<(MapId, Contents)>);
+pub struct Snapshot(Vec<(MapId, Contents)>);
 
 impl Snapshot {
     /// The contents now.
-    pub(super) fn take(sim: &mut Sim) -> Snapshot {
+    pub fn take(sim: &mut Sim) -> Snapshot {
         Snapshot(
             ids(sim)
                 .into_iter()
@@ -68,7 +65,7 @@ impl Snapshot {
     }
 
     /// What is different now, in the order of the maps. Takes records out of ring buffers and queues.
-    pub(super) fn changes(self, sim: &mut Sim) -> Vec<MapChange> {
+    pub fn changes(self, sim: &mut Sim) -> Vec<MapChange> {
         let mut before: BTreeMap<MapId, Contents> = self.0.into_iter().collect();
         let mut changes = Vec::new();
         for (id, spec) in ids(sim) {
@@ -137,12 +134,15 @@ fn is_queue(spec: &MapSpec) -> bool {
     matches!(spec.ty, MapType::Queue | MapType::Stack)
 }
 
-fn cpus(spec: &MapSpec, sim: &Sim) -> usize {
-    let per_cpu = matches!(
+fn is_per_cpu(spec: &MapSpec) -> bool {
+    matches!(
         spec.ty,
         MapType::PercpuArray | MapType::PercpuHash | MapType::LruPercpuHash
-    );
-    if per_cpu {
+    )
+}
+
+fn cpus(spec: &MapSpec, sim: &Sim) -> usize {
+    if is_per_cpu(spec) {
         sim.config().cpus as usize
     } else {
         0
@@ -168,64 +168,110 @@ fn records(sim: &mut Sim, id: MapId, spec: &MapSpec) -> Vec<Vec<u8>> {
     values
 }
 
+/// The map of that name.
+///
+/// # Errors
+/// There is none; the help lists those that are.
+pub fn find(sim: &Sim, name: &str, place: &str) -> Result<MapId, Error> {
+    sim.map(name).ok_or_else(|| {
+        let names: Vec<_> = sim.maps().iter().map(|m| m.spec().name.clone()).collect();
+        Error::of(place, format_args!("there is no map `{name}`"))
+            .help(format!("there are {}", names.join(", ")))
+    })
+}
+
 /// Puts a value into a map: `NAME[KEY]=VALUE`.
 ///
 /// # Errors
 /// A setting that is none, a map that does not exist, or what the map does not take.
-pub(super) fn set(sim: &mut Sim, text: &str) -> Result<(), Failure> {
+pub fn set(sim: &mut Sim, text: &str) -> Result<(), Error> {
     let usage = "write it like counts[0]=5, or with hex digits of the right length, hex:0a000001";
     let setting =
-        Setting::read(text).ok_or_else(|| Failure::new(format!("--map `{text}`")).help(usage))?;
-    let bad = |why: String| Failure::new(format!("--map {}: {why}", setting.name)).help(usage);
-    let id = sim.map(setting.name).ok_or_else(|| {
-        let names: Vec<_> = sim.maps().iter().map(|m| m.spec().name.clone()).collect();
-        Failure::new(format!("--map: there is no map `{}`", setting.name))
-            .help(format!("there are {}", names.join(", ")))
-    })?;
-    let Some(map) = sim.maps().get(id) else {
-        return Ok(());
-    };
-    let spec = Arc::clone(map.spec());
-    let all = map.user_value_size();
-    let key = match setting.index {
-        Some(key) => bytes(key, spec.key_size as usize).map_err(&bad)?,
-        None => vec![0; spec.key_size as usize],
-    };
-    let one = bytes(setting.value, spec.value_size as usize).map_err(&bad)?;
-    // Per-CPU maps get the same value for every CPU, each in a place rounded up to 8 bytes.
-    let mut value = Vec::with_capacity(all);
-    while value.len() < all {
-        value.extend_from_slice(&one);
-        if all != one.len() {
-            value.resize(value.len().next_multiple_of(8), 0);
-        }
-        if one.is_empty() {
-            break;
-        }
-    }
-    sim.map_update(id, &key, &value, 0).map_err(|errno| {
-        Failure::new(format!(
-            "--map {}: the map refuses it: {errno}",
-            setting.name
-        ))
+        Setting::read(text).ok_or_else(|| Error::new(format!("--map `{text}`")).help(usage))?;
+    let id = find(sim, setting.name, "--map")?;
+    let key = setting.index.map(value_of);
+    let place = format!("--map {}", setting.name);
+    put(sim, id, key.as_ref(), &value_of(setting.value)).map_err(|e| {
+        // What the map refuses was written well.
+        let is_written_badly = !e.what.starts_with(REFUSED);
+        let e = e.in_place(place);
+        if is_written_badly { e.help(usage) } else { e }
     })
 }
 
-/// A number in that many bytes, or that many bytes as `hex:…`.
-fn bytes(text: &str, size: usize) -> Result<Vec<u8>, String> {
-    if let Some(hex) = text.strip_prefix("hex:") {
-        let bytes = hex_bytes(hex)?;
-        return if bytes.len() == size {
-            Ok(bytes)
-        } else {
-            Err(format!("`{hex}` has {} bytes, not {size}", bytes.len()))
-        };
+/// Text as a value: JSON where it begins like an object or a list, else itself.
+fn value_of(text: &str) -> Value {
+    let json = text
+        .starts_with(['{', '['])
+        .then(|| serde_json::from_str(text).ok());
+    json.flatten()
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Puts a value into a map; a map without keys (a queue) takes it as the next one. Per-CPU maps take a
+/// list with a value for each CPU, or one value for all.
+///
+/// # Errors
+/// What does not fit, or what the map does not take.
+pub fn put(sim: &mut Sim, id: MapId, key: Option<&Value>, value: &Value) -> Result<(), Error> {
+    let Some(map) = sim.maps().get(id) else {
+        return Err(Error::new("there is no such map"));
+    };
+    let (spec, all) = (Arc::clone(map.spec()), map.user_value_size());
+    let key = encode_key(&spec, key)?.bytes;
+    let value = encode_value(&spec, all, value)?.bytes;
+    sim.map_update(id, &key, &value, 0)
+        .map_err(|errno| Error::new(format!("{REFUSED}: {errno}")))
+}
+
+/// How an error begins that is the map's and not the writer's.
+const REFUSED: &str = "the map refuses it";
+
+/// The bytes of a key.
+///
+/// # Errors
+/// What does not fit the map's keys.
+pub fn encode_key(spec: &MapSpec, key: Option<&Value>) -> Result<Encoded, Error> {
+    let (btf, size) = (spec.btf.as_deref(), spec.key_size as usize);
+    let zero = Value::Array(vec![Value::from(0); size]);
+    let (ty, key) = match key {
+        Some(key) => (spec.btf_key_id, key),
+        // Queues have no keys; arrays of one element need none.
+        None => (0, &zero),
+    };
+    encode(btf, ty, size, key).map_err(|e| Error::new(format!("key: {e}")))
+}
+
+/// The bytes of a value as user space gives it: those of all CPUs where each has its own.
+///
+/// # Errors
+/// What does not fit the map's values.
+pub fn encode_value(spec: &MapSpec, all: usize, value: &Value) -> Result<Encoded, Error> {
+    let (btf, size) = (spec.btf.as_deref(), spec.value_size as usize);
+    let one = |value: &Value| {
+        encode(btf, spec.btf_value_id, size, value).map_err(|e| Error::new(format!("value: {e}")))
+    };
+    if !is_per_cpu(spec) {
+        return one(value);
     }
-    let value = number(text).ok_or_else(|| format!("`{text}` is no number"))?;
-    if !fits(value, size) {
-        return Err(format!("{text} does not fit {size} bytes"));
+    // Each CPU's value has a place rounded up to 8 bytes.
+    let place = size.next_multiple_of(8);
+    let cpus = all.checked_div(place).unwrap_or(0);
+    let each = value.as_array().filter(|values| values.len() == cpus);
+    let values: Vec<&Value> = match each {
+        Some(values) => values.iter().collect(),
+        None => vec![value; cpus],
+    };
+    let mut out = Encoded {
+        bytes: Vec::with_capacity(all),
+        given: Vec::with_capacity(all),
+    };
+    for value in values {
+        let mut part = one(value)?;
+        part.bytes.resize(place, 0);
+        part.given.resize(place, false);
+        out.bytes.extend(part.bytes);
+        out.given.extend(part.given);
     }
-    let mut bytes = value.to_le_bytes().to_vec();
-    bytes.resize(size, 0);
-    Ok(bytes)
+    Ok(out)
 }

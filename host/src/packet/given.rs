@@ -6,13 +6,12 @@ use std::path::Path;
 
 use skep_spec::ProgType;
 
-use crate::failure::{Failure, note};
-
-use super::parse::hex_bytes;
+use crate::Error;
+use crate::text::parse::hex_bytes;
 
 /// A frame for programs that want a packet when none is given: Ethernet, IPv4 192.0.2.1 to 192.0.2.2,
 /// UDP port 40000 to 9, 18 zero bytes.
-const ORDINARY: [u8; 60] = [
+pub const ORDINARY: [u8; 60] = [
     0x02, 0x00, 0x00, 0x00, 0x00, 0x02, 0x02, 0x00, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x45, 0x00,
     0x00, 0x2e, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb6, 0xbb, 0xc0, 0x00, 0x02, 0x01, 0xc0, 0x00,
     0x02, 0x02, 0x9c, 0x40, 0x00, 0x09, 0x00, 0x1a, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -23,7 +22,7 @@ const ORDINARY: [u8; 60] = [
 const MAX_PACKET: u64 = 1 << 20;
 
 /// Whether programs of the type are given packets.
-pub(super) fn takes_packet(ty: ProgType) -> bool {
+pub fn takes_packet(ty: ProgType) -> bool {
     match ty {
         ProgType::SocketFilter
         | ProgType::SchedCls
@@ -61,39 +60,42 @@ pub(super) fn takes_packet(ty: ProgType) -> bool {
     }
 }
 
-/// The packet for a program of that type.
+/// The packet for a program of that type: the ordinary one where none is given, none where the type has
+/// no packets. `place` is what it was given by, such as `--packet`.
 ///
 /// # Errors
 /// One that is empty, too long, no hex, or of no use to the program.
-pub(super) fn find(ty: ProgType, given: Option<&str>) -> Result<Vec<u8>, Failure> {
+pub fn find(ty: ProgType, given: Option<&str>, place: &str) -> Result<Vec<u8>, Error> {
     let Some(given) = given else {
-        if !takes_packet(ty) {
-            return Ok(Vec::new());
-        }
-        note("no --packet: the packet is UDP over IPv4, 60 bytes");
-        return Ok(ORDINARY.to_vec());
+        let ordinary = takes_packet(ty).then(|| ORDINARY.to_vec());
+        return Ok(ordinary.unwrap_or_default());
     };
     if !takes_packet(ty) {
         return Err(
-            Failure::new(format!("--packet: programs of type {ty} have no packet"))
+            Error::of(place, format_args!("programs of type {ty} have no packet"))
                 .help("--ctx sets fields of their context"),
         );
     }
+    bytes(given, place)
+}
+
+/// A packet in a file, or as hex digits.
+///
+/// # Errors
+/// One that is shorter than an Ethernet header, too long, or no hex.
+pub fn bytes(given: &str, place: &str) -> Result<Vec<u8>, Error> {
     let (name, bytes) = if Path::new(given).is_file() {
         (given, read(given)?)
     } else {
-        (
-            "--packet",
-            hex_bytes(given).map_err(|e| {
-                Failure::new(format!(
-                    "--packet: `{given}` is neither a file nor hex digits ({e})"
-                ))
+        let bytes = hex_bytes(given).map_err(|e| {
+            let what = format!("`{given}` is neither a file nor hex digits ({e})");
+            Error::of(place, what)
                 .help("write it like 0200000000010200000000020800, spaces and colons are allowed")
-            })?,
-        )
+        });
+        (place, bytes?)
     };
     if bytes.is_empty() {
-        return Err(Failure::of(name, "the packet is empty")
+        return Err(Error::of(name, "the packet is empty")
             .help("it begins with an Ethernet header, which has 14 bytes"));
     }
     if (bytes.len()) < MIN_PACKET {
@@ -101,7 +103,7 @@ pub(super) fn find(ty: ProgType, given: Option<&str>) -> Result<Vec<u8>, Failure
             "the packet has {} bytes, fewer than an Ethernet header",
             bytes.len()
         );
-        return Err(Failure::of(name, what).help("an Ethernet header has 14 bytes"));
+        return Err(Error::of(name, what).help("an Ethernet header has 14 bytes"));
     }
     Ok(bytes)
 }
@@ -109,14 +111,14 @@ pub(super) fn find(ty: ProgType, given: Option<&str>) -> Result<Vec<u8>, Failure
 /// Bytes of an Ethernet header, without which no test run begins.
 const MIN_PACKET: usize = 14;
 
-fn read(path: &str) -> Result<Vec<u8>, Failure> {
+fn read(path: &str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|e| Failure::of(path, e))?;
+    let file = File::open(path).map_err(|e| Error::of(path, e))?;
     file.take(MAX_PACKET + 1)
         .read_to_end(&mut bytes)
-        .map_err(|e| Failure::of(path, e))?;
+        .map_err(|e| Error::of(path, e))?;
     if bytes.len() as u64 > MAX_PACKET {
-        return Err(Failure::of(path, "the packet is longer than 1 MiB"));
+        return Err(Error::of(path, "the packet is longer than 1 MiB"));
     }
     Ok(bytes)
 }
@@ -138,10 +140,10 @@ mod tests {
     #[test]
     fn what_is_no_packet_is_refused() {
         for bad in ["", "0", "zz", "00", "02:00", "no/such/file"] {
-            assert!(find(ProgType::Xdp, Some(bad)).is_err(), "{bad}");
+            assert!(find(ProgType::Xdp, Some(bad), "--packet").is_err(), "{bad}");
         }
-        assert!(find(ProgType::Kprobe, Some("0200000000010200000000020800")).is_err());
+        assert!(find(ProgType::Kprobe, Some("0200000000010200000000020800"), "").is_err());
         let spaced = "02 00 00 00 00 01  02:00:00:00:00:02 0800";
-        assert_eq!(find(ProgType::Xdp, Some(spaced)).unwrap().len(), 14);
+        assert_eq!(find(ProgType::Xdp, Some(spaced), "").unwrap().len(), 14);
     }
 }

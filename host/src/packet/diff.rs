@@ -5,18 +5,18 @@
 
 /// A line of a difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Line {
+pub struct Line {
     /// Whether it shows the packet as it became; else as it was.
-    pub(super) is_new: bool,
+    pub is_new: bool,
     /// Offset of the first byte.
-    pub(super) off: usize,
+    pub off: usize,
     /// The bytes, each with whether it differs.
-    pub(super) bytes: Vec<(u8, bool)>,
+    pub bytes: Vec<(u8, bool)>,
 }
 
 impl Line {
     /// Offset and hex digits.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let hex: Vec<_> = self
             .bytes
             .iter()
@@ -32,7 +32,7 @@ const ROW: usize = 16;
 const MOST_ROWS: usize = 32;
 
 /// The rows in which two packets differ.
-pub(super) fn rows(old: &[u8], new: &[u8]) -> Vec<Line> {
+pub fn rows(old: &[u8], new: &[u8]) -> Vec<Line> {
     if old.len() == new.len() {
         same_length(old, new)
     } else {
@@ -92,7 +92,7 @@ fn middle(old: &[u8], new: &[u8]) -> Vec<Line> {
 }
 
 /// Bytes at the same place that differ, or how the lengths do.
-pub(super) fn summary(old: &[u8], new: &[u8]) -> String {
+pub fn summary(old: &[u8], new: &[u8]) -> String {
     if old.len() != new.len() {
         return format!("{} -> {} bytes", old.len(), new.len());
     }

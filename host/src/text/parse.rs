@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// What is no hex digit, or an odd number of them.
-pub(super) fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
+pub fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
     let text = text.strip_prefix("0x").unwrap_or(text);
     let mut digits = Vec::new();
     for c in text.chars().filter(|c| !c.is_whitespace() && *c != ':') {
@@ -20,8 +20,19 @@ pub(super) fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
     Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
+/// An Ethernet address: six pairs of hex digits with colons between them.
+pub fn mac(text: &str) -> Option<[u8; 6]> {
+    let mut bytes = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut bytes {
+        let part = parts.next().filter(|part| (1..=2).contains(&part.len()))?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(bytes)
+}
+
 /// A decimal or hexadecimal number, perhaps negative, as its 64 bits.
-pub(super) fn number(text: &str) -> Option<u64> {
+pub fn number(text: &str) -> Option<u64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text),
@@ -39,7 +50,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
 }
 
 /// Whether the number fits that many bytes, signed or not.
-pub(super) fn fits(value: u64, size: usize) -> bool {
+pub fn fits(value: u64, size: usize) -> bool {
     if size >= 8 {
         return true;
     }
@@ -49,18 +60,18 @@ pub(super) fn fits(value: u64, size: usize) -> bool {
 
 /// `name=value` or `name[index]=value`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Setting<'a> {
+pub struct Setting<'a> {
     /// What is set.
-    pub(super) name: &'a str,
+    pub name: &'a str,
     /// What stands between the brackets.
-    pub(super) index: Option<&'a str>,
+    pub index: Option<&'a str>,
     /// To what.
-    pub(super) value: &'a str,
+    pub value: &'a str,
 }
 
 impl<'a> Setting<'a> {
     /// Reads a setting; `None` if it is none.
-    pub(super) fn read(text: &'a str) -> Option<Setting<'a>> {
+    pub fn read(text: &'a str) -> Option<Setting<'a>> {
         let (target, value) = match text.find("]=") {
             Some(at) => (text.get(..=at)?, text.get(at + 2..)?),
             None => text.split_once('=')?,

@@ -3,7 +3,7 @@
 use skep_spec::ProgType;
 
 /// The name of a return value at the program's hook, or what it means; empty where it has none.
-pub(super) fn verdict(ty: ProgType, value: u32) -> String {
+pub fn verdict(ty: ProgType, value: u32) -> String {
     let names: &[(i32, &str)] = match ty {
         ProgType::Xdp => &XDP,
         ProgType::SchedCls | ProgType::SchedAct => &TC,

@@ -1,16 +1,18 @@
-//! The context of a run, from `--ctx NAME=VALUE`.
+//! The context of a run, field by field: `NAME=VALUE`.
 //!
 //! Names are those of the kernel's structure where the type has one that is the same for all programs,
 //! else the members of the structure that the program's own first parameter points to.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde_json::{Map, Value};
 use skep_btf::{Btf, TypeId};
 use skep_spec::tables::ctx;
 use skep_spec::{ProgType, ProgramSpec};
 
-use crate::failure::Failure;
-
-use super::packet::takes_packet;
-use super::parse::{Setting, fits, number};
+use crate::Error;
+use crate::packet::takes_packet;
+use crate::text::parse::{Setting, fits, number};
 
 /// Where a field lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,15 +25,15 @@ struct Place {
 /// Bytes of a context whose size nothing says: arguments of functions and tracepoints.
 const ARGUMENTS: usize = 12 * 8;
 
-/// The context in user space's layout; `None` where the hook makes it.
+/// The context in user space's layout, from settings like `mark=7`; `None` where the hook makes it.
 ///
 /// # Errors
 /// A field that the context does not have, or a value that does not fit.
-pub(super) fn build(
+pub fn build(
     program: &ProgramSpec,
     settings: &[String],
     packet_len: usize,
-) -> Result<Option<Vec<u8>>, Failure> {
+) -> Result<Option<Vec<u8>>, Error> {
     if settings.is_empty() && takes_packet(program.ty) {
         return Ok(None);
     }
@@ -44,7 +46,7 @@ pub(super) fn build(
     let mut sets_end = false;
     for text in settings {
         let setting = Setting::read(text).ok_or_else(|| {
-            Failure::new(format!("--ctx `{text}`")).help("write it like mark=7 or cb[0]=1")
+            Error::new(format!("`{text}`")).help("write it like mark=7 or cb[0]=1")
         })?;
         sets_end = sets_end || setting.name == "data_end";
         set(&mut bytes, program, &setting)?;
@@ -59,18 +61,15 @@ pub(super) fn build(
     Ok(Some(bytes))
 }
 
-fn set(bytes: &mut [u8], program: &ProgramSpec, setting: &Setting<'_>) -> Result<(), Failure> {
+fn set(bytes: &mut [u8], program: &ProgramSpec, setting: &Setting<'_>) -> Result<(), Error> {
     let place = place(program, setting.name).ok_or_else(|| {
-        let what = format!(
-            "--ctx: the context of {} has no `{}`",
-            program.ty, setting.name
-        );
+        let what = format!("the context of {} has no `{}`", program.ty, setting.name);
         match names(program) {
-            names if names.is_empty() => Failure::new(what),
-            names => Failure::new(what).help(format!("it has {}", names.join(", "))),
+            names if names.is_empty() => Error::new(what),
+            names => Error::new(what).help(format!("it has {}", names.join(", "))),
         }
     })?;
-    let bad = |why: String| Failure::new(format!("--ctx {}: {why}", setting.name));
+    let bad = |why: String| Error::new(format!("{}: {why}", setting.name));
     let index = match setting.index {
         Some(index) => index
             .parse()
@@ -94,6 +93,12 @@ fn set(bytes: &mut [u8], program: &ProgramSpec, setting: &Setting<'_>) -> Result
         room.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
         return Ok(());
     }
+    if let Some(address) = address(setting.value, place.width, room.len()) {
+        room.iter_mut()
+            .zip(&address)
+            .for_each(|(to, from)| *to = *from);
+        return Ok(());
+    }
     let value =
         number(setting.value).ok_or_else(|| bad(format!("`{}` is no number", setting.value)))?;
     if !fits(value, place.width) {
@@ -108,6 +113,43 @@ fn set(bytes: &mut [u8], program: &ProgramSpec, setting: &Setting<'_>) -> Result
         .take(place.width)
         .for_each(|(to, from)| *to = *from);
     Ok(())
+}
+
+/// An address in network order: IPv4 in a word, IPv6 in four.
+fn address(text: &str, width: usize, room: usize) -> Option<Vec<u8>> {
+    if width == 4
+        && let Ok(address) = text.parse::<Ipv4Addr>()
+    {
+        return Some(address.octets().to_vec());
+    }
+    let address = text.parse::<Ipv6Addr>().ok()?;
+    (room >= 16).then(|| address.octets().to_vec())
+}
+
+/// The settings that a table of fields stands for: lists set elements, everything else a field.
+///
+/// # Errors
+/// A value that is neither number nor text.
+pub fn settings(table: &Map<String, Value>) -> Result<Vec<String>, Error> {
+    let text = |name: &str, value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(_) => Ok(value.to_string()),
+        Value::Bool(is) => Ok(u8::from(*is).to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(Error::new(format!(
+            "{name}: `{value}` is neither a number nor text"
+        ))),
+    };
+    let mut settings = Vec::new();
+    for (name, value) in table {
+        if let Value::Array(items) = value {
+            for (index, item) in items.iter().enumerate() {
+                settings.push(format!("{name}[{index}]={}", text(name, item)?));
+            }
+        } else {
+            settings.push(format!("{name}={}", text(name, value)?));
+        }
+    }
+    Ok(settings)
 }
 
 /// A field by name: of the kernel's structure, else of the program's.

@@ -11,7 +11,7 @@ const MOST_DEPTH: usize = 8;
 const MOST_ITEMS: usize = 64;
 
 /// A value of that type; 0 is no type.
-pub(super) fn text(btf: Option<&Btf>, ty: u32, bytes: &[u8]) -> String {
+pub fn text(btf: Option<&Btf>, ty: u32, bytes: &[u8]) -> String {
     let mut left = MOST_ITEMS;
     let typed = btf
         .filter(|_| ty != 0)
@@ -20,7 +20,7 @@ pub(super) fn text(btf: Option<&Btf>, ty: u32, bytes: &[u8]) -> String {
 }
 
 /// A number of 1, 2, 4 or 8 bytes, else hex digits.
-pub(super) fn untyped(bytes: &[u8]) -> String {
+pub fn untyped(bytes: &[u8]) -> String {
     match bytes.len() {
         1 | 2 | 4 | 8 => unsigned(bytes).to_string(),
         _ => hex(bytes),
@@ -28,7 +28,7 @@ pub(super) fn untyped(bytes: &[u8]) -> String {
 }
 
 /// Hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     let pairs: Vec<_> = bytes.iter().map(|b| format!("{b:02x}")).collect();
     pairs.join(" ")
 }
@@ -108,7 +108,7 @@ fn typed(btf: &Btf, ty: TypeId, bytes: &[u8], depth: usize, left: &mut usize) ->
 }
 
 /// The variables of a section of global data: name, type and place of each.
-pub(super) fn variables(btf: Option<&Btf>, ty: u32) -> Vec<(String, u32, Range<usize>)> {
+pub fn variables(btf: Option<&Btf>, ty: u32) -> Vec<(String, u32, Range<usize>)> {
     let section = btf.and_then(|btf| Some((btf, btf.ty(TypeId(ty)).ok()?.as_datasec()?)));
     let Some((btf, section)) = section else {
         return Vec::new();

@@ -1,0 +1,14 @@
+//! A simulated machine in a library: objects, interfaces, links, packets, events, and tests of programs.
+
+pub mod context;
+mod error;
+mod host;
+pub mod maps;
+pub mod packet;
+pub mod text;
+
+pub use error::Error;
+pub use host::{
+    Arrival, Chain, End, Event, Fate, Handler, Hook, Hop, Host, IfIndex, Interface, ObjectId,
+    Socket,
+};

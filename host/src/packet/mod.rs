@@ -1,0 +1,9 @@
+//! Packets: given as hex digits, by layers or in captures; compared; written out.
+
+pub mod capture;
+pub mod diff;
+mod given;
+mod layers;
+
+pub use given::{ORDINARY, bytes, find, takes_packet};
+pub use layers::Layers;
