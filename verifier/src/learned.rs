@@ -3,7 +3,7 @@
 use skep_isa::InsnIdx;
 
 use crate::access::WalkCache;
-use crate::state::{MapId, PointerType};
+use crate::state::{MapId, PointerType, PtrFlags, RegionKind};
 
 /// What is known of the map that a helper call was given, over all paths.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -110,6 +110,22 @@ impl Learned {
             insns_at_last_state: 0,
             jumps_at_last_state: 0,
         }
+    }
+
+    /// The slots whose pointers may be wrong: reads through them are probed (`convert_ctx_accesses`).
+    pub(crate) fn probe_loads(&self) -> Vec<InsnIdx> {
+        let untrusted_memory = PtrFlags::RDONLY.union(PtrFlags::UNTRUSTED);
+        let probed = |ty: &PointerType| {
+            let of_kernel = ty.kind == RegionKind::Btf;
+            let of_memory = ty.kind == RegionKind::Mem;
+            of_kernel && (ty.flags.is_empty() || ty.flags.contains(PtrFlags::UNTRUSTED))
+                || of_memory && ty.flags.contains(untrusted_memory)
+        };
+        let insns = self.insns.iter().enumerate();
+        insns
+            .filter(|(_, insn)| insn.pointer.as_ref().is_some_and(probed))
+            .map(|(idx, _)| idx)
+            .collect()
     }
 
     /// A new id, never 0.

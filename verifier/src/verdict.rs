@@ -25,6 +25,8 @@ pub struct Stats {
 pub struct Accepted {
     /// Counters.
     pub stats: Stats,
+    /// Loads through pointers that nobody vouches for, by slot: where nothing can be read they give 0.
+    pub probe_loads: Vec<InsnIdx>,
 }
 
 /// The program would be refused.

@@ -64,7 +64,8 @@ pub fn verify(
     match result {
         Ok(()) => {
             env.log_closing(&stats);
-            Verdict::Accepted(Accepted { stats })
+            let probe_loads = env.learned.probe_loads();
+            Verdict::Accepted(Accepted { stats, probe_loads })
         }
         Err(stop) => {
             // What comes after verification adds to the depths and drops dead subprograms.
