@@ -17,6 +17,7 @@ pub mod prog_types;
 mod restrictions;
 pub mod sec_rules;
 pub mod sets;
+pub mod sockopts;
 
 pub use args::{Arg, ArgType, Mods, Ret, RetType};
 pub use ctx::{Access, CtxAccess, CtxTable, CtxValue, Field, Sizes};

@@ -15,7 +15,7 @@ mod tracing;
 use super::hook::{Hook, When};
 use crate::{AttachType, ProgType};
 
-pub use net::{NETFILTER, SK_LOOKUP, SK_MSG, SK_REUSEPORT, SOCK_OPS, XDP};
+pub use net::{FLOW_KEYS, NETFILTER, SK_LOOKUP, SK_MSG, SK_REUSEPORT, SOCK_OPS, XDP};
 pub use sk_buff::SK_BUFF;
 pub use sock::{SOCK, SOCK_COMMON, TCP_SOCK, XDP_SOCK};
 

@@ -114,6 +114,24 @@ pub static SK_LOOKUP: CtxTable = CtxTable { name: "bpf_sk_lookup", size: 72, fie
     field( 64, 4, 1, "ingress_ifindex", Scalar,       Narrow),
 ]};
 
+/// `struct bpf_flow_keys`: what a flow dissector finds out.
+#[rustfmt::skip]
+pub static FLOW_KEYS: CtxTable = CtxTable { name: "bpf_flow_keys", size: 56, fields: &[
+    field(  0, 2, 1, "nhoff",         Scalar, Narrow).writes(Narrow, Always),
+    field(  2, 2, 1, "thoff",         Scalar, Narrow).writes(Narrow, Always),
+    field(  4, 2, 1, "addr_proto",    Scalar, Narrow).writes(Narrow, Always),
+    field(  6, 1, 1, "is_frag",       Scalar, Narrow).writes(Narrow, Always),
+    field(  7, 1, 1, "is_first_frag", Scalar, Narrow).writes(Narrow, Always),
+    field(  8, 1, 1, "is_encap",      Scalar, Narrow).writes(Narrow, Always),
+    field(  9, 1, 1, "ip_proto",      Scalar, Narrow).writes(Narrow, Always),
+    field( 10, 2, 1, "n_proto",       Scalar, Narrow).writes(Narrow, Always),
+    field( 12, 2, 1, "sport",         Scalar, Narrow).writes(Narrow, Always),
+    field( 14, 2, 1, "dport",         Scalar, Narrow).writes(Narrow, Always),
+    field( 16, 4, 8, "addresses",     Scalar, Narrow).writes(Narrow, Always),
+    field( 48, 4, 1, "flags",         Scalar, Narrow).writes(Narrow, Always),
+    field( 52, 4, 1, "flow_label",    Scalar, Narrow).writes(Narrow, Always),
+]};
+
 /// `struct bpf_nf_ctx`: a packet at a netfilter hook.
 #[rustfmt::skip]
 pub static NETFILTER: CtxTable = CtxTable { name: "bpf_nf_ctx", size: 16, fields: &[
