@@ -5,7 +5,7 @@
 
 use skep_isa::InsnIdx;
 use skep_sim::helpers::{Call, Engine};
-use skep_sim::{Access, Fault, Memory, ProgId, Sim, Trap, Why, layout};
+use skep_sim::{Access, Fault, MapId, Memory, ProgId, ProgramTypes, Sim, Trap, Why, layout};
 
 use crate::observe::{Observer, Step};
 use crate::op::{Code, NO_REGS, Op, Regs};
@@ -60,6 +60,14 @@ impl<O: Observer> Engine for Exec<'_, O> {
         self.program = program;
         result
     }
+
+    fn program(&self) -> ProgId {
+        ProgId(self.program as u32)
+    }
+
+    fn types(&self) -> Option<&ProgramTypes> {
+        Some(&self.programs.get(self.program)?.types)
+    }
 }
 
 /// The bits of an access that failed.
@@ -87,7 +95,7 @@ impl<O: Observer> Exec<'_, O> {
         pc: usize,
         regs: &mut Regs,
     ) -> Result<u64, Trap> {
-        let frames = sim.stack().frames();
+        let frames = sim.stack().limit();
         let depth = self.depth;
         let frame = sim
             .open_frame(depth)
@@ -100,6 +108,19 @@ impl<O: Observer> Exec<'_, O> {
             sim.close_frame(self.depth);
         }
         result
+    }
+
+    /// What comes of an exception: the result of the program's own function for it, else its value.
+    #[cold]
+    pub(crate) fn catch(&mut self, sim: &mut Sim, value: u64) -> Result<u64, Trap> {
+        self.stopped = None;
+        let program = self.programs.get(self.program);
+        let Some(slot) = program.and_then(|program| program.types.catcher()) else {
+            return Ok(value);
+        };
+        let mut regs = NO_REGS;
+        regs[1] = value;
+        self.function(sim, slot, &mut regs)
     }
 
     /// What is executed: every instruction by itself where someone looks on.
@@ -246,6 +267,10 @@ impl<O: Observer> Exec<'_, O> {
                 Code::StoreBI => store!(1, u8, op.imm), Code::StoreHI => store!(2, u16, op.imm),
                 Code::StoreWI => store!(4, u32, op.imm), Code::StoreDI => store!(8, u64, op.imm),
                 Code::Probe => r[d] = probe(sim.memory(), r[s].wrapping_add_signed(op.off.into()), op.imm),
+                Code::Cast => match sim.arena_cast(MapId(op.imm as u32), r[s], op.off != 0) {
+                    Some(addr) => r[d] = addr,
+                    None => trap!(Trap::NotSimulated("an arena")),
+                },
                 Code::Atomic => if let Err(trap) = atomic(sim.memory_mut(), &mut r, op) { trap!(trap) },
                 Code::Packet => {
                     let index = if op.off < 0 { r[s] as i32 } else { 0 };
@@ -290,7 +315,7 @@ impl<O: Observer> Exec<'_, O> {
                     }
                 }
                 Code::Subprog => {
-                    let Some(frame) = sim.open_frame(self.depth) else { trap!(Trap::Frames { limit: sim.stack().frames() }) };
+                    let Some(frame) = sim.open_frame(self.depth) else { trap!(Trap::Frames { limit: sim.stack().limit() }) };
                     self.depth += 1;
                     saved.push(Saved { program: self.program, pc, callee: [r[6], r[7], r[8], r[9]], frame: r[10], may_goto });
                     r[10] = frame;

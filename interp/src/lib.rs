@@ -22,6 +22,7 @@ pub use observe::{Nobody, Observer, Step};
 pub use program::{LoadError, Program};
 
 use exec::Exec;
+use skep_sim::helpers::Engine;
 
 /// Instructions that a run may execute where nothing else is said.
 pub const BUDGET: u64 = 1 << 30;
@@ -175,6 +176,43 @@ impl Machine {
         }
     }
 
+    /// Lets time pass up to a moment, in ns since boot, and calls what timers and work queues are due by
+    /// then, in their order: how many were called.
+    ///
+    /// # Errors
+    /// The trap that ended a callback.
+    pub fn run_timers(&self, sim: &mut Sim, until_ns: u64, budget: u64) -> Result<u64, Stop> {
+        let mut called = 0;
+        let budget = i64::try_from(budget).unwrap_or(i64::MAX);
+        let mut left = budget;
+        while let Some(due) = sim.expire_timer(until_ns) {
+            called += 1;
+            let mut exec = Exec {
+                programs: &self.programs,
+                observer: Nobody,
+                program: due.prog.0 as usize,
+                left,
+                budget,
+                depth: 0,
+                tail_calls: 0,
+                stopped: None,
+            };
+            let result = exec.callback(sim, due.func, due.args);
+            // Every call counts, so that timers that start each other come to an end.
+            left = exec.left.saturating_sub(1);
+            if let Err(trap) = result {
+                let (prog, insn_idx) = exec.stopped.unwrap_or((due.prog, 0));
+                return Err(Stop {
+                    prog,
+                    insn_idx,
+                    trap,
+                });
+            }
+        }
+        sim.clock.now_ns = sim.clock.now_ns.max(until_ns);
+        Ok(called)
+    }
+
     /// Executes a program between [`Sim::begin`] and [`Sim::finish`]: R0 and the number of instructions.
     ///
     /// # Errors
@@ -202,7 +240,11 @@ impl Machine {
         for (to, from) in regs.iter_mut().skip(1).zip(args) {
             *to = from;
         }
-        match exec.function(sim, 0, &mut regs) {
+        let mut result = exec.function(sim, 0, &mut regs);
+        if let Err(Trap::Thrown(value)) = result {
+            result = exec.catch(sim, value);
+        }
+        match result {
             Ok(r0) => Ok((r0, budget.saturating_sub(exec.left) as u64)),
             Err(trap) => {
                 let (prog, insn_idx) = exec.stopped.unwrap_or((prog, 0));

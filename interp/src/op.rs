@@ -42,6 +42,8 @@ pub(crate) enum Code {
     LoadSB, LoadSH, LoadSW,
     /// A load that gives 0 where nothing can be read; `imm` is its size.
     Probe,
+    /// An arena's address in the other window: `off` says which, `imm` is the map.
+    Cast,
     StoreBR, StoreHR, StoreWR, StoreDR,
     StoreBI, StoreHI, StoreWI, StoreDI,
     /// `imm` is the kind and, above 8 bits, the size.

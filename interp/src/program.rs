@@ -7,7 +7,7 @@ use skep_isa::{
     Size, Width, decode_all,
 };
 use skep_sim::helpers::{self, Helper, HelperFn};
-use skep_sim::{MapError, MapId, Sim, Trap, layout};
+use skep_sim::{MapError, MapId, ProgramTypes, Sim, Trap, layout};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
 use crate::fuse::fuse;
@@ -54,6 +54,8 @@ pub struct Program {
     pub(crate) fused: Vec<Op>,
     pub(crate) helpers: Vec<(&'static str, HelperFn)>,
     pub(crate) traps: Vec<Trap>,
+    /// Its own types.
+    pub(crate) types: ProgramTypes,
 }
 
 impl Program {
@@ -104,6 +106,7 @@ impl Program {
             ops,
             helpers: maker.helpers,
             traps: maker.traps,
+            types: ProgramTypes::of(spec),
         })
     }
 
@@ -160,7 +163,9 @@ impl Maker<'_> {
                 dst,
             ),
             Insn::Endian { op, bits, dst } => two(endian(op, bits), dst, dst),
-            Insn::AddrSpaceCast { .. } => self.trap(Trap::NotSimulated("an arena")),
+            Insn::AddrSpaceCast {
+                dst, src, dst_as, ..
+            } => self.cast(dst, src, dst_as),
             Insn::LoadImm64 { dst, imm } => self.wide(idx, dst, imm)?,
             Insn::Imm64Hi => Op::NONE,
             Insn::Load { .. }
@@ -185,6 +190,19 @@ impl Maker<'_> {
             Insn::CallReg(_) => self.trap(Trap::NotSimulated("a call through a register")),
             Insn::Exit => at(Code::Exit, 0),
         })
+    }
+
+    /// A cast between the windows of the program's only arena.
+    fn cast(&mut self, dst: Reg, src: Reg, dst_as: u16) -> Op {
+        let is_arena = |id: &&MapId| self.sim.arena_address(**id, 0).is_some();
+        match self.maps.iter().find(is_arena) {
+            Some(map) => Op {
+                imm: map.0.into(),
+                off: (dst_as != 0).into(),
+                ..two(Code::Cast, dst, src)
+            },
+            None => self.trap(Trap::NotSimulated("an arena")),
+        }
     }
 
     /// The slot that a jump lands on, which must begin an instruction.
@@ -220,11 +238,9 @@ impl Maker<'_> {
             Imm64::MapValue { map, off } | Imm64::MapIdxValue { idx: map, off } => {
                 let id = self.map(idx, map)?;
                 let map = self.sim.maps().get(id).ok_or(LoadError::Map(idx))?;
-                if map.spec().ty == skep_spec::MapType::Arena {
-                    return Ok(self.trap(Trap::NotSimulated("an arena")));
-                }
-                let layout = map.array_layout().ok_or(LoadError::Map(idx))?;
-                layout.base + u64::from(off)
+                let in_arena = self.sim.arena_address(id, off.into());
+                let in_array = map.array_layout().map(|l| l.base + u64::from(off));
+                in_arena.or(in_array).ok_or(LoadError::Map(idx))?
             }
             Imm64::Func(off) => layout::FUNCS + 8 * self.target(idx, off)? as u64,
             Imm64::BtfVar { .. } => {

@@ -18,7 +18,11 @@ use skep_spec::{MapFlags, MapSpec, MapType, ProgType, ProgramSpec};
 fn maps() -> Vec<Arc<MapSpec>> {
     let all = MapType::all().filter_map(|ty| {
         let (key, value, entries) = match ty {
-            MapType::Unspec => return None,
+            // Types that the reference kernel does not have.
+            MapType::Unspec | MapType::InsnArray | MapType::Rhash => return None,
+            MapType::CgroupStorage | MapType::PercpuCgroupStorage => (16, 8, 0),
+            MapType::StructOps => (4, 8, 1),
+            MapType::Arena => (0, 0, 4),
             MapType::Queue | MapType::Stack | MapType::BloomFilter => (0, 8, 4),
             MapType::Ringbuf | MapType::UserRingbuf => (0, 0, 4096),
             MapType::SkStorage | MapType::TaskStorage => (4, 8, 0),
@@ -29,6 +33,9 @@ fn maps() -> Vec<Arc<MapSpec>> {
             _ => (4, 8, 4),
         };
         let mut spec = MapSpec::new(ty.name(), ty, key, value, entries);
+        if ty == MapType::Arena {
+            spec.flags = MapFlags::MMAPABLE;
+        }
         if ty == MapType::LpmTrie {
             spec.flags = MapFlags::NO_PREALLOC;
         }

@@ -14,6 +14,8 @@ macro_rules! errnos {
             /// Its name: `ENOENT`; empty for a number without one here.
             pub const fn name(self) -> &'static str {
                 match self.0 {
+                    // No name here can begin with a digit.
+                    n if n == Errno::TOOBIG.0 => "E2BIG",
                     $($number => concat!("E", stringify!($name)),)*
                     _ => "",
                 }
@@ -49,6 +51,11 @@ errnos! {
 }
 
 impl Errno {
+    /// The error of a number, positive or negated.
+    pub const fn new(number: i32) -> Errno {
+        Errno(number.unsigned_abs() as u16)
+    }
+
     /// The positive number.
     pub const fn number(self) -> u16 {
         self.0

@@ -101,6 +101,13 @@ fn places<T: Copy>(btf: &Btf, structure: &str, fields: &[(&str, T)], room: u64) 
         .collect()
 }
 
+impl KernelTypes {
+    /// All of them.
+    pub(crate) fn btf(&self) -> &Arc<Btf> {
+        &self.btf
+    }
+}
+
 impl Sim {
     /// Gives the kernel types: the current task and the maps get fields that programs can read, and
     /// kernel functions get names. Programs must be loaded afterwards.

@@ -17,7 +17,9 @@ mod hooks;
 mod kernel_types;
 mod maps;
 mod memory;
+mod objects;
 mod packet;
+mod program_types;
 mod sim;
 mod stack;
 mod trap;
@@ -31,7 +33,9 @@ pub use maps::{
     ArrayLayout, Entry, Map, MapError, MapId, Maps, RingRecord, RingState, flags as map_flags,
 };
 pub use memory::Memory;
+pub use objects::{FieldValue, ObjectError};
+pub use program_types::ProgramTypes;
 pub use sim::{Config, Output, PacketCopy, PerfRecord, ProgId, Redirect, Sim};
 pub use stack::{FRAME, Stack};
 pub use trap::Trap;
-pub use world::{Chance, Clock, Process};
+pub use world::{Chance, Clock, Process, Sysctl};

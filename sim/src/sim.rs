@@ -1,5 +1,6 @@
 //! The simulated kernel as a whole: what programs share, and what a run leaves behind.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skep_spec::{AttachType, MapSpec, MapType, ProgType};
@@ -8,13 +9,14 @@ use crate::arena::layout::LIMIT;
 use crate::arena::{Perm, Placement};
 use crate::errno::Errno;
 use crate::fault::Owner;
+use crate::helpers::{Timer, Tunnel};
 use crate::hooks::{self, Run};
 use crate::kernel_types::KernelTypes;
-use crate::maps::{Entry, Kind, MapError, MapId, Maps, RingRecord};
+use crate::maps::{Entry, Kind, MapError, MapId, Maps, Pages, RingRecord};
 use crate::memory::Memory;
 use crate::packet::Room;
 use crate::stack::Stack;
-use crate::world::{Chance, Clock, Process};
+use crate::world::{Chance, Clock, Process, Sysctl};
 
 /// A program by its number among those that an engine has loaded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -25,7 +27,7 @@ pub struct ProgId(pub u32);
 pub struct Config {
     /// CPUs.
     pub cpus: u32,
-    /// Frames of a call chain.
+    /// Frames of one program's call chain; tail calls out of functions may nest several chains.
     pub frames: u32,
     /// Bytes that the arena may have.
     pub arena: usize,
@@ -117,6 +119,12 @@ pub struct Output {
     pub clones: Vec<PacketCopy>,
     /// The last redirection that was asked for.
     pub redirect: Option<Redirect>,
+    /// What iterators printed.
+    pub seq: Vec<u8>,
+    /// What infrared decoders reported.
+    pub keys: Vec<String>,
+    /// The result that a probed function was made to return.
+    pub override_return: Option<u64>,
     /// Lines and records that were dropped because there were too many.
     pub dropped: u64,
 }
@@ -141,15 +149,31 @@ pub struct Sim {
     pub(crate) exposed: Option<(ProgType, AttachType)>,
     /// The socket of test runs, once there is one.
     pub(crate) sock: u64,
+    /// The keys of flow dissectors, once there are any.
+    pub(crate) flow_keys: u64,
     /// The fake `task_struct` of the current process.
     pub(crate) task: u64,
     pub(crate) types: Option<KernelTypes>,
+    /// References to objects that programs allocated, by address.
+    pub(crate) refs: BTreeMap<u64, u32>,
+    /// Timers and work queues by the address of their place.
+    pub(crate) timers: BTreeMap<u64, Timer>,
+    /// Options of the socket by level and number.
+    pub(crate) sockopts: BTreeMap<(u32, u32), Vec<u8>>,
+    /// The tunnel that the packet goes into.
+    pub(crate) tunnel: Option<Tunnel>,
+    /// The attach type of the program that runs.
+    pub(crate) attach: AttachType,
+    /// Objects that arguments point to.
+    pub(crate) objects: Vec<u64>,
     pub(crate) chance: Chance,
     config: Config,
     /// Time.
     pub clock: Clock,
     /// The process in whose context programs run.
     pub process: Process,
+    /// The sysctl that programs of its hook are asked about.
+    pub sysctl: Sysctl,
     /// The CPU that programs run on.
     pub cpu: u32,
     /// What `bpf_get_retval` gives and `bpf_set_retval` sets: the result of a control group's hook.
@@ -206,12 +230,20 @@ impl Sim {
             context_used: 0,
             exposed: None,
             sock: 0,
+            flow_keys: 0,
             task,
             types: None,
+            refs: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            sockopts: BTreeMap::new(),
+            tunnel: None,
+            attach: AttachType::CgroupInetIngress,
+            objects: Vec::new(),
             chance: Chance::new(config.seed),
             config,
             clock: Clock::default(),
             process: Process::default(),
+            sysctl: Sysctl::default(),
             cpu: 0,
             retval: 0,
         };
@@ -390,11 +422,46 @@ impl Sim {
         None
     }
 
+    fn arena_of(&self, map: MapId) -> Option<&Pages> {
+        if let Kind::Pages(pages) = &self.maps.get(map)?.kind {
+            Some(pages)
+        } else {
+            None
+        }
+    }
+
+    /// An address of an arena in the other window: user space's, or the program's own. `None` if the
+    /// map is no arena.
+    pub fn arena_cast(&self, map: MapId, addr: u64, to_user: bool) -> Option<u64> {
+        let pages = self.arena_of(map)?;
+        Some(if to_user {
+            pages.to_user(addr)
+        } else {
+            pages.to_kernel(addr)
+        })
+    }
+
+    /// User space's address of a place in an arena.
+    pub fn arena_address(&self, map: MapId, off: u64) -> Option<u64> {
+        Some(self.arena_of(map)?.user(off))
+    }
+
     /// Takes the finished records out of a ring buffer, as its consumer does.
     pub fn ring_consume(&mut self, map: MapId) -> Vec<RingRecord> {
         match self.maps.get_mut(map).map(|map| &mut map.kind) {
             Some(Kind::Ring(ring)) => ring.consume(&self.mem),
             _ => Vec::new(),
+        }
+    }
+
+    /// Puts a sample into a ring buffer that programs drain, as its producer in user space does.
+    ///
+    /// # Errors
+    /// `ENOSPC` if it is full, `E2BIG` if the sample never fits, `EINVAL` if the map is of another type.
+    pub fn ring_produce(&mut self, map: MapId, data: &[u8]) -> Result<(), Errno> {
+        match self.maps.get_mut(map).map(|map| &mut map.kind) {
+            Some(Kind::UserRing(ring)) => ring.produce(data),
+            _ => Err(Errno::INVAL),
         }
     }
 

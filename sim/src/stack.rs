@@ -12,6 +12,10 @@ pub const FRAME: u64 = 512;
 /// Bytes from one frame to the next.
 const STEP: u64 = FRAME + 64;
 
+/// Call chains that can stand in each other: that of the program and, where a function leaves for
+/// another program by a tail call, that of each such program (`MAX_TAIL_CALL_CNT`).
+const CHAINS: u32 = 34;
+
 /// Bytes of shadow for a frame, which begins at a multiple of 64.
 const BLOCK: usize = FRAME as usize / 8;
 
@@ -20,6 +24,8 @@ const BLOCK: usize = FRAME as usize / 8;
 pub struct Stack {
     base: u64,
     frames: u32,
+    /// Where the frames of further chains lie, once there are any.
+    more: u64,
     /// Frames that the run has used.
     used: u32,
 }
@@ -30,25 +36,36 @@ impl Stack {
         Some(Stack {
             base,
             frames,
+            more: 0,
             used: 0,
         })
     }
 
-    /// Frames that exist.
+    /// Frames of one chain, which exist from the start.
     pub fn frames(&self) -> u32 {
         self.frames
     }
 
+    /// Frames of all chains, which may exist.
+    pub fn limit(&self) -> u32 {
+        self.frames.saturating_mul(CHAINS)
+    }
+
     /// The frame pointer of a frame: the address behind it. Deeper frames lie lower.
     pub fn top(&self, depth: u32) -> u64 {
-        let below = u64::from(self.frames.saturating_sub(depth));
-        self.base + below * STEP - (STEP - FRAME)
+        let (base, above) = if depth < self.frames {
+            (self.base, self.frames)
+        } else {
+            (self.more, self.limit())
+        };
+        let below = u64::from(above.saturating_sub(depth));
+        base + below * STEP - (STEP - FRAME)
     }
 
     #[inline]
     pub(crate) fn open(&mut self, mem: &mut Memory, depth: u32) -> Option<u64> {
         if depth >= self.frames {
-            return None;
+            self.make_more(mem, depth)?;
         }
         self.used = self.used.max(depth + 1);
         let top = self.top(depth);
@@ -56,9 +73,22 @@ impl Stack {
         Some(top)
     }
 
+    /// Room for the frames of further chains.
+    #[cold]
+    fn make_more(&mut self, mem: &mut Memory, depth: u32) -> Option<()> {
+        let more = self.limit() - self.frames;
+        if depth >= self.limit() {
+            return None;
+        }
+        if self.more == 0 {
+            self.more = mem.alloc(STEP * u64::from(more), 64, Owner::Stack)?;
+        }
+        Some(())
+    }
+
     #[inline]
     pub(crate) fn close(&self, mem: &mut Memory, depth: u32) {
-        if depth < self.frames {
+        if depth < self.used {
             mem.allow_block::<BLOCK>(self.top(depth) - FRAME, false);
         }
     }

@@ -69,6 +69,8 @@ pub enum Trap {
     ArenaFull,
     /// Someone who looked on ended the run.
     Interrupted,
+    /// The program threw an exception with this value: engines turn it into a result.
+    Thrown(u64),
 }
 
 impl From<Fault> for Trap {
@@ -92,7 +94,8 @@ impl Trap {
             | Trap::Frames { .. }
             | Trap::NotFunction { .. }
             | Trap::NotInsn
-            | Trap::Interrupted => false,
+            | Trap::Interrupted
+            | Trap::Thrown(_) => false,
         }
     }
 }
@@ -125,6 +128,7 @@ impl fmt::Display for Trap {
             Trap::NotInsn => f.write_str("no instruction there"),
             Trap::ArenaFull => f.write_str("the arena is full"),
             Trap::Interrupted => f.write_str("interrupted"),
+            Trap::Thrown(value) => write!(f, "an exception with the value {value:#x}"),
         }
     }
 }

@@ -109,3 +109,24 @@ impl Default for Process {
         }
     }
 }
+
+/// A sysctl that is read or written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sysctl {
+    /// Its path below `/proc/sys`: `net/ipv4/ip_forward`.
+    pub name: String,
+    /// Its value.
+    pub current: String,
+    /// The value that it is about to get, if it is written; programs may change it.
+    pub new: Option<String>,
+}
+
+impl Default for Sysctl {
+    fn default() -> Sysctl {
+        Sysctl {
+            name: "net/ipv4/ip_forward".to_owned(),
+            current: "0".to_owned(),
+            new: None,
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use crate::errno::Errno;
 use crate::maps::{Map, MapId};
-use crate::sim::Sim;
+use crate::program_types::ProgramTypes;
+use crate::sim::{ProgId, Sim};
 use crate::trap::Trap;
 
 /// What a helper needs of the engine that called it.
@@ -12,6 +13,16 @@ pub trait Engine {
     /// # Errors
     /// The trap that stopped it.
     fn callback(&mut self, sim: &mut Sim, func: u64, args: [u64; 5]) -> Result<u64, Trap>;
+
+    /// The program that runs.
+    fn program(&self) -> ProgId {
+        ProgId(0)
+    }
+
+    /// Its own types, if it has any: those of the objects that it allocates.
+    fn types(&self) -> Option<&ProgramTypes> {
+        None
+    }
 }
 
 /// A call of a helper.

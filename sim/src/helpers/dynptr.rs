@@ -5,9 +5,10 @@
 
 use super::call::{Call, ret, status};
 use super::{Row, skb, xdp};
+use crate::arena::Perm;
 use crate::errno::Errno;
-use crate::fault::Access;
-use crate::hooks::Run;
+use crate::fault::{Access, Owner};
+use crate::hooks::{Run, TableRun};
 use crate::maps::{Kind, RingState};
 use crate::trap::Trap;
 
@@ -19,6 +20,7 @@ pub(super) const HELPERS: &[Row] = &[
     ("bpf_ringbuf_reserve_dynptr", reserve),
     ("bpf_ringbuf_submit_dynptr", submit),
     ("bpf_ringbuf_discard_dynptr", discard),
+    ("bpf_user_ringbuf_drain", drain),
 ];
 
 /// Kernel functions on dynamic pointers.
@@ -166,6 +168,52 @@ fn finish(call: &mut Call<'_>, state: RingState) -> Result<u64, Trap> {
     Ok(0)
 }
 
+/// Hands the samples of user space to a callback, each by a dynamic pointer, until it wants no more.
+fn drain(call: &mut Call<'_>) -> Result<u64, Trap> {
+    /// `BPF_RB_NO_WAKEUP` and `BPF_RB_FORCE_WAKEUP`.
+    const WAKEUP: u64 = 3;
+    /// Samples of one call (`BPF_MAX_USER_RINGBUF_SAMPLES`).
+    const MOST: u64 = 128 << 10;
+    let (func, data, flags) = (call.arg(2), call.arg(3), call.arg(4));
+    let id = call.map_id(1)?;
+    if flags & !WAKEUP != 0 {
+        return Ok(Errno::INVAL.as_ret());
+    }
+    let full = Trap::ArenaFull;
+    let owner = Owner::Kernel("sample");
+    let at = call.sim.mem.alloc(LEN, 8, owner).ok_or(full.clone())?;
+    call.sim.mem.allow(at, LEN, Perm::ReadWrite);
+    let mut drained = 0;
+    while drained < MOST {
+        let sample = match call.sim.maps.get_mut(id).map(|map| &mut map.kind) {
+            Some(Kind::UserRing(ring)) => ring.take(),
+            _ => return Err(call.not_for_map(1)),
+        };
+        let Some(sample) = sample else { break };
+        let (len, mem) = (sample.len() as u64, &mut call.sim.mem);
+        let bytes = mem.alloc(len, 8, owner).ok_or(full.clone())?;
+        mem.poke(bytes, &sample);
+        mem.allow(bytes, len, Perm::Read);
+        let dynptr = Dynptr {
+            data: bytes,
+            size: len,
+            off: 0,
+            memory: Memory::Local,
+            read_only: true,
+        };
+        call.set_dynptr(at, Some(dynptr))?;
+        drained += 1;
+        let args = [at, data, 0, 0, 0];
+        let stop = call.engine.callback(call.sim, func, args);
+        call.sim.mem.retire(bytes);
+        if stop? != 0 {
+            break;
+        }
+    }
+    call.sim.mem.retire(at);
+    Ok(drained)
+}
+
 fn submit(call: &mut Call<'_>) -> Result<u64, Trap> {
     finish(call, RingState::Submitted)
 }
@@ -266,13 +314,18 @@ fn data(call: &mut Call<'_>) -> Result<u64, Trap> {
 }
 
 fn from_packet(call: &mut Call<'_>) -> Result<u64, Trap> {
-    call.expect_ctx(1)?;
     let (data, flags, to) = (call.arg(1), call.arg(2), call.arg(3));
+    if let Run::Table(run) = call.sim.run {
+        return from_table(call, run, flags, to);
+    }
+    call.expect_ctx(1)?;
     let writers = |run: &crate::hooks::SkbRun| run.may_write();
     let (size, read_only) = match &call.sim.run {
         Run::Xdp(run) => (run.len(), false),
         Run::Skb(run) => (run.len(), !writers(run)),
-        Run::Idle | Run::Raw(_) => return Err(call.bad(1, "the context of a packet")),
+        Run::Idle | Run::Table(_) | Run::Raw(_) => {
+            return Err(call.bad(1, "the context of a packet"));
+        }
     };
     if flags != 0 {
         call.set_dynptr(to, None)?;
@@ -290,6 +343,24 @@ fn from_packet(call: &mut Call<'_>) -> Result<u64, Trap> {
         }),
     )?;
     Ok(0)
+}
+
+/// A packet that is reached through a kernel object: its bytes, to be read.
+fn from_table(call: &mut Call<'_>, run: TableRun, flags: u64, to: u64) -> Result<u64, Trap> {
+    let dynptr = Dynptr {
+        data: run.data,
+        size: run.end - run.data,
+        off: 0,
+        memory: Memory::Local,
+        read_only: true,
+    };
+    let made = if flags == 0 {
+        Ok(())
+    } else {
+        Err(Errno::INVAL)
+    };
+    call.set_dynptr(to, made.ok().map(|()| dynptr))?;
+    Ok(status(made))
 }
 
 fn slice(call: &mut Call<'_>) -> Result<u64, Trap> {
@@ -311,7 +382,7 @@ fn slice(call: &mut Call<'_>) -> Result<u64, Trap> {
     let (start, end) = match &call.sim.run {
         Run::Xdp(run) => (run.data, run.end),
         Run::Skb(run) => (run.data, run.end),
-        Run::Idle | Run::Raw(_) => return Ok(0),
+        Run::Idle | Run::Table(_) | Run::Raw(_) => return Ok(0),
     };
     if start + at + len <= end {
         return Ok(start + at);

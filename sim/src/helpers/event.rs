@@ -61,8 +61,8 @@ fn packet_part(call: &Call<'_>, flags: u64) -> Result<Vec<u8>, Errno> {
     let (start, end, frags): (u64, u64, &[u8]) = match &call.sim.run {
         Run::Xdp(run) => (run.data, run.end, &run.frags),
         Run::Skb(run) => (run.data, run.end, &[]),
-        Run::Idle | Run::Raw(_) if wanted == 0 => (0, 0, &[]),
-        Run::Idle | Run::Raw(_) => return Err(Errno::INVAL),
+        Run::Idle | Run::Table(_) | Run::Raw(_) if wanted == 0 => (0, 0, &[]),
+        Run::Idle | Run::Table(_) | Run::Raw(_) => return Err(Errno::INVAL),
     };
     if flags & !(CTXLEN_MASK | INDEX_MASK) != 0 {
         return Err(Errno::INVAL);

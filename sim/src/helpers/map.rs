@@ -40,7 +40,7 @@ fn lookup_on(call: &mut Call<'_>, cpu: u32) -> Result<u64, Trap> {
     let Some(map) = call.sim.maps.get_mut(id) else {
         return Err(call.bad(1, "a map"));
     };
-    if let Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque = map.kind {
+    if !map.has_keys() {
         return Err(call.not_for_map(1));
     }
     call.sim.mem.check(key, map.key_size(), Access::Read)?;
@@ -72,7 +72,7 @@ fn update(call: &mut Call<'_>) -> Result<u64, Trap> {
     let Some(map) = call.sim.maps.get_mut(id) else {
         return Err(call.bad(1, "a map"));
     };
-    if let Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque = map.kind {
+    if !map.has_keys() {
         return Err(call.not_for_map(1));
     }
     let mem = &mut call.sim.mem;
@@ -88,7 +88,7 @@ fn delete(call: &mut Call<'_>) -> Result<u64, Trap> {
     let Some(map) = call.sim.maps.get_mut(id) else {
         return Err(call.bad(1, "a map"));
     };
-    if let Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque = map.kind {
+    if !map.has_keys() {
         return Err(call.not_for_map(1));
     }
     call.sim.mem.check(key, map.key_size(), Access::Read)?;

@@ -5,15 +5,21 @@
 //! they are used: a bad pointer is a trap, as the verifier would not have let it pass, while an error
 //! that programs may provoke is a negative number in R0, as in the kernel.
 
+mod bits;
 mod call;
 mod callback;
+mod cgroup;
 mod csum;
+mod device;
 mod dynptr;
 mod event;
 mod format;
 mod kfunc;
 mod map;
+mod message;
+mod object;
 mod packet;
+mod pages;
 mod print;
 mod probe;
 mod process;
@@ -22,12 +28,20 @@ mod ring;
 mod room;
 mod skb;
 mod sock;
+mod sockmap;
+mod sockopt;
 mod stack;
+mod task;
 mod text;
 mod time;
+mod timer;
+mod trace;
 mod xdp;
 
 pub use call::{Call, Engine};
+pub(crate) use device::Tunnel;
+pub use timer::DueCall;
+pub(crate) use timer::Timer;
 
 use skep_spec::ProgType;
 use skep_spec::tables::{ctx as spec_ctx, helpers as table};
@@ -85,6 +99,13 @@ pub fn find(id: i32, ty: ProgType) -> Result<(&'static str, Helper), Trap> {
         stack::HELPERS,
         sock::HELPERS,
         dynptr::HELPERS,
+        cgroup::HELPERS,
+        device::HELPERS,
+        message::HELPERS,
+        sockmap::HELPERS,
+        sockopt::HELPERS,
+        timer::HELPERS,
+        trace::HELPERS,
     ];
     std::iter::once(by_type)
         .chain(common)
@@ -96,8 +117,28 @@ pub fn find(id: i32, ty: ProgType) -> Result<(&'static str, Helper), Trap> {
 
 /// The kernel function of that name, with its name for as long as anyone wants it.
 pub fn find_kfunc(name: &str) -> Option<(&'static str, HelperFn)> {
-    let mut all = kfunc::KFUNCS.iter().chain(dynptr::KFUNCS);
-    all.find(|row| row.0 == name).copied()
+    KFUNCS
+        .into_iter()
+        .flatten()
+        .find(|row| row.0 == name)
+        .copied()
+}
+
+/// All kernel functions that are simulated.
+const KFUNCS: [&[Row]; 8] = [
+    kfunc::KFUNCS,
+    dynptr::KFUNCS,
+    bits::KFUNCS,
+    object::KFUNCS,
+    pages::KFUNCS,
+    task::KFUNCS,
+    timer::KFUNCS,
+    trace::KFUNCS,
+];
+
+/// Names of the kernel functions that are simulated, in no order.
+pub fn simulated_kfuncs() -> impl Iterator<Item = &'static str> {
+    KFUNCS.into_iter().flatten().map(|row| row.0)
 }
 
 /// Names of the helpers that are simulated for some type of program, in no order.
@@ -119,6 +160,13 @@ pub fn simulated() -> impl Iterator<Item = &'static str> {
         stack::HELPERS,
         sock::HELPERS,
         dynptr::HELPERS,
+        cgroup::HELPERS,
+        device::HELPERS,
+        message::HELPERS,
+        sockmap::HELPERS,
+        sockopt::HELPERS,
+        timer::HELPERS,
+        trace::HELPERS,
     ]
     .into_iter()
     .flatten()

@@ -41,7 +41,7 @@ fn trace_printk(call: &mut Call<'_>) -> Result<u64, Trap> {
 }
 
 /// The arguments in memory, if their number is one the kernel takes.
-fn arguments(call: &Call<'_>, at: usize, bytes: u64) -> Result<Option<Vec<u64>>, Trap> {
+pub(super) fn arguments(call: &Call<'_>, at: usize, bytes: u64) -> Result<Option<Vec<u64>>, Trap> {
     if !bytes.is_multiple_of(8) || bytes > MAX_ARGS * 8 || bytes != 0 && call.arg(at) == 0 {
         return Ok(None);
     }

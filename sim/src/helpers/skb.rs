@@ -58,7 +58,9 @@ pub(super) fn run<'a>(call: &'a Call<'_>) -> Result<&'a SkbRun, Trap> {
     call.expect_ctx(1)?;
     match &call.sim.run {
         Run::Skb(run) => Ok(run),
-        Run::Idle | Run::Xdp(_) | Run::Raw(_) => Err(call.bad(1, "the context of a packet")),
+        Run::Idle | Run::Xdp(_) | Run::Table(_) | Run::Raw(_) => {
+            Err(call.bad(1, "the context of a packet"))
+        }
     }
 }
 

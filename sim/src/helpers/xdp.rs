@@ -28,7 +28,9 @@ fn run<'a>(call: &'a Call<'_>) -> Result<&'a XdpRun, Trap> {
     call.expect_ctx(1)?;
     match &call.sim.run {
         Run::Xdp(run) => Ok(run),
-        Run::Idle | Run::Skb(_) | Run::Raw(_) => Err(call.bad(1, "the context of an XDP program")),
+        Run::Idle | Run::Skb(_) | Run::Table(_) | Run::Raw(_) => {
+            Err(call.bad(1, "the context of an XDP program"))
+        }
     }
 }
 

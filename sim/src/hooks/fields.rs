@@ -33,6 +33,8 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 pub(crate) const XDP_MD: u64 = ctx::XDP.size as u64;
 /// Bytes of `struct __sk_buff`.
 pub(crate) const SK_BUFF: u64 = ctx::SK_BUFF.size as u64;
+/// Bytes of `struct bpf_flow_keys`.
+pub(crate) const FLOW_KEYS: u64 = ctx::FLOW_KEYS.size as u64;
 /// Bytes of `struct bpf_sock`.
 pub(crate) const SOCK: u64 = ctx::SOCK.size as u64;
 
@@ -60,10 +62,27 @@ offsets!(sk_buff, super::ctx::SK_BUFF, "`struct __sk_buff`.":
     REMOTE_IP4 = "remote_ip4", LOCAL_IP4 = "local_ip4", REMOTE_IP6 = "remote_ip6",
     LOCAL_IP6 = "local_ip6", DATA_META = "data_meta", TSTAMP = "tstamp", WIRE_LEN = "wire_len",
     GSO_SEGS = "gso_segs", SK = "sk", GSO_SIZE = "gso_size", TSTAMP_TYPE = "tstamp_type",
-    HWTSTAMP = "hwtstamp",
+    HWTSTAMP = "hwtstamp", FLOW_KEYS = "flow_keys",
+);
+
+offsets!(sk_msg, super::ctx::SK_MSG, "`struct sk_msg_md`.":
+    SIZE = "size",
+);
+
+offsets!(sk_lookup, super::ctx::SK_LOOKUP, "`struct bpf_sk_lookup`.":
+    SK = "sk",
+);
+
+offsets!(sock_ops, super::ctx::SOCK_OPS, "`struct bpf_sock_ops`.":
+    CB_FLAGS = "bpf_sock_ops_cb_flags",
+);
+
+offsets!(flow_keys, super::ctx::FLOW_KEYS, "`struct bpf_flow_keys`.":
+    NHOFF = "nhoff", THOFF = "thoff", N_PROTO = "n_proto", FLAGS = "flags",
 );
 
 offsets!(sock, super::ctx::SOCK, "`struct bpf_sock`.":
-    FAMILY = "family", SRC_IP4 = "src_ip4", SRC_IP6 = "src_ip6", DST_IP4 = "dst_ip4",
+    FAMILY = "family", TYPE = "type", PROTOCOL = "protocol", SRC_PORT = "src_port",
+    DST_PORT = "dst_port", SRC_IP4 = "src_ip4", SRC_IP6 = "src_ip6", DST_IP4 = "dst_ip4",
     DST_IP6 = "dst_ip6", STATE = "state", RX_QUEUE_MAPPING = "rx_queue_mapping",
 );

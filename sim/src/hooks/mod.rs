@@ -7,9 +7,10 @@
 mod device;
 pub(crate) mod fields;
 mod skb;
+mod table;
 mod xdp;
 
-use skep_spec::tables::ctx::{self, CtxTable};
+use skep_spec::tables::ctx::{self, CtxTable, Sizes};
 use skep_spec::tables::hook::Hook;
 use skep_spec::{AttachType, ProgType};
 
@@ -21,6 +22,7 @@ use crate::sim::Sim;
 pub use device::{Packet, Place, VlanTag};
 
 pub(crate) use skb::{ETH_P_802_2, ETH_P_802_3, ETH_P_802_3_MIN, ETH_P_IP, ETH_P_IPV6, SkbRun};
+pub(crate) use table::TableRun;
 pub(crate) use xdp::XdpRun;
 
 /// Bytes of the longest context: that of system call programs.
@@ -29,12 +31,15 @@ pub(crate) const CTX_ROOM: u64 = 64 << 10;
 pub(crate) const ETH_HLEN: u64 = 14;
 /// Index of the loopback device, on which test runs take place.
 const LOOPBACK: u64 = 1;
+/// The state of a socket that is not connected.
+const TCP_CLOSE: u64 = 7;
 
 /// What a run is given. Packets and contexts are as in `BPF_PROG_TEST_RUN`; for types that cannot be
 /// test-run on a kernel, `ctx` is the context itself.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct RunInput {
-    /// The packet, with its Ethernet header; empty for programs without packets.
+    /// The packet, with its Ethernet header; or what the context points to: a message, a packet from its
+    /// transport header on, an option's value, a tracepoint's buffer. Empty for all others.
     pub data: Vec<u8>,
     /// The context in user space's layout: `struct xdp_md`, `struct __sk_buff`, arguments, a record.
     pub ctx: Option<Vec<u8>>,
@@ -104,6 +109,8 @@ pub(crate) enum Run {
     Idle,
     Xdp(XdpRun),
     Skb(SkbRun),
+    /// A structure that is neither of these.
+    Table(TableRun),
     /// A context of that many bytes, and nothing else.
     Raw(u64),
 }
@@ -125,6 +132,8 @@ impl Sim {
         self.stack.reset(&mut self.mem);
         self.maps.reset_cgroup_storage(&mut self.mem);
         self.describe_task();
+        self.tunnel = None;
+        self.attach = attach;
         let hook = Hook::new(ty, attach);
         match ty {
             ProgType::Xdp => self.begin_xdp(&hook, input)?,
@@ -136,28 +145,31 @@ impl Sim {
             | ProgType::LwtOut
             | ProgType::LwtXmit
             | ProgType::LwtSeg6local
-            | ProgType::SkSkb => self.begin_skb(&hook, input)?,
-            ProgType::Unspec
-            | ProgType::StructOps
-            | ProgType::Ext
             | ProgType::FlowDissector
+            | ProgType::SkSkb => self.begin_skb(&hook, input)?,
+            ProgType::SockOps
             | ProgType::SkMsg
             | ProgType::SkReuseport
             | ProgType::SkLookup
-            | ProgType::Netfilter => return Err(Errno::NOTSUPP),
+            | ProgType::CgroupSock
+            | ProgType::CgroupSockAddr
+            | ProgType::CgroupSockopt
+            | ProgType::RawTracepointWritable
+            | ProgType::Netfilter => {
+                let table = ctx::of(ty).ok_or(Errno::NOTSUPP)?;
+                self.begin_table(&hook, table, input)?;
+            }
+            // An ext program runs as its target does: whoever runs it says at which hook.
+            ProgType::Unspec | ProgType::Ext => return Err(Errno::NOTSUPP),
             ProgType::Kprobe
             | ProgType::Tracepoint
             | ProgType::PerfEvent
-            | ProgType::CgroupSock
-            | ProgType::SockOps
             | ProgType::CgroupDevice
             | ProgType::RawTracepoint
-            | ProgType::CgroupSockAddr
             | ProgType::LircMode2
             | ProgType::CgroupSysctl
-            | ProgType::RawTracepointWritable
-            | ProgType::CgroupSockopt
             | ProgType::Tracing
+            | ProgType::StructOps
             | ProgType::Lsm
             | ProgType::Syscall => self.begin_raw(&hook, input)?,
         }
@@ -189,6 +201,7 @@ impl Sim {
             Run::Idle => (Vec::new(), Vec::new()),
             Run::Xdp(run) => self.finish_xdp(&run),
             Run::Skb(run) => self.finish_skb(run),
+            Run::Table(run) => self.finish_table(&run),
             Run::Raw(len) => (Vec::new(), self.mem.peek(self.ctx, len).to_vec()),
         };
         self.mem.end_grace_period();
@@ -212,6 +225,7 @@ impl Sim {
             Run::Idle => return None,
             Run::Xdp(_) => fields::XDP_MD,
             Run::Skb(_) => fields::SK_BUFF,
+            Run::Table(run) => run.len,
             Run::Raw(len) => *len,
         };
         Some((self.ctx, len))
@@ -279,7 +293,11 @@ fn expose(mem: &mut Memory, at: u64, table: &CtxTable, hook: &Hook<'_>) {
             (false, true) => Perm::Write,
             (false, false) => Perm::No,
         };
-        let len = u64::from(field.width) * u64::from(field.count);
+        let mut len = u64::from(field.width) * u64::from(field.count);
+        // A field that was four bytes wide once is still read so, with nothing behind it.
+        if field.load == Sizes::NarrowOrFour {
+            len = len.max(4);
+        }
         mem.allow(at + u64::from(field.off), len, perm);
     }
 }

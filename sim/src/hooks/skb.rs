@@ -7,8 +7,8 @@ use skep_spec::ProgType;
 use skep_spec::tables::ctx;
 use skep_spec::tables::hook::Hook;
 
-use super::fields::{SK_BUFF, SOCK, sk_buff, sock};
-use super::{ETH_HLEN, LOOPBACK, Run, RunInput, get32, is_zero, put, user_ctx};
+use super::fields::{FLOW_KEYS, SK_BUFF, SOCK, flow_keys, sk_buff, sock};
+use super::{ETH_HLEN, LOOPBACK, Run, RunInput, TCP_CLOSE, get32, is_zero, put, user_ctx};
 use crate::arena::Perm;
 use crate::errno::Errno;
 use crate::fault::Owner;
@@ -19,6 +19,8 @@ use crate::trap::Trap;
 const HEADROOM: u64 = (8 << 10) + 64;
 /// Bytes of a packet in a test run: a page without head room and the kernel's own tail.
 const PAGE_LEN: usize = 4096 - 64 - 320;
+/// Bytes of a packet for a flow dissector: a page.
+const FLOW_LEN: usize = 4096;
 /// Bytes of any packet.
 const MAX_LEN: usize = 128 << 10;
 /// Ethernet types, in host order.
@@ -32,10 +34,9 @@ pub(crate) const ETH_P_802_3_MIN: u16 = 0x0600;
 const PACKET_HOST: u64 = 0;
 const PACKET_MULTICAST: u64 = 2;
 const PACKET_OTHERHOST: u64 = 3;
-/// Address families and the state of a socket that is not connected.
-const AF_INET: u64 = 2;
-const AF_INET6: u64 = 10;
-const TCP_CLOSE: u64 = 7;
+/// Address families.
+pub(super) const AF_INET: u64 = 2;
+pub(super) const AF_INET6: u64 = 10;
 
 /// A run over a packet with metadata: guest addresses of its parts.
 #[derive(Debug)]
@@ -87,27 +88,41 @@ impl SkbRun {
 
 impl Sim {
     pub(super) fn begin_skb(&mut self, hook: &Hook<'_>, input: &RunInput) -> Result<(), Errno> {
+        if hook.ty == ProgType::FlowDissector {
+            return self.begin_flow(hook, input);
+        }
         let len = input.data.len() as u64;
         let most = if self.config().long_packets {
             MAX_LEN
         } else {
             PAGE_LEN
         };
-        if len < ETH_HLEN || input.data.len() > most {
+        // A stream has no headers left: its programs see what the connection carries.
+        let (least, link) = if hook.ty == ProgType::SkSkb {
+            (1, 0)
+        } else {
+            (ETH_HLEN, ETH_HLEN)
+        };
+        if len < least || input.data.len() > most {
             return Err(Errno::INVAL);
         }
         let user_ctx = user_ctx(input, SK_BUFF)?;
-        let protocol = eth_type(&input.data);
+        let protocol = if link == 0 {
+            ETH_P_IP
+        } else {
+            eth_type(&input.data)
+        };
         let header = match protocol {
+            _ if link == 0 => 0,
             ETH_P_IP => 20,
             ETH_P_IPV6 => 40,
             _ => 0,
         };
-        if len - ETH_HLEN < header {
+        if len - link < header {
             return Err(Errno::INVAL);
         }
         let mac = self.room.base() + HEADROOM;
-        let net = mac + ETH_HLEN;
+        let net = mac + link;
         let mut run = SkbRun {
             ty: hook.ty,
             data: net,
@@ -126,13 +141,86 @@ impl Sim {
         self.mem.poke(mac, &input.data);
         self.show_ctx(hook, &ctx::SK_BUFF);
         self.mem.fill(self.ctx, SK_BUFF, 0);
-        self.describe_packet(&run, protocol, &input.data);
+        if link == 0 {
+            self.describe_stream(protocol);
+        } else {
+            self.describe_packet(&run, protocol, &input.data);
+        }
         if let Some(ctx) = &user_ctx {
             self.adopt_user_ctx(ctx, run.len());
         }
         run.user_ctx = user_ctx;
         self.set_skb(run);
         Ok(())
+    }
+
+    /// A flow dissector gets the packet and keys to fill; its context is given as keys, too, of which
+    /// only the flags may be set (`bpf_prog_test_run_flow_dissector`).
+    fn begin_flow(&mut self, hook: &Hook<'_>, input: &RunInput) -> Result<(), Errno> {
+        let len = input.data.len() as u64;
+        let user_ctx = user_ctx(input, FLOW_KEYS)?;
+        if len < ETH_HLEN || input.data.len() > FLOW_LEN {
+            return Err(Errno::INVAL);
+        }
+        let mut flags = 0;
+        if let Some(ctx) = &user_ctx {
+            let behind = flow_keys::FLAGS + 4;
+            if !is_zero(ctx, 0, flow_keys::FLAGS) || !is_zero(ctx, behind, FLOW_KEYS) {
+                return Err(Errno::INVAL);
+            }
+            flags = get32(ctx, flow_keys::FLAGS);
+        }
+        if self.flow_keys == 0 {
+            let owner = Owner::Kernel("flow keys");
+            self.flow_keys = self.mem.alloc(FLOW_KEYS, 64, owner).ok_or(Errno::NOMEM)?;
+            self.mem.allow(self.flow_keys, FLOW_KEYS, Perm::ReadWrite);
+        }
+        let mac = self.room.base() + HEADROOM;
+        let run = SkbRun {
+            ty: hook.ty,
+            data: mac,
+            end: mac + len,
+            mac,
+            net: mac + ETH_HLEN,
+            encap: false,
+            user_ctx,
+        };
+        self.mem.poke(mac, &input.data);
+        self.show_ctx(hook, &ctx::SK_BUFF);
+        self.mem.fill(self.ctx, SK_BUFF, 0);
+        let keys = self.flow_keys;
+        self.mem.fill(keys, FLOW_KEYS, 0);
+        self.mem.copy(mac + 12, keys + flow_keys::N_PROTO, 2);
+        self.mem.poke_le::<2>(keys + flow_keys::NHOFF, ETH_HLEN);
+        self.mem.poke_le::<2>(keys + flow_keys::THOFF, ETH_HLEN);
+        self.mem.poke_le::<4>(keys + flow_keys::FLAGS, flags.into());
+        self.mem
+            .poke_le::<8>(self.ctx + sk_buff::FLOW_KEYS, self.flow_keys);
+        self.set_skb(run);
+        Ok(())
+    }
+
+    /// The keys that the dissector found, its offsets brought inside the packet (`bpf_flow_dissect`).
+    fn finish_flow(&mut self, run: SkbRun) -> (Vec<u8>, Vec<u8>) {
+        let (keys, len) = (self.flow_keys, run.len());
+        let clamp = |value: u64, low: u64| value.clamp(low, len.max(low));
+        let net = clamp(self.mem.peek_le::<2>(keys + flow_keys::NHOFF), ETH_HLEN);
+        let transport = clamp(self.mem.peek_le::<2>(keys + flow_keys::THOFF), net);
+        self.mem.poke_le::<2>(keys + flow_keys::NHOFF, net);
+        self.mem.poke_le::<2>(keys + flow_keys::THOFF, transport);
+        let user = run.user_ctx.unwrap_or_else(|| vec![0; FLOW_KEYS as usize]);
+        (self.mem.peek(keys, FLOW_KEYS).to_vec(), user)
+    }
+
+    /// Fills the fields of a piece of a connection's stream.
+    fn describe_stream(&mut self, protocol: u16) {
+        let ctx = self.ctx;
+        self.mem
+            .poke_le::<4>(ctx + sk_buff::PROTOCOL, protocol.swap_bytes().into());
+        self.mem.poke_le::<4>(ctx + sk_buff::IFINDEX, LOOPBACK);
+        let sk = self.socket(AF_INET);
+        self.mem.poke_le::<8>(ctx + sk_buff::SK, sk.unwrap_or(0));
+        self.mem.poke_le::<4>(ctx + sk_buff::FAMILY, AF_INET);
     }
 
     /// Fills the fields that follow from the packet alone.
@@ -178,7 +266,7 @@ impl Sim {
     }
 
     /// The socket of test runs: not connected, of the packet's family.
-    fn socket(&mut self, family: u64) -> Option<u64> {
+    pub(super) fn socket(&mut self, family: u64) -> Option<u64> {
         if self.sock == 0 {
             self.sock = self.mem.alloc(SOCK, 64, Owner::Kernel("socket"))?;
             self.mem.allow(self.sock, SOCK, Perm::Read);
@@ -231,8 +319,11 @@ impl Sim {
     }
 
     pub(super) fn finish_skb(&mut self, run: SkbRun) -> (Vec<u8>, Vec<u8>) {
+        if run.ty == ProgType::FlowDissector {
+            return self.finish_flow(run);
+        }
         let mut data = Vec::new();
-        if !run.is_l2() {
+        if !run.is_l2() && run.ty != ProgType::SkSkb {
             // The kernel pushes an empty Ethernet header in front of what the program saw.
             data.resize(ETH_HLEN as usize, 0);
         }
@@ -267,7 +358,7 @@ impl Sim {
         const LINK: i32 = -0x20_0000;
         let run = match &self.run {
             Run::Skb(run) if ctx == self.ctx => run,
-            Run::Skb(_) | Run::Idle | Run::Xdp(_) | Run::Raw(_) => {
+            Run::Skb(_) | Run::Idle | Run::Xdp(_) | Run::Table(_) | Run::Raw(_) => {
                 return Err(Trap::BadArgument {
                     helper: "packet load",
                     arg: 6,

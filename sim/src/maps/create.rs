@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use skep_btf::TypeId;
+use skep_spec::tables::map_create::{self, MapMachine, MapRefusal};
 use skep_spec::{MapFlags, MapSpec, MapType};
 
 use super::{
-    Array, Bloom, Hash, Kind, Lpm, Map, MapId, Maps, Queue, Refs, Ring, Sparse, Stacks, Storage,
+    Array, Bloom, Hash, Kind, Lpm, Map, MapId, Maps, Pages, Queue, Refs, Ring, Sockets, Sparse,
+    Stacks, Storage, UserRing,
 };
 use crate::arena::layout::MAX_MAPS;
 use crate::errno::Errno;
@@ -18,6 +20,9 @@ use crate::memory::Memory;
 const MAX_BYTES: u64 = 1 << 30;
 /// Bytes of a key or value at most.
 const MAX_ELEM: u32 = 1 << 22;
+/// Bytes of a page, and CPUs that the kernel is built for.
+const PAGE: u32 = 4096;
+const MAX_CPUS: u32 = 256;
 
 /// A map that could not be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,7 +64,7 @@ impl Maps {
         if self.all.len() >= MAX_MAPS {
             return Err(error(Errno::NOMEM));
         }
-        check(spec).map_err(error)?;
+        check(spec, cpus).map_err(error)?;
         self.add_handle(mem).ok_or_else(|| error(Errno::NOMEM))?;
         let id = MapId(self.all.len() as u32);
         let kind = kind_of(mem, id, spec, cpus).map_err(error)?;
@@ -119,60 +124,44 @@ fn kind_of(mem: &mut Memory, id: MapId, spec: &MapSpec, cpus: u32) -> Result<Kin
         | MapType::CgroupStorage => Kind::Storage(Storage::new(id, spec, None)),
         MapType::PercpuCgroupStorage => Kind::Storage(Storage::new(id, spec, Some(cpus))),
         MapType::StackTrace => Kind::Stacks(Stacks::new(spec)),
-        MapType::Unspec
-        | MapType::Sockmap
-        | MapType::Sockhash
-        | MapType::ReuseportSockarray
-        | MapType::StructOps
-        | MapType::UserRingbuf
-        | MapType::Arena
-        | MapType::InsnArray => Kind::Opaque,
+        MapType::Sockmap | MapType::Sockhash | MapType::ReuseportSockarray => {
+            Kind::Sockets(Sockets::new(spec))
+        }
+        MapType::UserRingbuf => Kind::UserRing(UserRing::new(spec)),
+        MapType::Arena => Kind::Pages(Pages::new(mem, id, spec)?),
+        MapType::Unspec | MapType::StructOps | MapType::InsnArray => Kind::Opaque,
     })
 }
 
-/// The checks of `map_alloc_check` that concern sizes.
-fn check(spec: &MapSpec) -> Result<(), Errno> {
-    let require = |holds: bool| if holds { Ok(()) } else { Err(Errno::INVAL) };
+/// The checks of `BPF_MAP_CREATE` on sizes, entries and flags.
+///
+/// What loaders put right is taken as they would have put it: ring buffers of no whole pages, perf event
+/// arrays of no size, flags that the kernel adds itself. Of types nothing is asked: requests come
+/// without them.
+fn check(spec: &MapSpec, cpus: u32) -> Result<(), Errno> {
     if spec.key_size > MAX_ELEM || spec.value_size > MAX_ELEM {
         return Err(Errno::TOOBIG);
     }
-    let (key, value, entries) = (spec.key_size, spec.value_size, spec.max_entries);
-    match spec.ty {
-        MapType::Array | MapType::PercpuArray => require(key == 4 && value > 0 && entries > 0),
-        MapType::Hash
-        | MapType::PercpuHash
-        | MapType::LruHash
-        | MapType::LruPercpuHash
-        | MapType::Rhash => require(key > 0 && value > 0 && entries > 0),
-        MapType::LpmTrie => {
-            let flags = spec.flags.contains(MapFlags::NO_PREALLOC);
-            require(flags && (5..=260).contains(&key) && value > 0 && entries > 0)
-        }
-        MapType::Queue | MapType::Stack => require(key == 0 && value > 0 && entries > 0),
-        MapType::BloomFilter => require(key == 0 && value > 0 && entries > 0),
-        MapType::Ringbuf => require(key == 0 && value == 0 && entries > 0),
-        MapType::ProgArray | MapType::ArrayOfMaps => require(key == 4 && value == 4 && entries > 0),
-        MapType::PerfEventArray | MapType::CgroupArray => require(key == 4 && value == 4),
-        MapType::HashOfMaps => require(key > 0 && value == 4 && entries > 0),
-        MapType::Devmap | MapType::DevmapHash | MapType::Cpumap => {
-            require(key == 4 && (value == 4 || value == 8) && entries > 0)
-        }
-        MapType::Xskmap => require(key == 4 && value == 4 && entries > 0),
-        MapType::SkStorage
-        | MapType::InodeStorage
-        | MapType::TaskStorage
-        | MapType::CgrpStorage => require(key == 4 && value > 0 && entries == 0),
-        MapType::CgroupStorage | MapType::PercpuCgroupStorage => require(value > 0),
-        MapType::StackTrace => {
-            require(key == 4 && value >= 8 && value.is_multiple_of(8) && entries > 0)
-        }
-        MapType::Unspec => Err(Errno::INVAL),
-        MapType::Sockmap
-        | MapType::Sockhash
-        | MapType::ReuseportSockarray
-        | MapType::StructOps
-        | MapType::UserRingbuf
-        | MapType::Arena
-        | MapType::InsnArray => Ok(()),
+    let mut asked = spec.clone();
+    (asked.btf_key_id, asked.btf_value_id) = (0, 0);
+    let is = |types: [MapType; 2]| types.contains(&spec.ty);
+    if is([MapType::Ringbuf, MapType::UserRingbuf]) && spec.max_entries > 0 {
+        asked.max_entries = Ring::size(spec).try_into().map_err(|_| Errno::TOOBIG)?;
+    }
+    if spec.ty == MapType::PerfEventArray && spec.max_entries == 0 {
+        asked.max_entries = cpus;
+    }
+    if is([MapType::Devmap, MapType::DevmapHash]) {
+        asked.flags.remove(MapFlags::RDONLY_PROG);
+    }
+    let machine = MapMachine {
+        page_size: PAGE,
+        max_cpus: MAX_CPUS,
+    };
+    match map_create::check(&asked, machine) {
+        Ok(())
+        | Err(MapRefusal::Btf | MapRefusal::BtfNotTaken)
+        | Err(MapRefusal::Inner | MapRefusal::InnerType) => Ok(()),
+        Err(refusal) => Err(Errno::new(refusal.errno())),
     }
 }

@@ -87,6 +87,11 @@ impl Hash {
         }
     }
 
+    /// Entries.
+    pub(crate) fn len(&self) -> u64 {
+        self.index.len() as u64
+    }
+
     pub(crate) fn cpus(&self) -> u32 {
         self.cpus
     }

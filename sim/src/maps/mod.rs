@@ -9,13 +9,16 @@ mod bloom;
 mod create;
 mod hash;
 mod lpm;
+mod pages;
 mod queue;
 mod refs;
 mod ring;
+mod sockets;
 mod sparse;
 mod stacks;
 mod storage;
 mod user;
+mod user_ring;
 
 use std::sync::Arc;
 
@@ -30,12 +33,15 @@ pub(crate) use array::Array;
 pub(crate) use bloom::Bloom;
 pub(crate) use hash::Hash;
 pub(crate) use lpm::Lpm;
+pub(crate) use pages::Pages;
 pub(crate) use queue::Queue;
 pub(crate) use refs::Refs;
 pub(crate) use ring::Ring;
+pub(crate) use sockets::Sockets;
 pub(crate) use sparse::Sparse;
 pub(crate) use stacks::Stacks;
 pub(crate) use storage::Storage;
+pub(crate) use user_ring::UserRing;
 
 pub use array::ArrayLayout;
 pub use create::MapError;
@@ -108,8 +114,11 @@ pub(crate) enum Kind {
     Ring(Ring),
     /// Programs, maps or perf events by number.
     Refs(Refs),
-    /// Devices, CPUs and sockets to redirect to.
+    /// Devices, CPUs and AF_XDP sockets to redirect to.
     Sparse(Sparse),
+    Sockets(Sockets),
+    UserRing(UserRing),
+    Pages(Pages),
     Stacks(Stacks),
     /// Values that belong to kernel objects.
     Storage(Storage),
@@ -142,12 +151,41 @@ impl Map {
         self.frozen
     }
 
+    /// Entries that a hash map has; `None` for other maps.
+    pub fn entry_count(&self) -> Option<u64> {
+        if let Kind::Hash(hash) = &self.kind {
+            Some(hash.len())
+        } else {
+            None
+        }
+    }
+
     /// How an array's values lie in memory; `None` for other maps.
     pub fn array_layout(&self) -> Option<ArrayLayout> {
         if let Kind::Array(array) = &self.kind {
             Some(array.layout())
         } else {
             None
+        }
+    }
+
+    /// Whether programs look up, update and delete by key.
+    pub(crate) fn has_keys(&self) -> bool {
+        match &self.kind {
+            Kind::Ring(_)
+            | Kind::UserRing(_)
+            | Kind::Storage(_)
+            | Kind::Pages(_)
+            | Kind::Opaque => false,
+            Kind::Array(_)
+            | Kind::Hash(_)
+            | Kind::Lpm(_)
+            | Kind::Queue(_)
+            | Kind::Bloom(_)
+            | Kind::Refs(_)
+            | Kind::Sparse(_)
+            | Kind::Sockets(_)
+            | Kind::Stacks(_) => true,
         }
     }
 
@@ -167,11 +205,14 @@ impl Map {
             Kind::Lpm(lpm) => lpm.lookup(mem, key),
             Kind::Refs(refs) => refs.lookup(mem, key).map(u64::from),
             Kind::Sparse(sparse) => sparse.lookup(mem, key),
+            Kind::Sockets(sockets) => sockets.lookup(mem, key),
             Kind::Queue(_)
             | Kind::Bloom(_)
             | Kind::Ring(_)
+            | Kind::UserRing(_)
             | Kind::Stacks(_)
             | Kind::Storage(_)
+            | Kind::Pages(_)
             | Kind::Opaque => None,
         }
     }
@@ -190,10 +231,15 @@ impl Map {
             Kind::Lpm(lpm) => lpm.update(mem, key, value, flags),
             Kind::Sparse(sparse) => sparse.update(mem, key, value, flags),
             Kind::Refs(refs) => refs.update(mem, key, value, flags),
+            Kind::Sockets(sockets) => sockets.update(mem, key, value, flags),
             Kind::Queue(queue) => queue.push(mem, value, flags),
             Kind::Bloom(bloom) => bloom.push(mem, value, flags),
             Kind::Stacks(_) => Err(Errno::INVAL),
-            Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => Err(Errno::NOTSUPP),
+            Kind::Ring(_)
+            | Kind::UserRing(_)
+            | Kind::Storage(_)
+            | Kind::Pages(_)
+            | Kind::Opaque => Err(Errno::NOTSUPP),
         }
     }
 
@@ -204,10 +250,15 @@ impl Map {
             Kind::Lpm(lpm) => lpm.delete(mem, key),
             Kind::Sparse(sparse) => sparse.delete(mem, key),
             Kind::Refs(refs) => refs.delete(mem, key),
+            Kind::Sockets(sockets) => sockets.delete(mem, key),
             Kind::Queue(_) => Err(Errno::INVAL),
             Kind::Bloom(_) => Err(Errno::OPNOTSUPP),
             Kind::Stacks(stacks) => stacks.delete(index_of(mem, key)),
-            Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => Err(Errno::NOTSUPP),
+            Kind::Ring(_)
+            | Kind::UserRing(_)
+            | Kind::Storage(_)
+            | Kind::Pages(_)
+            | Kind::Opaque => Err(Errno::NOTSUPP),
         }
     }
 
@@ -226,8 +277,11 @@ impl Map {
             | Kind::Ring(_)
             | Kind::Refs(_)
             | Kind::Sparse(_)
+            | Kind::Sockets(_)
+            | Kind::UserRing(_)
             | Kind::Stacks(_)
             | Kind::Storage(_)
+            | Kind::Pages(_)
             | Kind::Opaque => None,
         }
     }

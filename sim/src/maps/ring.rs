@@ -60,8 +60,7 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(crate) fn new(mem: &mut Memory, id: MapId, spec: &MapSpec) -> Result<Ring, Errno> {
-        // Loaders round the size up to what the kernel takes: a power of two, in whole pages.
-        let size = u64::from(spec.max_entries).next_power_of_two().max(PAGE);
+        let size = Ring::size(spec);
         let base = room_for(mem, 2 * size, Owner::Ring(id.0))?;
         Ok(Ring {
             base,
@@ -70,6 +69,11 @@ impl Ring {
             producer: 0,
             entries: VecDeque::new(),
         })
+    }
+
+    /// Bytes of a ring: loaders round up to what the kernel takes, a power of two in whole pages.
+    pub(crate) fn size(spec: &MapSpec) -> u64 {
+        u64::from(spec.max_entries).next_power_of_two().max(PAGE)
     }
 
     /// Bytes of the ring, bytes that are not consumed yet, and both positions.

@@ -42,8 +42,11 @@ impl Map {
             | Kind::Ring(_)
             | Kind::Refs(_)
             | Kind::Sparse(_)
+            | Kind::Sockets(_)
+            | Kind::UserRing(_)
             | Kind::Stacks(_)
             | Kind::Storage(_)
+            | Kind::Pages(_)
             | Kind::Opaque => 0,
         }
     }
@@ -108,9 +111,14 @@ impl Map {
                 Ok(number.to_le_bytes().to_vec())
             }
             Kind::Stacks(stacks) => stacks.get(super::index_of(mem, bytes)).ok_or(Errno::NOENT),
-            Kind::Queue(_) | Kind::Bloom(_) | Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => {
-                Err(Errno::NOTSUPP)
-            }
+            Kind::Sockets(sockets) => sockets.cookie(key),
+            Kind::Queue(_)
+            | Kind::Bloom(_)
+            | Kind::Ring(_)
+            | Kind::UserRing(_)
+            | Kind::Storage(_)
+            | Kind::Pages(_)
+            | Kind::Opaque => Err(Errno::NOTSUPP),
         }
     }
 
@@ -130,13 +138,20 @@ impl Map {
             Kind::Lpm(lpm) => lpm.next_key(mem, key).map(<[u8]>::to_vec),
             Kind::Refs(refs) => refs.next_key(key),
             Kind::Sparse(sparse) => sparse.next_key(key),
+            Kind::Sockets(sockets) => sockets.next_key(key),
             Kind::Stacks(stacks) => {
                 let id = key.map(|key| super::index_of(mem, Bytes::Host(key)));
                 stacks.next_key(id)
             }
             Kind::Queue(_) => return Err(Errno::INVAL),
             Kind::Bloom(_) => return Err(Errno::OPNOTSUPP),
-            Kind::Ring(_) | Kind::Storage(_) | Kind::Opaque => return Err(Errno::NOTSUPP),
+            Kind::Ring(_)
+            | Kind::UserRing(_)
+            | Kind::Storage(_)
+            | Kind::Pages(_)
+            | Kind::Opaque => {
+                return Err(Errno::NOTSUPP);
+            }
         };
         next.ok_or(Errno::NOENT)
     }
@@ -148,14 +163,17 @@ impl Map {
         match &self.kind {
             Kind::Refs(refs) => Some(refs.keys()),
             Kind::Sparse(sparse) => Some(sparse.keys()),
+            Kind::Sockets(sockets) => Some(sockets.keys()),
             Kind::Array(_)
             | Kind::Hash(_)
             | Kind::Lpm(_)
             | Kind::Queue(_)
             | Kind::Bloom(_)
             | Kind::Ring(_)
+            | Kind::UserRing(_)
             | Kind::Stacks(_)
             | Kind::Storage(_)
+            | Kind::Pages(_)
             | Kind::Opaque => None,
         }
     }
