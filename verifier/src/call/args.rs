@@ -149,7 +149,7 @@ impl Env<'_> {
             .ctx
             .facts
             .map_type(spec.ty)
-            .is_some_and(|facts| facts.elides_null)
+            .is_some_and(|facts| facts.elides_null_in(spec.flags))
         {
             meta.key = self.constant_key(reg, size)?;
         }

@@ -84,8 +84,9 @@ impl Env<'_> {
         };
         check_sane(pointer, result.off, &result.var)?;
         let var = result.var.pointer_finish();
-        self.state
-            .set_reg(dst, Value::Pointer(Pointer { var, ..result }));
+        let result = Pointer { var, ..result };
+        let result = if reversed { in_number(result) } else { result };
+        self.state.set_reg(dst, Value::Pointer(result));
         Ok(())
     }
 
@@ -129,6 +130,20 @@ impl Env<'_> {
         }
         result
     }
+}
+
+/// The sum of a number and a pointer, in the number's register. 6.18 turns that register into a pointer
+/// without taking over which frame's stack it is and which reference it depends on, so the outermost
+/// frame and no reference is what it has: a sum of a pointer and a number is another thing.
+///
+/// A number has another frame where it took the place of a pointer into that frame's stack by a read of
+/// zeroed stack or of frozen map contents; that is not modelled.
+fn in_number(mut pointer: Pointer) -> Pointer {
+    if let Region::Stack { frame } = &mut pointer.region {
+        *frame = 0;
+    }
+    pointer.ref_id = 0;
+    pointer
 }
 
 fn is_packet(pointer: &Pointer) -> bool {

@@ -373,3 +373,40 @@ storage_has_no_flags:
     call get_local_storage         ; error: get_local_storage() doesn't support non-zero flags
     r0 = 1
     exit
+
+.map sized array_of_maps key 4 value 4 entries 1 inner array key 4 value 8 entries 8
+.map any_size array_of_maps key 4 value 4 entries 1 inner array key 4 value 8 entries 8 flags inner_map
+.cases socket_filter
+
+; A constant key below the size finds something, unless the array's size may be another at run time.
+an_inner_array_of_known_size_has_its_elements: ; accepted
+    *(u32 *)(r10 - 4) = 0
+    r2 = r10
+    r2 += -4
+    r1 = sized ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    *(u32 *)(r10 - 8) = 4
+    r2 = r10
+    r2 += -8
+    r1 = r0
+    call map_lookup_elem
+    r0 = *(u64 *)(r0 + 0)
+out:
+    exit
+
+an_inner_array_of_any_size_may_lack_them:
+    *(u32 *)(r10 - 4) = 0
+    r2 = r10
+    r2 += -4
+    r1 = any_size ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    *(u32 *)(r10 - 8) = 4
+    r2 = r10
+    r2 += -8
+    r1 = r0
+    call map_lookup_elem
+    r0 = *(u64 *)(r0 + 0)          ; error: R0 invalid mem access 'map_value_or_null'
+out:
+    exit

@@ -214,3 +214,37 @@ a_tail_call_with_a_record:
     exit
 
 .map jumps prog_array key 4 value 4 entries 4
+
+; A number that a record is added to becomes a pointer without the reference: for this kernel it outlives
+; the record.
+a_copy_of_a_record_dies_with_it:
+    r1 = events ll
+    r2 = 8
+    r3 = 0
+    call ringbuf_reserve
+    if r0 == 0 goto out
+    r6 = r0
+    r6 += 0
+    r1 = r0
+    r2 = 0
+    call ringbuf_submit
+    *(u64 *)(r6 + 0) = 1           ; error: R6 invalid mem access 'scalar'
+out:
+    r0 = 0
+    exit
+
+a_number_plus_a_record_outlives_it: ; accepted
+    r1 = events ll
+    r2 = 8
+    r3 = 0
+    call ringbuf_reserve
+    if r0 == 0 goto out
+    r6 = 0
+    r6 += r0
+    r1 = r0
+    r2 = 0
+    call ringbuf_submit
+    *(u64 *)(r6 + 0) = 1
+out:
+    r0 = 0
+    exit

@@ -24,6 +24,20 @@
     *(u64 *)(r1 + 0) = r10
     r0 = 0
     exit
+.func u64 own_stack_by_pointer_plus_number(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r6 = r10
+    r6 += -8
+    *(u64 *)(r6 + 0) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 own_stack_by_number_plus_pointer(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r6 = -8
+    r6 += r10
+    *(u64 *)(r6 + 0) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
 .func u64 again(u64 number)
     call again
     exit
@@ -366,5 +380,33 @@ a_packet_pointer_outlives_a_tail_call_that_failed:  ; accepted
     call tail_call
     r0 = *(u8 *)(r6 + 0)
 out:
+    r0 = 0
+    exit
+
+; A number plus a frame pointer is a pointer into the outermost frame's stack for this kernel, whatever
+; frame it is computed in.
+the_own_stack_by_a_pointer_plus_a_number:
+    *(u32 *)(r10 - 4) = 0
+    r2 = r10
+    r2 += -4
+    r1 = counts ll
+    call map_lookup_elem
+    r1 = r0
+    r2 = 0
+    call own_stack_by_pointer_plus_number
+    *(u64 *)(r0 + 0) = 1           ; error: R0 invalid mem access 'scalar'
+    r0 = 0
+    exit
+
+the_own_stack_by_a_number_plus_a_pointer: ; accepted
+    *(u32 *)(r10 - 4) = 0
+    r2 = r10
+    r2 += -4
+    r1 = counts ll
+    call map_lookup_elem
+    r1 = r0
+    r2 = 0
+    call own_stack_by_number_plus_pointer
+    *(u64 *)(r0 + 0) = 1
     r0 = 0
     exit
