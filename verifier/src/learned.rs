@@ -84,6 +84,8 @@ pub(crate) struct Learned {
     pub(crate) throws: bool,
     /// Members of kernel structures that were looked up.
     pub(crate) walks: WalkCache,
+    /// Members of the program's own structures that were looked up.
+    pub(crate) own_walks: WalkCache,
     /// The last id given out; ids are shared by links, origins and references.
     last_id: u32,
     /// Instructions processed.
@@ -104,6 +106,7 @@ impl Learned {
             subprogs: vec![SubprogLearned::default(); subprogs],
             throws: false,
             walks: WalkCache::default(),
+            own_walks: WalkCache::default(),
             last_id: 0,
             insns_processed: 0,
             jumps_processed: 0,

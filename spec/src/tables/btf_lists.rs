@@ -51,6 +51,34 @@ pub fn tracepoint_args(name: &str) -> Option<&'static TracepointArgs> {
     TRACEPOINT_ARGS.get(at)
 }
 
+/// Structures whose objects maps can own, in order of their names, and the functions that free them
+/// (`register_btf_id_dtor_kfuncs`).
+pub static DESTRUCTORS: &[(&str, &str)] = &[
+    ("bpf_cpumask", "bpf_cpumask_release_dtor"),
+    ("bpf_crypto_ctx", "bpf_crypto_ctx_release_dtor"),
+    ("cgroup", "bpf_cgroup_release_dtor"),
+    ("prog_test_member", "bpf_kfunc_call_memb_release_dtor"),
+    ("prog_test_ref_kfunc", "bpf_kfunc_call_test_release_dtor"),
+    ("sk_buff", "bpf_kfree_skb_dtor"),
+    ("task_struct", "bpf_task_release_dtor"),
+];
+
+/// What frees an object of that structure when it lies in a map.
+pub fn destructor(name: &str) -> Option<&'static str> {
+    let at = DESTRUCTORS.binary_search_by_key(&name, |row| row.0).ok()?;
+    DESTRUCTORS.get(at).map(|row| row.1)
+}
+
+/// Structures whose objects RCU protects when they lie in maps (`rcu_protected_types`), in order of their
+/// names.
+pub static RCU_PROTECTED: &[&str] = &[
+    "bpf_cpumask",
+    "bpf_crypto_ctx",
+    "cgroup",
+    "prog_test_ref_kfunc",
+    "task_struct",
+];
+
 /// What an iterator's argument is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IterValue {

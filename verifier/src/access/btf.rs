@@ -26,6 +26,9 @@ pub(crate) fn is_trusted(pointer: &Pointer) -> bool {
     pointer.ref_id != 0 || (pointer.flags.intersects(TRUSTED) && TRUSTED.contains(pointer.flags))
 }
 
+/// Bytes of the mark of a tracked connection.
+const MARK_SIZE: u32 = 4;
+
 impl Env<'_> {
     /// A read of `size` bytes; `off` includes the pointer's fixed offset. What it gives, if a register
     /// receives it.
@@ -41,10 +44,8 @@ impl Env<'_> {
             return Ok(Value::unknown());
         };
         let off = self.check_btf_pointer(base, pointer, off)?;
-        if source == BtfSource::Program || pointer.flags.contains(PtrFlags::ALLOC) {
-            return self.unmodelled_access("allocated objects");
-        }
-        let reached = self.walk_structure(id, off, size)?;
+        self.check_object_access(pointer, off, size)?;
+        let reached = self.walk_structure(source, id, off, size)?;
         let Reached::Structure {
             id,
             mut flags,
@@ -53,6 +54,10 @@ impl Env<'_> {
         else {
             return Ok(plain_value(reached));
         };
+        if pointer.flags.contains(PtrFlags::ALLOC) {
+            // Programs may have put anything there.
+            return Ok(Value::unknown());
+        }
         if pointer.flags.contains(PtrFlags::UNTRUSTED) {
             flags = PtrFlags::UNTRUSTED;
         } else if is_trusted(pointer) || pointer.flags.contains(PtrFlags::RCU) {
@@ -60,7 +65,32 @@ impl Env<'_> {
         } else {
             flags -= TRUSTED | PtrFlags::RCU;
         }
-        Ok(self.structure_value(id, flags, to_reg))
+        Ok(self.structure_value(source, id, flags, to_reg))
+    }
+
+    /// What must hold of an allocated object that is read or written: its special fields are not for
+    /// that.
+    fn check_object_access(&self, pointer: &Pointer, off: u32, size: u32) -> Check<()> {
+        if !pointer.flags.contains(PtrFlags::ALLOC) {
+            return Ok(());
+        }
+        let is_alive = pointer
+            .flags
+            .intersects(PtrFlags::NON_OWN_REF | PtrFlags::RCU);
+        if !is_alive && pointer.ref_id == 0 {
+            return self.unmodelled_access("allocated objects that nothing protects");
+        }
+        let fields = self.ctx.fields_behind(pointer).unwrap_or_default();
+        let touched = fields
+            .iter()
+            .find(|field| off < field.off + field.size && field.off < off.saturating_add(size));
+        match touched {
+            Some(field) => {
+                let field = field.kind.name();
+                Err(BtfViolation::ObjectField { field }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// How far a field can be trusted that was read through a pointer which the kernel vouches for.
@@ -97,20 +127,60 @@ impl Env<'_> {
     }
 
     /// A write, which only some kinds of program may make, and only to some structures.
-    pub(super) fn write_btf(&self, base: Reg, pointer: &Pointer, off: i32) -> Check<()> {
-        self.check_btf_pointer(base, pointer, off)?;
+    pub(super) fn write_btf(
+        &mut self,
+        base: Reg,
+        pointer: &Pointer,
+        off: i32,
+        size: u32,
+    ) -> Check<()> {
+        let start = self.check_btf_pointer(base, pointer, off)?;
         if pointer.flags.contains(PtrFlags::ALLOC) {
-            return self.unmodelled_access("allocated objects");
+            self.check_object_access(pointer, start, size)?;
+            if let Region::Btf { source, id } = pointer.region {
+                self.walk_structure(source, id, start, size)?;
+            }
+            return Ok(());
         }
         let ty = self.ctx.hook.ty;
         if ty == ProgType::StructOps {
             return self.unmodelled_access("writing to kernel structures");
         }
         let packets = [ProgType::SchedCls, ProgType::SchedAct, ProgType::Xdp].contains(&ty);
-        if packets && self.is_tracked_connection(pointer)? {
-            return self.unmodelled_access("writing to tracked connections");
+        if packets && self.tracks_connections()? {
+            return self.write_connection(pointer, off, size);
         }
         Err(BtfViolation::Write { told: !packets }.into())
+    }
+
+    /// Whether connection tracking is built into the kernel: then its types have the functions for
+    /// programs.
+    fn tracks_connections(&self) -> Check<bool> {
+        let found = self
+            .kernel_types()?
+            .find_by_name(Kind::Func, "bpf_skb_ct_lookup");
+        Ok(found.is_some())
+    }
+
+    /// Of tracked connections the mark may be written, where there is one
+    /// (`nf_conntrack_btf_struct_access`).
+    fn write_connection(&self, pointer: &Pointer, off: i32, size: u32) -> Check<()> {
+        if !self.is_tracked_connection(pointer)? {
+            return Err(BtfViolation::Write { told: true }.into());
+        }
+        let btf = self.kernel_types()?;
+        let mark = btf
+            .find_by_name(Kind::Struct, "nf_conn")
+            .and_then(|id| btf.member(id, "mark").ok()?);
+        let start = mark.and_then(|mark| u32::try_from(mark.bit_offset / 8).ok());
+        let Some(start) = start.filter(|&start| i64::from(start) == i64::from(off)) else {
+            return Err(BtfViolation::ConnectionWrite { off }.into());
+        };
+        let end = start + MARK_SIZE;
+        if start.saturating_add(size) > end {
+            return Err(BtfViolation::ConnectionEnd { off, size, end }.into());
+        }
+        Ok(())
     }
 
     /// Connection tracking allows some of its fields to be written where it is built in.
@@ -188,8 +258,9 @@ impl Env<'_> {
         let Ok(start) = u32::try_from(off) else {
             return Err(BtfViolation::MapFieldNegative { reg: base, id, off }.into());
         };
-        Ok(match self.walk_structure(id, start, size)? {
-            Reached::Structure { id, flags, .. } => self.structure_value(id, flags, to_reg),
+        let kernel = BtfSource::Kernel;
+        Ok(match self.walk_structure(kernel, id, start, size)? {
+            Reached::Structure { id, flags, .. } => self.structure_value(kernel, id, flags, to_reg),
             reached @ (Reached::Number | Reached::Memory) => plain_value(reached),
         })
     }
@@ -217,11 +288,14 @@ impl Env<'_> {
         Ok(id.0)
     }
 
-    fn structure_value(&mut self, id: TypeId, flags: PtrFlags, to_reg: bool) -> Value {
-        let region = Region::Btf {
-            source: BtfSource::Kernel,
-            id: id.0,
-        };
+    fn structure_value(
+        &mut self,
+        source: BtfSource,
+        id: TypeId,
+        flags: PtrFlags,
+        to_reg: bool,
+    ) -> Value {
+        let region = Region::Btf { source, id: id.0 };
         let mut pointer = Pointer::new(region, flags);
         if to_reg && pointer.maybe_null() {
             pointer.id = self.learned.next_id();
@@ -229,17 +303,31 @@ impl Env<'_> {
         Value::Pointer(pointer)
     }
 
-    fn walk_structure(&mut self, id: u32, off: u32, size: u32) -> Check<Reached> {
-        let Some(btf) = self.ctx.facts.btf() else {
+    fn walk_structure(
+        &mut self,
+        source: BtfSource,
+        id: u32,
+        off: u32,
+        size: u32,
+    ) -> Check<Reached> {
+        let own = source == BtfSource::Program;
+        let (btf, walks) = if own {
+            let btf = self.ctx.spec.btf.as_deref();
+            (btf, &mut self.learned.own_walks)
+        } else {
+            let btf = self.ctx.facts.btf().map(AsRef::as_ref);
+            (btf, &mut self.learned.walks)
+        };
+        let Some(btf) = btf else {
             return Err(no_types());
         };
-        match self.learned.walks.reach(btf, id, off, size) {
+        match walks.reach(btf, id, off, size) {
             Ok(reached) => Ok(reached),
-            Err(WalkFault::Refused(fault)) => Err(BtfViolation::Member(fault).into()),
+            Err(WalkFault::Refused(fault)) => Err(BtfViolation::Member { fault, own }.into()),
             Err(WalkFault::EmptyElement) => {
                 self.unmodelled_access("arrays of elements without size, on which kernels fail")
             }
-            Err(WalkFault::Malformed) => self.unmodelled_access("kernel types that make no sense"),
+            Err(WalkFault::Malformed) => self.unmodelled_access("types that make no sense"),
         }
     }
 

@@ -8,6 +8,7 @@ mod btf_ctx;
 mod btf_walk;
 mod ctx;
 mod helper;
+mod kptr;
 mod region;
 mod stack;
 
@@ -17,6 +18,7 @@ use skep_spec::ProgFlags;
 pub(crate) use btf::is_trusted;
 pub(crate) use btf_walk::{WalkCache, WalkFault, is_structure};
 pub(crate) use helper::RawAccess;
+pub(crate) use kptr::known_target;
 pub(crate) use region::AccessBy;
 
 use crate::env::Env;

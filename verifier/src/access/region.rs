@@ -9,7 +9,7 @@ use super::{MemAccess, Stored};
 use crate::env::Env;
 use crate::number::Scalar;
 use crate::state::{MapId, Pointer, PtrFlags, Region, SockKind, Value};
-use crate::violation::{AccessViolation, Check};
+use crate::violation::{AccessViolation, Check, KptrViolation};
 
 /// Offsets of this size and more prove nothing.
 const MAX_VAR_OFF: u64 = 1 << 29;
@@ -54,10 +54,7 @@ impl Env<'_> {
             Region::MapValue { map, .. } if plain => {
                 self.check_map_direction(map, off, bytes, false)?;
                 self.check_map_value(base, pointer, off, bytes, false, AccessBy::Insn)?;
-                self.check_no_kptr(map, pointer, off)?;
-                if let Some(value) = self.constant_of(map, pointer, off, size, sign) {
-                    return Ok(unknown(Value::constant(value)));
-                }
+                return Ok(unknown(self.read_value(map, pointer, off, size, sign)?));
             }
             Region::Mem { size: room, .. } if !pointer.maybe_null() => {
                 let probed = PtrFlags::RDONLY | PtrFlags::UNTRUSTED;
@@ -126,6 +123,22 @@ impl Env<'_> {
         Ok(unknown(Value::unknown()))
     }
 
+    /// What lies in a map's value: a pointer that it holds, a constant, or anything.
+    fn read_value(
+        &mut self,
+        map: MapId,
+        pointer: &Pointer,
+        off: i32,
+        size: Size,
+        sign: bool,
+    ) -> Check<Value> {
+        if let Some(field) = self.kptr_at(map, pointer, off) {
+            return self.read_kptr(&field);
+        }
+        let constant = self.constant_of(map, pointer, off, size, sign);
+        Ok(constant.map_or_else(Value::unknown, Value::constant))
+    }
+
     /// A write of `size` bytes; `off` includes the pointer's fixed offset.
     pub(super) fn check_write(
         &mut self,
@@ -145,7 +158,10 @@ impl Env<'_> {
                 self.check_leak(stored, "map")?;
                 self.check_map_direction(map, off, bytes, true)?;
                 self.check_map_value(base, pointer, off, bytes, false, AccessBy::Insn)?;
-                self.check_no_kptr(map, pointer, off)
+                match self.kptr_at(map, pointer, off) {
+                    Some(field) => self.write_kptr(&field, stored),
+                    None => Ok(()),
+                }
             }
             Region::Mem { size: room, .. } if !pointer.maybe_null() => {
                 if pointer.flags.contains(PtrFlags::RDONLY) {
@@ -176,7 +192,9 @@ impl Env<'_> {
             }
             Region::Sock(_) if plain => Err(read_only(base, pointer)),
             Region::TpBuffer if plain => self.check_buffer("tracepoint", base, pointer, off, bytes),
-            Region::Btf { .. } if !pointer.maybe_null() => self.write_btf(base, pointer, off),
+            Region::Btf { .. } if !pointer.maybe_null() => {
+                self.write_btf(base, pointer, off, size.bytes())
+            }
             Region::ConstMap { map, .. } if plain => self.write_map_fields(base, map, off),
             Region::Buf if !pointer.maybe_null() => {
                 if pointer.flags.contains(PtrFlags::RDONLY) {
@@ -283,32 +301,17 @@ impl Env<'_> {
             }
             if field.kind.is_kptr() {
                 if by == AccessBy::Helper {
-                    return Err(AccessViolation::KptrByHelper.into());
+                    let name = field.kind.name();
+                    return Err(KptrViolation::ByHelper { name }.into());
                 }
                 // Loads and stores of the whole pointer have rules of their own.
-                return self.unmodelled_access("kernel pointers in map values");
+                self.check_kptr_place(field, pointer, off, size)?;
+                continue;
             }
             return Err(AccessViolation::SpecialField {
                 name: field.kind.name(),
             }
             .into());
-        }
-        Ok(())
-    }
-
-    /// Reserved for values that hold kernel pointers.
-    fn check_no_kptr(&self, map: MapId, pointer: &Pointer, off: i32) -> Check<()> {
-        let Some(var) = pointer.var.const_value() else {
-            return Ok(());
-        };
-        let at = i64::from(off).wrapping_add(var as i64);
-        let info = self.ctx.map(map);
-        if info
-            .fields
-            .iter()
-            .any(|f| f.kind.is_kptr() && i64::from(f.off) == at)
-        {
-            return self.unmodelled_access("kernel pointers in map values");
         }
         Ok(())
     }

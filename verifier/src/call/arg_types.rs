@@ -183,6 +183,10 @@ impl Env<'_> {
         let Some(allowed) = allowed(ty) else {
             return Ok(());
         };
+        if ty == ArgType::BtfIdOfField {
+            check_exchanged(reg, value)?;
+            return self.check_kptr_source(meta, reg);
+        }
         check_kind(reg, value, ty, mods, allowed)?;
         let Value::Pointer(
             pointer @ Pointer {
@@ -209,8 +213,12 @@ impl Env<'_> {
         if pointer.flags.contains(PtrFlags::PERCPU) {
             return Ok(());
         }
-        if pointer.flags.contains(PtrFlags::ALLOC) || *source == BtfSource::Program {
-            return Err(Stop::undecided("allocated objects"));
+        if pointer.flags.contains(PtrFlags::ALLOC) {
+            // The lock or pointer in it is looked at later.
+            return Ok(());
+        }
+        if *source == BtfSource::Program {
+            return Err(Stop::undecided("objects of the program's own types"));
         }
         let releases = mods.contains(Mods::RELEASE);
         check_not_null(pointer, reg, mods.contains(Mods::MAYBE_NULL) && !releases)?;
@@ -219,7 +227,7 @@ impl Env<'_> {
         } else if ty == ArgType::BtfIdSockCommon {
             "sock_common"
         } else {
-            return Err(Stop::undecided("kernel pointers in map values"));
+            return Err(Stop::undecided("an object of no type"));
         };
         let expected = self.kernel_structure(name)?;
         // A socket is released as what it begins with.
@@ -301,6 +309,35 @@ impl Env<'_> {
             | R::Object => self.check_pointer_offset(pointer, reg, false),
         }
     }
+}
+
+/// What may be put into a value in exchange: an object of the kernel, or one that the program allocated.
+fn check_exchanged(reg: Reg, value: &Value) -> Check<()> {
+    let (kind, flags) = kind_of(value);
+    let allocated = flags.contains(ALLOC);
+    let mut folded = flags - PtrFlags::MAYBE_NULL;
+    if allocated {
+        folded -= ALLOC | PERCPU;
+    }
+    if !STRUCTURE.kinds.contains(&(kind, folded)) {
+        let (value, expected) = ((*value).into(), STRUCTURE.names);
+        return Err(ArgumentViolation::Type {
+            reg,
+            value,
+            expected,
+        }
+        .into());
+    }
+    let Value::Pointer(pointer) = value else {
+        return Ok(());
+    };
+    if !allocated {
+        return check_not_null(pointer, reg, false);
+    }
+    if [ALLOC, ALLOC.union(PERCPU)].contains(&flags) {
+        return Ok(());
+    }
+    Err(Stop::undecided("an object that may be null, exchanged"))
 }
 
 fn check_kind(

@@ -5,7 +5,7 @@ use skep_isa::{Reg, Size};
 use skep_spec::MapType;
 use skep_spec::tables::{Arg, ArgType, HelperFlags, Mods};
 
-use super::{CallMeta, id};
+use super::{CallMeta, PercpuObject, id};
 use crate::env::Env;
 use crate::prepare::FieldKind;
 use crate::state::{BtfSource, PtrFlags, Region, Value};
@@ -72,7 +72,7 @@ impl Env<'_> {
                 meta.dynptr = self.check_helper_dynptr(index, reg, mods)?.or(meta.dynptr);
                 Ok(())
             }
-            ArgType::KptrXchgDest => Err(Stop::undecided("kernel pointers in map values")),
+            ArgType::KptrXchgDest => self.check_kptr_dest(meta, reg),
             ArgType::PercpuBtfId => note_percpu(meta, &value),
             ArgType::Anything
             | ArgType::Arena
@@ -131,8 +131,8 @@ impl Env<'_> {
         let Value::Pointer(pointer) = value else {
             return Ok(());
         };
-        let map = self.check_field(reg, pointer, FieldKind::Timer)?;
-        if let Region::MapValue { uid, .. } = pointer.region {
+        self.check_field(reg, pointer, FieldKind::Timer)?;
+        if let Region::MapValue { map, uid } = pointer.region {
             meta.map = Some((map, uid));
         }
         Ok(())
@@ -220,15 +220,19 @@ fn note_percpu(meta: &mut CallMeta, value: &Value) -> Check<()> {
     let Some(pointer) = value.pointer() else {
         return Ok(());
     };
-    let allocated = pointer.flags.intersects(PtrFlags::RCU | PtrFlags::ALLOC);
-    if let Region::Btf {
-        source: BtfSource::Kernel,
-        id,
-    } = pointer.region
-        && !allocated
-    {
-        meta.percpu = Some(id);
+    let Region::Btf { source, id } = pointer.region else {
         return Ok(());
+    };
+    let allocated = pointer.flags.contains(PtrFlags::RCU);
+    if !allocated && source == BtfSource::Program {
+        return Err(Stop::undecided(
+            "per-CPU objects of the program's own types",
+        ));
     }
-    Err(Stop::undecided("allocated per-CPU objects"))
+    meta.percpu = Some(PercpuObject {
+        source,
+        id,
+        allocated,
+    });
+    Ok(())
 }

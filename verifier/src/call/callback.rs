@@ -4,6 +4,7 @@
 use skep_isa::Reg;
 
 use super::CallMeta;
+use super::kfunc::KfuncMeta;
 use crate::env::Env;
 use crate::state::{BtfSource, Entry, Frame, Pointer, PtrFlags, Region, ReturnRange, State, Value};
 use crate::violation::{CallViolation, Check, Stop};
@@ -38,7 +39,7 @@ impl Env<'_> {
                 from: Reg::R3,
             },
         ];
-        self.push_callback(meta, &handed, |callee| {
+        self.push_callback(meta.callback, &handed, |callee| {
             if !walks {
                 return Err(CallViolation::MapCallback.into());
             }
@@ -54,7 +55,7 @@ impl Env<'_> {
             to: Reg::R2,
             from: Reg::R3,
         }];
-        self.push_callback(meta, &handed, |callee| {
+        self.push_callback(meta.callback, &handed, |callee| {
             callee.regs[Reg::R1.index()] = Value::unknown();
             Ok(())
         })
@@ -78,7 +79,7 @@ impl Env<'_> {
                 from: Reg::R4,
             },
         ];
-        self.push_callback(meta, &handed, |callee| {
+        self.push_callback(meta.callback, &handed, |callee| {
             callee.regs[Reg::R2.index()] = Value::Pointer(vma);
             Ok(())
         })
@@ -91,8 +92,18 @@ impl Env<'_> {
             to: Reg::R2,
             from: Reg::R3,
         }];
-        self.push_callback(meta, &handed, |callee| {
+        self.push_callback(meta.callback, &handed, |callee| {
             callee.regs[Reg::R1.index()] = dynptr;
+            Ok(())
+        })
+    }
+
+    /// `bpf_rbtree_add(root, node, less)`: `less(node, node)`, both borrowed.
+    pub(super) fn call_tree_less(&mut self, meta: &KfuncMeta<'_>) -> Check<()> {
+        let node = self.element(meta, true)?;
+        self.push_callback(meta.callback, &[], |callee| {
+            callee.regs[Reg::R1.index()] = Value::Pointer(node);
+            callee.regs[Reg::R2.index()] = Value::Pointer(node);
             Ok(())
         })
     }
@@ -133,11 +144,11 @@ impl Env<'_> {
     /// Pushes the callback of the current call, to be walked later (`push_callback_call`).
     fn push_callback(
         &mut self,
-        meta: &CallMeta,
+        callback: Option<usize>,
         handed: &[Handed],
         prepare: impl FnOnce(&mut Frame) -> Check<()>,
     ) -> Check<()> {
-        let Some(subprog) = meta.callback else {
+        let Some(subprog) = callback else {
             return Err(Stop::undecided("a callback that is no subprogram"));
         };
         let Some(entry) = self.ctx.subprogs.get(subprog).map(|s| s.start) else {

@@ -9,6 +9,7 @@ use skep_isa::Reg;
 use skep_spec::tables::{KfuncAccess, KfuncFlags, KfuncRole, KfuncRow};
 
 use super::dynptr::DynptrSeen;
+use super::graph::Root;
 use super::iterator::IterPlace;
 use crate::env::Env;
 use crate::prepare::Kfunc;
@@ -38,6 +39,14 @@ pub(super) struct KfuncMeta<'a> {
     pub(super) kernel_context: Option<TypeId>,
     /// The dynptr argument that was made before.
     pub(super) dynptr: Option<DynptrSeen>,
+    /// The structure of the object argument, in the program's BTF.
+    pub(super) object: Option<u32>,
+    /// The object argument is held, not borrowed.
+    pub(super) owns_object: bool,
+    /// The list or tree argument.
+    pub(super) root: Option<Root>,
+    /// The subprogram to call back.
+    pub(super) callback: Option<usize>,
     /// The iterator argument that was made before.
     pub(super) iter: Option<IterPlace>,
 }
@@ -84,14 +93,22 @@ impl Env<'_> {
             result_rdonly: false,
             kernel_context: None,
             dynptr: None,
+            object: None,
+            owns_object: false,
+            root: None,
+            callback: None,
             iter: None,
         };
         self.check_kfunc_args(&mut meta)?;
+        if row.role == KfuncRole::RbtreeAdd {
+            self.call_tree_less(&meta)?;
+        }
         if row.role == KfuncRole::SessionCookie {
             (meta.result_size, meta.result_rdonly) = (8, false);
         }
         self.change_sections(&meta)?;
         self.release_kfunc_argument(&meta)?;
+        self.lend_inserted(&meta)?;
         if row.role == KfuncRole::Throw {
             return self.throw();
         }

@@ -10,7 +10,7 @@ use super::kfunc_kind::{Parameter, is_number};
 use crate::access::is_trusted;
 use crate::env::Env;
 use crate::number::Scalar;
-use crate::prepare::PROJECTIONS;
+use crate::prepare::{FieldKind, PROJECTIONS};
 use crate::state::{BtfSource, Pointer, PtrFlags, Region, SockKind, Value};
 use crate::violation::{
     AccessViolation, Check, IrqClass, KfuncArgViolation, KfuncTarget, KfuncViolation, Stop,
@@ -165,17 +165,8 @@ impl Env<'_> {
         match kind {
             Parameter::Null => Ok(()),
             Parameter::Context => self.check_context_parameter(meta, arg, &value),
-            Parameter::AllocatedObject => {
-                let fits_object = is_allocated(&value, PtrFlags::empty())
-                    || is_allocated(&value, PtrFlags::PERCPU);
-                fits(fits_object, KfuncTarget::AllocatedObject)?;
-                Err(unmodelled(&meta.kfunc))
-            }
-            Parameter::RefcountedObject => {
-                let allocated = object_flags(&value).is_some_and(|f| f.contains(PtrFlags::ALLOC));
-                fits(allocated, KfuncTarget::RefcountedObject)?;
-                Err(unmodelled(&meta.kfunc))
-            }
+            Parameter::AllocatedObject => self.check_allocated(meta, arg, &value),
+            Parameter::RefcountedObject => self.check_refcounted(meta, arg, &value),
             Parameter::Dynptr => {
                 fits(is_dynptr(&value), KfuncTarget::Dynptr)?;
                 self.check_kfunc_dynptr(meta, arg, reg, param)
@@ -187,12 +178,10 @@ impl Env<'_> {
                 fits(is_stack(&value), KfuncTarget::Iterator)?;
                 self.check_iter(meta, arg, reg, param)
             }
-            Parameter::GraphRoot => {
-                let place = is_map_value(&value) || is_allocated(&value, PtrFlags::empty());
-                fits(place, KfuncTarget::ValueOrObject)?;
-                Err(unmodelled(&meta.kfunc))
-            }
-            Parameter::GraphNode => check_node(meta, arg, &value),
+            Parameter::ListHead => self.check_root(meta, arg, reg, FieldKind::ListHead),
+            Parameter::RbRoot => self.check_root(meta, arg, reg, FieldKind::RbRoot),
+            Parameter::ListNode => self.check_node(meta, arg, reg, FieldKind::ListNode),
+            Parameter::RbNode => self.check_node(meta, arg, reg, FieldKind::RbNode),
             Parameter::Object => self.check_object(meta, arg, &value, target),
             Parameter::Map => {
                 let map = self.kernel_structure("bpf_map")?;
@@ -204,7 +193,10 @@ impl Env<'_> {
             },
             Parameter::SizedMemory => self.check_sized_memory(meta, arg, reg, param),
             Parameter::Callback => match value.pointer().map(|p| p.region) {
-                Some(Region::Func { .. }) => Ok(()),
+                Some(Region::Func { subprog }) => {
+                    meta.callback = Some(subprog as usize);
+                    Ok(())
+                }
                 Some(_) | None => Err(KfuncArgViolation::NoCallback { arg }.into()),
             },
             Parameter::ConstString => {
@@ -293,7 +285,14 @@ impl Env<'_> {
                 return Err(no_object());
             }
             if source == BtfSource::Program {
-                return Err(Stop::undecided("allocated objects"));
+                let (kfunc, expected) = (meta.kfunc.id, expected.0);
+                return Err(KfuncArgViolation::OwnObject {
+                    id: kfunc,
+                    arg,
+                    expected,
+                    found: id,
+                }
+                .into());
             }
             id
         } else {
@@ -476,23 +475,6 @@ fn check_trust(meta: &KfuncMeta<'_>, reg: Reg, value: &Value) -> Check<()> {
         return Ok(());
     }
     Err(KfuncArgViolation::NotRcu { reg }.into())
-}
-
-/// A node of a list or tree.
-fn check_node(meta: &KfuncMeta<'_>, arg: usize, value: &Value) -> Check<()> {
-    if meta.row.role == KfuncRole::RbtreeNode {
-        let held = value.pointer().is_some_and(|p| p.ref_id != 0);
-        let borrowed = object_flags(value).is_some_and(|f| f.contains(PtrFlags::NON_OWN_REF));
-        if !held && !borrowed {
-            return Err(KfuncArgViolation::NotInTree { id: meta.kfunc.id }.into());
-        }
-        return Err(unmodelled(&meta.kfunc));
-    }
-    if !is_allocated(value, PtrFlags::empty()) {
-        let wanted = KfuncTarget::AllocatedObject;
-        return Err(KfuncArgViolation::Target { arg, wanted }.into());
-    }
-    Err(unmodelled(&meta.kfunc))
 }
 
 /// Modifiers of a pointer to an object.

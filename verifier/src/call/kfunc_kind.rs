@@ -29,10 +29,14 @@ pub(super) enum Parameter {
     Dynptr,
     /// An iterator.
     Iterator,
-    /// The head of a list or root of a tree.
-    GraphRoot,
-    /// A node of one.
-    GraphNode,
+    /// The head of a list.
+    ListHead,
+    /// A node of a list.
+    ListNode,
+    /// The root of a tree.
+    RbRoot,
+    /// A node of a tree.
+    RbNode,
     /// A constant string.
     ConstString,
     /// A map.
@@ -58,10 +62,10 @@ pub(super) enum Parameter {
 /// Parameters that are known by the structure that they point to.
 const BY_STRUCTURE: [(&str, Parameter); 8] = [
     ("bpf_dynptr", Parameter::Dynptr),
-    ("bpf_list_head", Parameter::GraphRoot),
-    ("bpf_list_node", Parameter::GraphNode),
-    ("bpf_rb_root", Parameter::GraphRoot),
-    ("bpf_rb_node", Parameter::GraphNode),
+    ("bpf_list_head", Parameter::ListHead),
+    ("bpf_list_node", Parameter::ListNode),
+    ("bpf_rb_root", Parameter::RbRoot),
+    ("bpf_rb_node", Parameter::RbNode),
     ("bpf_wq", Parameter::Workqueue),
     ("bpf_task_work", Parameter::TaskWork),
     ("bpf_res_spin_lock", Parameter::ResSpinLock),
@@ -164,7 +168,7 @@ fn by_declaration(
     }
     if matches!(
         by_structure,
-        Some(Parameter::GraphRoot | Parameter::GraphNode)
+        Some(Parameter::ListHead | Parameter::ListNode | Parameter::RbRoot | Parameter::RbNode)
     ) {
         return by_structure;
     }
@@ -203,7 +207,7 @@ pub(super) fn is_number(ty: Type<'_>) -> bool {
 
 /// Whether a structure has nothing but numbers, arrays of them and such structures
 /// (`__btf_type_is_scalar_struct`).
-fn is_plain(btf: &Btf, ty: Type<'_>, depth: usize) -> bool {
+pub(super) fn is_plain(btf: &Btf, ty: Type<'_>, depth: usize) -> bool {
     let Some(structure) = ty.as_composite() else {
         return false;
     };

@@ -4,7 +4,7 @@ use skep_btf::{Type, TypeId};
 use skep_isa::Reg;
 use skep_spec::tables::{KfuncFlags, KfuncRole};
 
-use super::kfunc::{KfuncMeta, unmodelled};
+use super::kfunc::KfuncMeta;
 use super::kfunc_kind::is_number;
 use crate::env::Env;
 use crate::state::{BtfSource, Pointer, PtrFlags, Region, Value};
@@ -32,7 +32,8 @@ impl Env<'_> {
             self.state.set_reg(Reg::R0, Value::unknown());
             return Ok(());
         };
-        let maybe_null = meta.has(KfuncFlags::RET_NULL);
+        // A reference more to what is held cannot fail.
+        let maybe_null = meta.has(KfuncFlags::RET_NULL) && !meta.owns_object;
         if maybe_null {
             pointer.flags |= PtrFlags::MAYBE_NULL;
             pointer.id = self.new_id();
@@ -68,8 +69,15 @@ impl Env<'_> {
         if slices.contains(&meta.row.role) {
             return self.dynptr_slice(meta).map(Some);
         }
-        if allocates(meta.row.role) || is_unmodelled(meta.row.role) {
-            return Err(unmodelled(&meta.kfunc));
+        if meta.row.role == KfuncRole::RefcountAcquire {
+            return self.shared_object(meta).map(Some);
+        }
+        if allocates(meta.row.role) {
+            return self.new_object(meta).map(Some);
+        }
+        if [KfuncRole::ListNode, KfuncRole::RbtreeNode].contains(&meta.row.role) {
+            let is_borrowed = !meta.has(KfuncFlags::ACQUIRE);
+            return self.element(meta, is_borrowed).map(Some);
         }
         let no_sense = |_| Stop::undecided("kernel types that make no sense");
         let rcu = if meta.has(KfuncFlags::RCU_PROTECTED) {
@@ -112,11 +120,6 @@ fn allocates(role: KfuncRole) -> bool {
         role,
         KfuncRole::ObjNew | KfuncRole::PercpuObjNew | KfuncRole::RefcountAcquire
     )
-}
-
-/// Functions whose result follows rules of its own.
-fn is_unmodelled(role: KfuncRole) -> bool {
-    matches!(role, KfuncRole::ListNode | KfuncRole::RbtreeNode)
 }
 
 fn points_to_structure(meta: &KfuncMeta<'_>, ty: Type<'_>) -> bool {

@@ -6,7 +6,7 @@ use skep_spec::tables::KfuncFlags;
 use super::{CallMeta, id};
 use crate::env::Env;
 use crate::prepare::FieldKind;
-use crate::state::{LockOwner, MapId, Pointer, Region};
+use crate::state::{Entry, LockOwner, Pointer, Region};
 use crate::violation::{CallViolation, Check, FieldViolation, Stop};
 
 impl Env<'_> {
@@ -48,8 +48,11 @@ impl Env<'_> {
         reg: Reg,
         pointer: &Pointer,
     ) -> Check<()> {
-        let map = self.check_field(reg, pointer, FieldKind::SpinLock)?;
-        let (lock, owner) = (pointer.id, LockOwner::Map(map));
+        if self.in_tree_callback() {
+            return Err(FieldViolation::InTreeCallback.into());
+        }
+        self.check_field(reg, pointer, FieldKind::SpinLock)?;
+        let (lock, owner) = (pointer.id, lock_owner(pointer)?);
         if meta.proto.id == id::SPIN_LOCK {
             if self.state.refs.active_locks > 0 {
                 return Err(FieldViolation::SecondLock.into());
@@ -73,22 +76,24 @@ impl Env<'_> {
         Ok(())
     }
 
-    /// A pointer to that field of a map's value; the map.
-    pub(super) fn check_field(&self, reg: Reg, pointer: &Pointer, kind: FieldKind) -> Check<MapId> {
+    /// A pointer to that field of a map's value or of an allocated object.
+    pub(super) fn check_field(&self, reg: Reg, pointer: &Pointer, kind: FieldKind) -> Check<()> {
         let field = kind.name();
         let Some(place) = pointer.var.const_value() else {
             return Err(FieldViolation::Place { reg, field }.into());
         };
-        let Region::MapValue { map, .. } = pointer.region else {
-            return Err(Stop::undecided("locks in allocated objects"));
-        };
-        let info = self.ctx.map(map);
         let view = (*pointer).into();
-        if info.spec.btf.is_none() {
-            let pointer = view;
-            return Err(FieldViolation::NoBtf { pointer, field }.into());
-        }
-        let Some(at) = info.fields.iter().find(|f| f.kind == kind).map(|f| f.off) else {
+        let fields = if let Region::MapValue { map, .. } = pointer.region {
+            let info = self.ctx.map(map);
+            if info.spec.btf.is_none() {
+                let pointer = view;
+                return Err(FieldViolation::NoBtf { pointer, field }.into());
+            }
+            &info.fields[..]
+        } else {
+            self.ctx.fields_behind(pointer).unwrap_or_default()
+        };
+        let Some(at) = fields.iter().find(|f| f.kind == kind).map(|f| f.off) else {
             let pointer = view;
             return Err(FieldViolation::Missing { pointer, field }.into());
         };
@@ -96,6 +101,30 @@ impl Env<'_> {
         if i64::from(at) != off {
             return Err(FieldViolation::Offset { off, at, field }.into());
         }
-        Ok(map)
+        Ok(())
+    }
+
+    /// Whether the path is in the callback that compares nodes of a tree: the tree's lock is held there
+    /// (`in_rbtree_lock_required_cb`).
+    pub(super) fn in_tree_callback(&self) -> bool {
+        let frame = self.state.cur();
+        let (Entry::Callback, Some(callsite)) = (frame.entry, frame.callsite) else {
+            return false;
+        };
+        let Some(&insn) = self.ctx.insns.get(callsite) else {
+            return false;
+        };
+        self.ctx.kfuncs.is_tree_call(insn)
+    }
+}
+
+/// The object that a lock lies in.
+pub(super) fn lock_owner(pointer: &Pointer) -> Check<LockOwner> {
+    if let Region::MapValue { map, .. } = pointer.region {
+        Ok(LockOwner::Map(map))
+    } else if let Region::Btf { source, .. } = pointer.region {
+        Ok(LockOwner::Btf(source))
+    } else {
+        Err(Stop::undecided("a lock that is nowhere"))
     }
 }

@@ -12,12 +12,14 @@ mod callback;
 mod dynptr;
 mod format;
 mod global;
+mod graph;
 mod helper;
 mod iterator;
 mod kfunc;
 mod kfunc_args;
 mod kfunc_kind;
 mod kfunc_result;
+mod kptr;
 mod lock;
 mod map;
 mod refs;
@@ -32,7 +34,7 @@ use skep_isa::Reg;
 use skep_spec::tables::{ArgType, HelperProto, Mods};
 
 use crate::access::RawAccess;
-use crate::state::MapId;
+use crate::state::{BtfSource, MapId};
 
 /// What the arguments of a helper call told, for the rules that come after them.
 pub(super) struct CallMeta {
@@ -55,10 +57,23 @@ pub(super) struct CallMeta {
     size_max: u64,
     /// The subprogram to call back.
     callback: Option<usize>,
-    /// Type of the per-CPU variable.
-    percpu: Option<u32>,
+    /// The per-CPU variable or object.
+    percpu: Option<PercpuObject>,
+    /// The pointer in a value that is exchanged.
+    kptr: Option<crate::prepare::MapField>,
     /// The dynptr argument, if it was made before the call.
     dynptr: Option<dynptr::DynptrSeen>,
+}
+
+/// A variable or object of which each CPU has its own.
+#[derive(Clone, Copy)]
+struct PercpuObject {
+    /// Whose type it is.
+    source: BtfSource,
+    /// Its type.
+    id: u32,
+    /// The program allocated it; RCU protects it.
+    allocated: bool,
 }
 
 impl CallMeta {
@@ -81,6 +96,7 @@ impl CallMeta {
             size_max: 0,
             callback: None,
             percpu: None,
+            kptr: None,
             dynptr: None,
         }
     }

@@ -6,7 +6,7 @@ use skep_spec::tables::{ArgType, Mods};
 use super::{CallMeta, id};
 use crate::env::Env;
 use crate::state::{Pointer, PtrFlags, Region, Value};
-use crate::violation::{ArgumentViolation, CallViolation, Check, Stop};
+use crate::violation::{ArgumentViolation, CallViolation, Check};
 
 /// Slices of dynptrs over packets.
 const PACKET_SLICE: PtrFlags = PtrFlags::DYNPTR_SKB
@@ -101,13 +101,12 @@ impl Env<'_> {
         let Some(reg) = meta.released else {
             return Ok(());
         };
-        if meta.proto.id == id::KPTR_XCHG {
-            return Err(Stop::undecided("kernel pointers in map values"));
-        }
         if meta.releases_dynptr() {
             return self.release_dynptr(reg);
         }
-        let released = if meta.ref_id != 0 {
+        let released = if meta.ref_id != 0 && meta.proto.id == id::KPTR_XCHG {
+            self.give_up_to_kptr(meta.ref_id)
+        } else if meta.ref_id != 0 {
             self.release_reference(meta.ref_id)
         } else {
             self.state.reg(reg).is_null()

@@ -4,7 +4,7 @@ use skep_isa::Reg;
 use skep_spec::MapType;
 use skep_spec::tables::{HelperFlags, Mods, RetType};
 
-use super::{CallMeta, id};
+use super::{CallMeta, PercpuObject, id};
 use crate::env::Env;
 use crate::number::Scalar;
 use crate::state::{BtfSource, Pointer, PtrFlags, Region, SockKind, Value};
@@ -59,15 +59,21 @@ impl Env<'_> {
                 let region = self.cpu_copy(meta)?;
                 if matches!(region, Region::Btf { .. }) {
                     flags -= PtrFlags::RDONLY;
+                    if meta.percpu.is_some_and(|of| of.allocated) {
+                        flags = PtrFlags::ALLOC | PtrFlags::RCU;
+                    }
                 }
                 region
             }
             RetType::BtfIdOfField => {
-                return Err(Stop::undecided("kernel pointers in map values"));
+                let (region, more) = self.taken_from_kptr(meta)?;
+                flags |= more;
+                region
             }
         };
         let mut pointer = Pointer::new(region, flags);
-        if pointer.maybe_null() || self.ctx.may_hold_lock(&pointer) {
+        let is_value = matches!(region, Region::MapValue { .. });
+        if pointer.maybe_null() || (is_value && self.ctx.may_hold_lock(&pointer)) {
             pointer.id = self.new_id();
         }
         if meta.proto.has(HelperFlags::PTR_CAST) {
@@ -84,9 +90,12 @@ impl Env<'_> {
 
     /// One CPU's copy of a per-CPU variable.
     fn cpu_copy(&self, meta: &CallMeta) -> Check<Region> {
-        let Some(id) = meta.percpu else {
+        let Some(PercpuObject { source, id, .. }) = meta.percpu else {
             return Err(Stop::undecided("a per-CPU copy without variable"));
         };
+        if source == BtfSource::Program {
+            return Ok(Region::Btf { source, id });
+        }
         match self.size_unless_structure(id)? {
             Some(size) => Ok(Region::Mem { size, dynptr_id: 0 }),
             None => Ok(Region::Btf {

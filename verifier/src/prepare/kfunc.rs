@@ -125,6 +125,11 @@ impl<'a> Kfuncs<'a> {
         Ok(())
     }
 
+    /// Whether the program calls none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The function that a call names, by its id and the index of the module that has it.
     pub(crate) fn get(&self, id: i32, btf_idx: i16) -> Option<&Kfunc<'a>> {
         if btf_idx != 0 {
@@ -141,6 +146,12 @@ impl<'a> Kfuncs<'a> {
     pub(crate) fn is_throw(&self, insn: RawInsn) -> bool {
         self.called(insn)
             .is_some_and(|kfunc| kfunc.is(KfuncRole::Throw))
+    }
+
+    /// Whether a slot calls a function that works on a tree.
+    pub(crate) fn is_tree_call(&self, insn: RawInsn) -> bool {
+        let kfunc = self.called(insn);
+        kfunc.is_some_and(|kfunc| kfunc.is(KfuncRole::RbtreeAdd) || kfunc.is(KfuncRole::RbtreeNode))
     }
 
     /// Whether a slot calls a function that is none: kernels refuse it once dead code is gone.

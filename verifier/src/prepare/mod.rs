@@ -3,6 +3,7 @@
 
 mod attach;
 mod fastcall;
+mod field;
 mod flow;
 mod form;
 pub(crate) mod func_info;
@@ -21,13 +22,15 @@ use skep_spec::{AttachType, Facts, MapSpec, MapType, ProgFlags, ProgType, Progra
 
 pub(crate) use attach::{AttachTarget, MAX_ARGS as MAX_TRAMPOLINE_ARGS, is_nullable};
 pub(crate) use fastcall::Fastcalls;
+pub(crate) use field::{FieldKind, FieldTarget, MapField};
 pub(crate) use func_info::{PROJECTIONS, is_context};
 pub(crate) use graph::successors;
 pub(crate) use kfunc::{Kfunc, Kfuncs};
+use map_fields::ObjectFields;
 
 use crate::Config;
 use crate::report::{self, Trace};
-use crate::state::{MapId, Pointer, PtrFlags, Region, Value};
+use crate::state::{BtfSource, MapId, Pointer, PtrFlags, Region, Value};
 use crate::violation::{Check, FormViolation, Stop, Violation};
 
 /// What control flow says about one instruction.
@@ -152,104 +155,10 @@ pub(crate) struct MapInfo<'a> {
     pub(crate) fields: Vec<MapField>,
 }
 
-/// A field of a map's value that is no plain data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct MapField {
-    /// Offset in bytes.
-    pub(crate) off: u32,
-    /// Size in bytes.
-    pub(crate) size: u32,
-    /// What it is.
-    pub(crate) kind: FieldKind,
-}
-
-/// What a special field is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum FieldKind {
-    /// `struct bpf_spin_lock`.
-    SpinLock,
-    /// `struct bpf_res_spin_lock`.
-    ResSpinLock,
-    /// `struct bpf_timer`.
-    Timer,
-    /// `struct bpf_wq`.
-    Workqueue,
-    /// `struct bpf_task_work`.
-    TaskWork,
-    /// `struct bpf_list_head`.
-    ListHead,
-    /// `struct bpf_list_node`.
-    ListNode,
-    /// `struct bpf_rb_root`.
-    RbRoot,
-    /// `struct bpf_rb_node`.
-    RbNode,
-    /// `struct bpf_refcount`.
-    Refcount,
-    /// A kernel pointer that is not owned.
-    KptrUnref,
-    /// A kernel pointer that is owned.
-    KptrRef,
-    /// A per-CPU object that is owned.
-    KptrPercpu,
-    /// A pinned user page.
-    Uptr,
-}
-
-impl FieldKind {
-    /// Whether loads and stores of the whole field may be allowed.
-    pub(crate) fn is_kptr(self) -> bool {
-        match self {
-            FieldKind::KptrUnref | FieldKind::KptrRef | FieldKind::KptrPercpu | FieldKind::Uptr => {
-                true
-            }
-            FieldKind::SpinLock
-            | FieldKind::ResSpinLock
-            | FieldKind::Timer
-            | FieldKind::Workqueue
-            | FieldKind::TaskWork
-            | FieldKind::ListHead
-            | FieldKind::ListNode
-            | FieldKind::RbRoot
-            | FieldKind::RbNode
-            | FieldKind::Refcount => false,
-        }
-    }
-
-    /// Bytes that it takes.
-    pub(crate) fn size(self) -> u32 {
-        match self {
-            FieldKind::SpinLock | FieldKind::ResSpinLock | FieldKind::Refcount => 4,
-            FieldKind::KptrUnref | FieldKind::KptrRef | FieldKind::KptrPercpu | FieldKind::Uptr => {
-                8
-            }
-            FieldKind::Timer
-            | FieldKind::Workqueue
-            | FieldKind::TaskWork
-            | FieldKind::ListHead
-            | FieldKind::RbRoot => 16,
-            FieldKind::ListNode => 24,
-            FieldKind::RbNode => 32,
-        }
-    }
-
-    /// The kernel's name for it in messages.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            FieldKind::SpinLock => "bpf_spin_lock",
-            FieldKind::ResSpinLock => "bpf_res_spin_lock",
-            FieldKind::Timer => "bpf_timer",
-            FieldKind::Workqueue => "bpf_wq",
-            FieldKind::TaskWork => "bpf_task_work",
-            FieldKind::ListHead => "bpf_list_head",
-            FieldKind::ListNode => "bpf_list_node",
-            FieldKind::RbRoot => "bpf_rb_root",
-            FieldKind::RbNode => "bpf_rb_node",
-            FieldKind::Refcount => "bpf_refcount",
-            FieldKind::KptrUnref | FieldKind::KptrRef => "kptr",
-            FieldKind::KptrPercpu => "percpu_kptr",
-            FieldKind::Uptr => "uptr",
-        }
+impl MapInfo<'_> {
+    /// Whether its values hold kernel pointers.
+    fn has_kptr(&self) -> bool {
+        self.fields.iter().any(|field| field.kind.is_kptr())
     }
 }
 
@@ -282,6 +191,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) maps: Vec<MapInfo<'a>>,
     /// The kernel functions that it calls.
     pub(crate) kfuncs: Kfuncs<'a>,
+    /// Special fields of the structures that it may allocate or keep in maps.
+    objects: ObjectFields,
 }
 
 impl<'a> Ctx<'a> {
@@ -337,7 +248,25 @@ impl<'a> Ctx<'a> {
         if let Region::MapValue { map, .. } = pointer.region {
             return self.map(map).has_spin_lock;
         }
-        matches!(pointer.region, Region::Btf { .. }) && pointer.flags.contains(PtrFlags::ALLOC)
+        self.fields_behind(pointer).is_some_and(has_lock)
+    }
+
+    /// The special fields of what an allocated object is; `None` of other pointers, and if it has none.
+    pub(crate) fn fields_behind(&self, pointer: &Pointer) -> Option<&[MapField]> {
+        if let Region::Btf {
+            source: BtfSource::Program,
+            id,
+        } = pointer.region
+            && pointer.flags.contains(PtrFlags::ALLOC)
+        {
+            return self.object_fields(id);
+        }
+        None
+    }
+
+    /// Special fields of one of the program's structures, ascending by offset; `None` if it has none.
+    pub(crate) fn object_fields(&self, id: u32) -> Option<&[MapField]> {
+        self.objects.get(&id).map(Vec::as_slice)
     }
 
     /// Whether the function or hook that it attaches to returns nothing.
@@ -386,7 +315,15 @@ pub(crate) fn prepare<'a>(
     let mut subprogs = subprog::find_subprogs(insns, &starts, handler)?;
     func_info::apply(spec, facts, &hook, &mut subprogs)?;
     func_info::check_lines(spec, &subprogs)?;
-    let maps = map_infos(spec).map_err(|stop| (stop, None))?;
+    let mut search = map_fields::Search::new(spec, facts);
+    let maps = map_infos(spec, &mut search);
+    let mut objects = ObjectFields::default();
+    if !kfuncs.is_empty() || maps.iter().any(MapInfo::has_kptr) {
+        objects = search.find_object_fields();
+    }
+    if search.gave_up() {
+        return Err((Stop::undecided("map values of this many members"), None));
+    }
     form::check_slots(spec, &maps, facts, &hook)?;
     let mut flow = flow::find_flow(insns, &hook, facts, &kfuncs, &mut subprogs)
         .map_err(|(violation, at)| (violation.into(), Some(at)))?;
@@ -421,6 +358,7 @@ pub(crate) fn prepare<'a>(
         subprogs,
         maps,
         kfuncs,
+        objects,
     })
 }
 
@@ -471,9 +409,13 @@ fn hook_of(spec: &ProgramSpec) -> Hook<'_> {
     }
 }
 
+fn has_lock(fields: &[MapField]) -> bool {
+    let locks = [FieldKind::SpinLock, FieldKind::ResSpinLock];
+    fields.iter().any(|field| locks.contains(&field.kind))
+}
+
 /// The request's maps, then the shapes of inner maps.
-fn map_infos(spec: &ProgramSpec) -> Result<Vec<MapInfo<'_>>, Stop> {
-    let mut search = map_fields::Search::new();
+fn map_infos<'a>(spec: &'a ProgramSpec, search: &mut map_fields::Search<'_>) -> Vec<MapInfo<'a>> {
     let mut info = |spec, inner| {
         let fields = search.find_fields(spec);
         let has = |kinds: &[FieldKind]| fields.iter().any(|f| kinds.contains(&f.kind));
@@ -497,8 +439,5 @@ fn map_infos(spec: &ProgramSpec) -> Result<Vec<MapInfo<'_>>, Stop> {
         infos.push(info(map, inner));
     }
     infos.extend(inners);
-    if search.gave_up() {
-        return Err(Stop::undecided("map values of this many members"));
-    }
-    Ok(infos)
+    infos
 }

@@ -24,8 +24,7 @@ pub(crate) enum RefKind {
 pub(crate) enum LockOwner {
     /// A map's value.
     Map(super::MapId),
-    /// A structure of some BTF.
-    #[allow(dead_code, reason = "states are compared by it; no rule makes one yet")]
+    /// An object of a structure of some BTF.
     Btf(super::BtfSource),
 }
 
@@ -106,6 +105,16 @@ impl Refs {
         });
         self.active_locks += 1;
         self.active_lock = Some((id, owner));
+    }
+
+    /// Whether a lock of any kind is held there.
+    pub(crate) fn holds_any_lock(&self, id: u32, owner: LockOwner) -> bool {
+        self.list.iter().any(|held| match held.kind {
+            RefKind::Lock { owner: of } | RefKind::ResLock { owner: of, .. } => {
+                held.id == id && of == owner
+            }
+            RefKind::Object | RefKind::Irq => false,
+        })
     }
 
     /// Whether that lock is held.

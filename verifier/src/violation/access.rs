@@ -2,6 +2,7 @@
 
 use skep_isa::{Reg, Size};
 
+use super::KptrViolation;
 use crate::number::Scalar;
 use crate::report::ValueView;
 
@@ -63,8 +64,8 @@ pub enum AccessViolation {
     },
     /// A field that only helpers may touch.
     SpecialField { name: &'static str },
-    /// A kernel pointer in a map is handed to a helper as plain memory.
-    KptrByHelper,
+    /// A pointer in a map's value.
+    Kptr(KptrViolation),
     /// Programs of this type may not write into packets.
     PacketWrite,
     /// The packet may be shorter.

@@ -16,8 +16,10 @@ pub enum BtfViolation {
         off: i32,
         size: i32,
     },
-    /// A structure's member that cannot be read.
-    Member(BtfFault),
+    /// A structure's member that cannot be read, of the program's own types or the kernel's.
+    Member { fault: BtfFault, own: bool },
+    /// A field of an object that only its functions may touch.
+    ObjectField { field: &'static str },
     /// Kernel structures are not for unprivileged programs.
     Lane { id: u32 },
     /// Kernel structures are for programs with a GPL-compatible licence only.
@@ -44,6 +46,10 @@ pub enum BtfViolation {
     },
     /// A structure is written; the kernel does not always say a word.
     Write { told: bool },
+    /// A member of a tracked connection is written that may not be.
+    ConnectionWrite { off: i32 },
+    /// More than the member of a tracked connection is written.
+    ConnectionEnd { off: i32, size: u32, end: u32 },
     /// Before the start of a map, whose structure is `id`.
     MapFieldNegative { reg: Reg, id: u32, off: i32 },
     /// A field of a map is written.

@@ -164,6 +164,38 @@ pub enum FieldViolation {
         at: u32,
         field: &'static str,
     },
+    /// There is none; of lists, trees and their nodes.
+    NotAt { off: u32, field: &'static str },
+    /// The lock of a list or tree is not held. It lies at `at`, `held`: another one is.
+    Unlocked {
+        at: i32,
+        field: &'static str,
+        held: bool,
+    },
+    /// A node of another structure or place than the list or tree takes.
+    OtherNode {
+        root: &'static str,
+        node: &'static str,
+        at: u32,
+        expected: u32,
+        off: u32,
+        found: u32,
+    },
+    /// A node of the right structure at another place.
+    NodeOffset {
+        node: &'static str,
+        at: u32,
+        expected: u32,
+        off: u32,
+    },
+    /// Values hold no kernel pointer.
+    NoKptr { reg: Reg },
+    /// There is no kernel pointer.
+    KptrNotAt { off: u32 },
+    /// The kernel pointer there is not owned.
+    KptrNotOwned { off: u32 },
+    /// A lock in the callback of a tree.
+    InTreeCallback,
     /// A second lock.
     SecondLock,
     /// No lock is held.

@@ -17,6 +17,8 @@ pub enum KfuncTarget {
     ConstString,
     IrqFlag,
     AllocatedObject,
+    PlainObject,
+    PercpuObject,
     RefcountedObject,
 }
 
@@ -84,6 +86,20 @@ pub enum KfuncViolation {
     CastUnknown { ty: u64 },
     /// An address is taken for one of what is no structure.
     CastKind,
+    /// The id of an object's type is too large.
+    ObjectTypeRange,
+    /// The program has no BTF, in which an object's type could be.
+    ObjectNoBtf,
+    /// An object of what is no structure.
+    ObjectNoStructure,
+    /// A per-CPU object is too large, in bytes.
+    ObjectSize { size: u32, max: u32 },
+    /// A per-CPU object of something else than numbers.
+    ObjectNotPlain,
+    /// A per-CPU object with special fields.
+    ObjectFields,
+    /// The function is called while nodes of a tree are compared.
+    InTreeCallback { id: u32 },
     /// What is acquired is no object.
     AcquiresNoObject,
     /// The function returns a pointer to what has no size.
@@ -127,6 +143,17 @@ pub enum KfuncArgViolation {
         expected: u32,
         found: u32,
     },
+    /// The argument is an object of the program's own types; `found` is in its BTF.
+    OwnObject {
+        id: u32,
+        arg: usize,
+        expected: u32,
+        found: u32,
+    },
+    /// An allocated object that is not held.
+    ObjectNotHeld,
+    /// An object without reference count.
+    NoRefcount { arg: usize },
     /// An object is given where the parameter points to no structure.
     ParameterPointer { id: u32, arg: usize, ty: u32 },
     /// The parameter points to what cannot be given as plain memory; `sized`: the next argument is its

@@ -8,6 +8,7 @@ mod call;
 mod form;
 mod kernel;
 mod kfunc;
+mod kptr;
 mod limit;
 mod object;
 mod request;
@@ -21,6 +22,7 @@ pub use call::{
 pub use form::FormViolation;
 pub use kernel::KernelViolation;
 pub use kfunc::{IrqClass, KfuncArgViolation, KfuncTarget, KfuncViolation};
+pub use kptr::KptrViolation;
 pub use limit::LimitViolation;
 pub use object::{ObjectViolation, StackPlace};
 pub use request::RequestViolation;

@@ -4,6 +4,7 @@
 use skep_isa::{Insn, InsnIdx, Reg, decode};
 
 use super::category::Category;
+use super::object_advice::kptr;
 use super::words::{self, bytes};
 use super::{call_advice, kernel_advice, whole_advice};
 use crate::number::Scalar;
@@ -294,8 +295,7 @@ fn access(scene: Scene<'_>, violation: &AccessViolation, state: Option<&StateVie
         A::SpecialField { name } => Advice::of(Category::Map).what(format!(
             "The bytes belong to a {name}, which only its own functions may touch."
         )),
-        A::KptrByHelper => Advice::of(Category::Map)
-            .what("The memory holds kernel pointers, which helpers may not read or write."),
+        A::Kptr(v) => kptr(scene, v),
         A::Packet {
             reg,
             off,

@@ -241,6 +241,20 @@ fn field(violation: &FieldViolation) -> Advice {
         F::Offset { off, at, field } => {
             map.what(format!("The {field} is at offset {at}, not {off}."))
         }
+        F::NotAt { field, .. } => map.what(format!("There is no {field} at that place.")),
+        F::Unlocked { .. } => lock
+            .what("The lock beside the list or tree is not held.")
+            .hint("Take the bpf_spin_lock that lies in the same value or object first."),
+        F::OtherNode { .. } | F::NodeOffset { .. } => map
+            .what("The list or tree takes other nodes.")
+            .hint("See the __contains() of the list or tree."),
+        F::NoKptr { .. } | F::KptrNotAt { .. } => map.what("No kernel pointer lies at that place."),
+        F::KptrNotOwned { .. } => map
+            .what("The kernel pointer is not owned by the map's value.")
+            .hint("Declare it __kptr, or store it with a plain assignment."),
+        F::InTreeCallback => lock.what(
+            "The lock is held while the callback runs, and can be neither taken nor given up.",
+        ),
         F::SecondLock => lock
             .what("A second lock is taken while one is held.")
             .hint("Unlock the first before the second is taken."),

@@ -66,7 +66,12 @@ pub(super) fn structure(scene: Scene<'_>, violation: &BtfViolation) -> Advice {
             }
             ArgFault::Size => "Pointers must be read whole, 8 bytes.".to_owned(),
         }),
-        B::Member(fault) => btf(scene, *fault),
+        B::Member { fault, own } => btf(scene, *fault, *own),
+        B::ObjectField { field } => Advice::of(Category::KernelObject).what(format!(
+            "The bytes belong to a {field}, which only its own functions may touch."
+        )),
+        B::ConnectionWrite { .. } | B::ConnectionEnd { .. } => Advice::of(Category::ReadOnly)
+            .what("Of a tracked connection only the mark can be written."),
         B::Lane { .. } => Advice::of(Category::PointerLeak)
             .what("Kernel structures are not for unprivileged programs."),
         B::License { .. } => Advice::of(Category::License)
@@ -95,9 +100,14 @@ pub(super) fn structure(scene: Scene<'_>, violation: &BtfViolation) -> Advice {
     }
 }
 
-fn btf(scene: Scene<'_>, fault: BtfFault) -> Advice {
+fn btf(scene: Scene<'_>, fault: BtfFault, own: bool) -> Advice {
     use BtfFault as B;
-    let name = |id: u32| scene.type_name(BtfSource::Kernel, id);
+    let source = if own {
+        BtfSource::Program
+    } else {
+        BtfSource::Kernel
+    };
+    let name = |id: u32| scene.type_name(source, id);
     let advice = Advice::of(Category::KernelObject);
     match fault {
         B::NoStructure { .. } => advice

@@ -7,6 +7,7 @@ use crate::state::BtfSource;
 use crate::violation::{KfuncArgViolation, KfuncTarget, KfuncViolation, NoSleep, StackPlace};
 
 /// The advice for a call of a kernel function.
+#[expect(clippy::too_many_lines, reason = "a table of texts, one per rule")]
 pub(super) fn kfunc(scene: Scene<'_>, violation: &KfuncViolation) -> Advice {
     use KfuncViolation as V;
     let name = |id: u32| format!("{}()", scene.type_name(BtfSource::Kernel, id));
@@ -77,12 +78,27 @@ pub(super) fn kfunc(scene: Scene<'_>, violation: &KfuncViolation) -> Advice {
         V::CastUnknown { .. } | V::CastKind => Advice::of(Category::KernelObject)
             .what("An address can be taken for one of a kernel structure only.")
             .hint("Pass bpf_core_type_id_kernel() of the structure."),
+        V::ObjectTypeRange | V::ObjectNoBtf | V::ObjectNoStructure => {
+            Advice::of(Category::Argument)
+                .what("Objects are made of structures of the program's own BTF.")
+                .hint("Call bpf_obj_new(typeof(struct …)) and compile with -g.")
+        }
+        V::ObjectSize { max, .. } => Advice::of(Category::Argument)
+            .what(format!("A per-CPU object has at most {max} bytes.")),
+        V::ObjectNotPlain | V::ObjectFields => {
+            Advice::of(Category::Argument).what("A per-CPU object consists of numbers only.")
+        }
+        V::InTreeCallback { id } => section.what(format!(
+            "{} cannot be called while nodes are compared.",
+            name(*id)
+        )),
         V::AcquiresNoObject | V::Result { .. } => {
             unavailable.what("The function returns what programs cannot have.")
         }
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of texts, one per rule")]
 fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> Advice {
     use KfuncArgViolation as V;
     let advice = Advice::of(Category::Argument);
@@ -128,11 +144,22 @@ fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> Advice {
         V::NoObject { arg, .. } => {
             object.what(format!("Argument {} must be a kernel object.", arg + 1))
         }
-        V::Object { arg, expected, .. } => object.what(format!(
-            "Argument {} must be a struct {}.",
-            arg + 1,
-            scene.type_name(BtfSource::Kernel, *expected)
-        )),
+        V::ObjectNotHeld => Advice::of(Category::ReferenceLeak)
+            .what("The object is borrowed from a list or tree, or was given up.")
+            .hint("Take it out of the list or tree first."),
+        V::NoRefcount { arg } => advice
+            .what(format!(
+                "The object in argument {} has no reference count.",
+                arg + 1
+            ))
+            .hint("Give its structure a member of type struct bpf_refcount."),
+        V::Object { arg, expected, .. } | V::OwnObject { arg, expected, .. } => {
+            object.what(format!(
+                "Argument {} must be a struct {}.",
+                arg + 1,
+                scene.type_name(BtfSource::Kernel, *expected)
+            ))
+        }
         V::Memory { arg, fault } => {
             let inner = advise(scene, fault, None, None);
             let why = inner
@@ -177,8 +204,9 @@ fn target(wanted: KfuncTarget) -> &'static str {
         KfuncTarget::Value => "a field of a map's value",
         KfuncTarget::ConstString => "a constant string",
         KfuncTarget::IrqFlag => "a variable on the stack",
-        KfuncTarget::AllocatedObject | KfuncTarget::RefcountedObject => {
-            "an object of bpf_obj_new()"
-        }
+        KfuncTarget::AllocatedObject
+        | KfuncTarget::PlainObject
+        | KfuncTarget::PercpuObject
+        | KfuncTarget::RefcountedObject => "an object of bpf_obj_new()",
     }
 }

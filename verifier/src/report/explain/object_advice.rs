@@ -1,9 +1,9 @@
-//! Dynptrs and iterators that a call does not take, with what would help.
+//! Dynptrs and iterators that a call does not take and pointers in map values, with what would help.
 
 use super::advice::{Advice, describe};
 use super::category::Category;
 use crate::report::scene::Scene;
-use crate::violation::{ObjectViolation, StackPlace};
+use crate::violation::{KptrViolation, ObjectViolation, StackPlace};
 
 /// The advice for a dynptr or iterator.
 pub(super) fn object(scene: Scene<'_>, violation: &ObjectViolation) -> Advice {
@@ -59,5 +59,29 @@ pub(super) fn object(scene: Scene<'_>, violation: &ObjectViolation) -> Advice {
         V::IterUnprotected { .. } => Advice::of(Category::CriticalSection)
             .what("The RCU read section in which the iterator was made is over.")
             .hint("Keep the whole loop inside one section."),
+    }
+}
+
+/// The advice for a pointer in a map's value.
+pub(super) fn kptr(scene: Scene<'_>, violation: &KptrViolation) -> Advice {
+    use KptrViolation as V;
+    let map = Advice::of(Category::Map);
+    match violation {
+        V::ByHelper { .. } => {
+            map.what("The memory holds kernel pointers, which helpers may not read or write.")
+        }
+        V::Place { .. } | V::Offset { .. } | V::Size { .. } | V::Mode => {
+            map.what("A kernel pointer in a map's value is loaded and stored whole, by name.")
+        }
+        V::Store { .. } => map
+            .what("The map's value owns what the pointer leads to.")
+            .hint("Exchange it with bpf_kptr_xchg(), which gives back what was there."),
+        V::Immediate { .. } => {
+            map.what("A kernel pointer in a map's value is cleared by storing 0, nothing else.")
+        }
+        V::Type { wanted, .. } => map.what(format!(
+            "What is put there must be {}, as it was given.",
+            describe(scene, wanted)
+        )),
     }
 }

@@ -4,12 +4,13 @@ use skep_isa::Reg;
 
 use super::value::{bits, ty};
 use crate::report::ValueView;
+use crate::report::scene::Scene;
 use crate::state::Region;
 use crate::violation::AccessViolation;
 
 /// The lines that the kernel logs.
 #[expect(clippy::too_many_lines, reason = "a table of texts, one per rule")]
-pub(super) fn text(violation: &AccessViolation) -> String {
+pub(super) fn text(scene: Scene<'_>, violation: &AccessViolation) -> String {
     use AccessViolation as A;
     match violation {
         A::InvalidPointer { reg, value } => {
@@ -77,7 +78,7 @@ pub(super) fn text(violation: &AccessViolation) -> String {
         A::SpecialField { name } => {
             format!("{name} cannot be accessed directly by load/store")
         }
-        A::KptrByHelper => "kptr cannot be accessed indirectly by helper".to_owned(),
+        A::Kptr(v) => super::kptr::text(scene, v),
         A::PacketWrite => "cannot write into packet".to_owned(),
         A::Packet {
             reg,
@@ -262,6 +263,17 @@ mod tests {
     use super::*;
     use crate::number::Scalar;
     use crate::state::{MapId, Pointer, PtrFlags, Value};
+    use skep_spec::{Facts, Profile, ProgType, ProgramSpec};
+
+    fn text(violation: &AccessViolation) -> String {
+        let spec = ProgramSpec::new("test", ProgType::SocketFilter, Vec::new());
+        let facts = Facts::new(Profile::linux_6_18());
+        let scene = Scene {
+            spec: &spec,
+            facts: &facts,
+        };
+        super::text(scene, violation)
+    }
 
     fn pointer(region: Region, flags: PtrFlags) -> ValueView {
         Value::Pointer(Pointer::new(region, flags)).into()

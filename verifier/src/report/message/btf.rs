@@ -18,7 +18,19 @@ pub(super) fn text(scene: Scene<'_>, violation: &BtfViolation) -> String {
             let why = argument(scene, fault, *off, *size);
             format!("{why}\ninvalid bpf_context access off={off} size={size}")
         }
-        V::Member(fault) => member(scene, fault),
+        V::Member { fault, own } => {
+            let source = if *own {
+                BtfSource::Program
+            } else {
+                BtfSource::Kernel
+            };
+            member(scene, fault, source)
+        }
+        V::ObjectField { field } => format!("direct access to {field} is disallowed"),
+        V::ConnectionWrite { off } => format!("no write support to nf_conn at off {off}"),
+        V::ConnectionEnd { off, size, end } => format!(
+            "write access at off {off} with size {size} beyond the member of nf_conn ended at {end}"
+        ),
         V::Lane { id } => format!(
             "'struct {}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN",
             name(scene, *id)
@@ -127,12 +139,11 @@ fn argument(scene: Scene<'_>, fault: &ArgFault, off: i32, size: i32) -> String {
 }
 
 /// Why a member cannot be read.
-fn member(scene: Scene<'_>, fault: &BtfFault) -> String {
+fn member(scene: Scene<'_>, fault: &BtfFault, source: BtfSource) -> String {
     use BtfFault as F;
+    let name = |scene: Scene<'_>, id| scene.type_name(source, id).to_owned();
     let of = |id: u32, index: u32| {
-        let ty = scene
-            .btf(BtfSource::Kernel)
-            .and_then(|btf| btf.ty(TypeId(id)).ok());
+        let ty = scene.btf(source).and_then(|btf| btf.ty(TypeId(id)).ok());
         let composite = ty.and_then(|ty| ty.as_composite());
         let member = composite.and_then(|composite| composite.members.get(index as usize));
         member.map_or("", |member| member.name())

@@ -196,11 +196,56 @@ fn field(scene: Scene<'_>, v: &FieldViolation) -> String {
             format!("map '{map}' has to have BTF in order to use {field}")
         }
         V::Missing { pointer, field } => {
-            format!("map '{}' has no valid {field}", map_name(scene, pointer))
+            let is_map = matches!(
+                pointer.0.pointer().map(|p| p.region),
+                Some(Region::MapValue { .. })
+            );
+            if is_map {
+                format!("map '{}' has no valid {field}", map_name(scene, pointer))
+            } else {
+                format!("local 'kptr' has no valid {field}")
+            }
         }
         V::Offset { off, at, field } => {
             format!("off {off} doesn't point to 'struct {field}' that is at {at}")
         }
+        V::NotAt { off, field } => format!("{field} not found at offset={off}"),
+        V::Unlocked { at, field, held } => {
+            let first = if *held {
+                "held lock and object are not in the same allocation\n"
+            } else {
+                ""
+            };
+            format!("{first}bpf_spin_lock at off={at} must be held for {field}")
+        }
+        V::OtherNode {
+            root,
+            node,
+            at,
+            expected,
+            off,
+            found,
+        } => {
+            let name = |id| scene.type_name(BtfSource::Program, id);
+            let (expected, found) = (name(*expected), name(*found));
+            format!(
+                "operation on {root} expects arg#1 {node} at offset={at} in struct {expected}, but \
+                 arg is at offset={off} in struct {found}"
+            )
+        }
+        V::NodeOffset {
+            node,
+            at,
+            expected,
+            off,
+        } => {
+            let expected = scene.type_name(BtfSource::Program, *expected);
+            format!("arg#1 offset={off}, but expected {node} at offset={at} in struct {expected}")
+        }
+        V::NoKptr { reg } => format!("{} has no valid kptr", r(*reg)),
+        V::KptrNotAt { off } => format!("off={off} doesn't point to kptr"),
+        V::KptrNotOwned { off } => format!("off={off} kptr isn't referenced kptr"),
+        V::InTreeCallback => "can't spin_{lock,unlock} in rbtree cb".to_owned(),
         V::SecondLock => "Locking two bpf_spin_locks are not allowed".to_owned(),
         V::NotHeld => "bpf_spin_unlock without taking a lock".to_owned(),
         V::Different => "bpf_spin_unlock of different lock".to_owned(),

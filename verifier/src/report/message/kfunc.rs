@@ -15,6 +15,7 @@ const VOUCHED: PtrFlags = PtrFlags::TRUSTED
     .union(PtrFlags::NON_OWN_REF);
 
 /// The kernel's last words about a call of a kernel function.
+#[expect(clippy::too_many_lines, reason = "a table of texts, one per rule")]
 pub(super) fn text(scene: Scene<'_>, violation: &KfuncViolation) -> String {
     use KfuncViolation as V;
     let name = |id: u32| scene.type_name(BtfSource::Kernel, id);
@@ -85,6 +86,21 @@ pub(super) fn text(scene: Scene<'_>, violation: &KfuncViolation) -> String {
         V::CastKind => {
             "kfunc bpf_rdonly_cast type ID argument must be of a struct or void".to_owned()
         }
+        V::ObjectTypeRange => "local type ID argument must be in range [0, U32_MAX]".to_owned(),
+        V::ObjectNoBtf => "bpf_obj_new/bpf_percpu_obj_new requires prog BTF".to_owned(),
+        V::ObjectNoStructure => {
+            "bpf_obj_new/bpf_percpu_obj_new type ID argument must be of a struct".to_owned()
+        }
+        V::ObjectSize { size, max } => {
+            format!("bpf_percpu_obj_new type size ({size}) is greater than {max}")
+        }
+        V::ObjectNotPlain => {
+            "bpf_percpu_obj_new type ID argument must be of a struct of scalars".to_owned()
+        }
+        V::ObjectFields => {
+            "bpf_percpu_obj_new type ID argument must not contain special fields".to_owned()
+        }
+        V::InTreeCallback { id } => format!("{} not allowed in rbtree cb", name(id)),
         V::AcquiresNoObject => "acquire kernel function does not return PTR_TO_BTF_ID".to_owned(),
         V::Result { id, ty } => {
             let (name, ty) = (name(id), described(scene, ty));
@@ -95,6 +111,7 @@ pub(super) fn text(scene: Scene<'_>, violation: &KfuncViolation) -> String {
 }
 
 /// About an argument.
+#[expect(clippy::too_many_lines, reason = "a table of texts, one per rule")]
 fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> String {
     use KfuncArgViolation as V;
     let name = |id: u32| scene.type_name(BtfSource::Kernel, id);
@@ -127,13 +144,16 @@ fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> String {
             arg,
             expected,
             found,
-        } => {
-            let (name, reg) = (name(id), arg + 1);
-            let (expected, found) = (described(scene, expected), described(scene, found));
-            format!(
-                "kernel function {name} args#{arg} expected pointer to {expected} but R{reg} has a \
-                 pointer to {found}"
-            )
+        } => other_object(scene, id, arg, expected, (BtfSource::Kernel, found)),
+        V::OwnObject {
+            id,
+            arg,
+            expected,
+            found,
+        } => other_object(scene, id, arg, expected, (BtfSource::Program, found)),
+        V::ObjectNotHeld => "allocated object must be referenced".to_owned(),
+        V::NoRefcount { arg } => {
+            format!("arg#{arg} doesn't point to a type with bpf_refcount field")
         }
         V::ParameterPointer { id, arg, ty } => {
             let (name, ty) = (name(id), described(scene, ty));
@@ -176,6 +196,26 @@ fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> String {
     }
 }
 
+/// An object of another type than the parameter takes.
+fn other_object(
+    scene: Scene<'_>,
+    id: u32,
+    arg: usize,
+    expected: u32,
+    (source, found): (BtfSource, u32),
+) -> String {
+    let (name, reg) = (scene.type_name(BtfSource::Kernel, id), arg + 1);
+    let expected = described(scene, expected);
+    let btf = scene.btf(source);
+    let kind = btf.and_then(|btf| btf.kind(TypeId(found)));
+    let kind = kind_name(kind.unwrap_or(Kind::Void));
+    let found = scene.type_name(source, found);
+    format!(
+        "kernel function {name} args#{arg} expected pointer to {expected} but R{reg} has a pointer \
+         to {kind} {found}"
+    )
+}
+
 fn class_text(class: IrqClass) -> &'static str {
     match class {
         IrqClass::Native => "native",
@@ -193,6 +233,8 @@ fn wanted_text(wanted: KfuncTarget) -> &'static str {
         KfuncTarget::ConstString => "doesn't point to a const string",
         KfuncTarget::IrqFlag => "doesn't point to an irq flag on stack",
         KfuncTarget::AllocatedObject => "expected pointer to allocated object",
+        KfuncTarget::PlainObject => "expected for bpf_obj_drop_impl()",
+        KfuncTarget::PercpuObject => "expected for bpf_percpu_obj_drop_impl()",
         KfuncTarget::RefcountedObject => "is neither owning or non-owning ref",
     }
 }

@@ -7,6 +7,7 @@ mod call;
 mod form;
 mod kernel;
 mod kfunc;
+mod kptr;
 mod limit;
 mod object;
 mod value;
@@ -25,7 +26,7 @@ pub(crate) fn text(scene: Scene<'_>, violation: &Violation) -> String {
         Violation::Form(v) => form::text(v),
         Violation::Kernel(v) => kernel::text(scene, v),
         Violation::Walk(v) => walk::text(v),
-        Violation::Access(v) => access::text(v),
+        Violation::Access(v) => access::text(scene, v),
         Violation::Btf(v) => btf::text(scene, v),
         Violation::Call(v) => call::text(scene, v),
         Violation::Limit(v) => limit::text(scene, v),
