@@ -74,6 +74,7 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("sim", &["isa", "btf", "spec"]),
     ("kernel", &["isa", "btf", "spec"]),
     ("interp", &["isa", "spec", "sim"]),
+    ("jit", &["isa", "spec", "sim"]),
     ("corpus", &["isa", "btf", "spec", "asm", "loader"]),
     (
         "host",
@@ -84,14 +85,15 @@ const CRATES: [(&str, &[&str]); 13] = [
     (
         "fuzz",
         &[
-            "isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "kernel", "corpus",
+            "isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "jit", "kernel",
+            "corpus",
         ],
     ),
     (
         "cli",
         &[
-            "isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "kernel", "corpus",
-            "host",
+            "isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "jit", "kernel",
+            "corpus", "host",
         ],
     ),
 ];

@@ -46,9 +46,10 @@ pub(crate) struct Exec<'m, O> {
 impl<O: Observer> Engine for Exec<'_, O> {
     fn callback(&mut self, sim: &mut Sim, func: u64, args: [u64; 5]) -> Result<u64, Trap> {
         let off = func.wrapping_sub(layout::FUNCS);
-        let ops = self.programs.get(self.program).map_or(0, |p| p.ops.len());
         let slot = usize::try_from(off / 8).unwrap_or(usize::MAX);
-        if !off.is_multiple_of(8) || slot >= ops {
+        let program = self.programs.get(self.program);
+        let known = |p: &Program| p.funcs.binary_search(&slot).is_ok();
+        if !off.is_multiple_of(8) || !program.is_some_and(known) {
             return Err(Trap::NotFunction { addr: func });
         }
         let mut regs = NO_REGS;

@@ -12,62 +12,19 @@ mod op;
 mod program;
 mod word;
 
-use std::fmt;
-
 use skep_isa::InsnIdx;
-use skep_sim::{Errno, ProgId, RunInput, RunOutput, Sim, Trap};
+use skep_sim::{ProgId, RunInput, RunOutput, Sim, Trap};
 use skep_spec::{MapType, ProgramSpec};
 
 pub use observe::{Nobody, Observer, Step};
-pub use program::{LoadError, Program};
+pub use program::Program;
+pub use skep_sim::{LoadError, RunError, Stop};
 
 use exec::Exec;
 use skep_sim::helpers::Engine;
 
 /// Instructions that a run may execute where nothing else is said.
 pub const BUDGET: u64 = 1 << 30;
-
-/// A run that a trap ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stop {
-    /// The program in which it happened, which after tail calls is not the one that was started.
-    pub prog: ProgId,
-    /// The slot of the instruction.
-    pub insn_idx: InsnIdx,
-    /// What happened.
-    pub trap: Trap,
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "instruction {}: {}", self.insn_idx, self.trap)
-    }
-}
-
-impl std::error::Error for Stop {}
-
-/// Why a run gave no result.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RunError {
-    /// The kernel would not have started it (`BPF_PROG_TEST_RUN`).
-    Input(Errno),
-    /// It started, and a trap ended it.
-    Stop(Stop),
-    /// There is no such program.
-    NoProgram(ProgId),
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Input(errno) => write!(f, "the input is refused: {errno}"),
-            RunError::Stop(stop) => stop.fmt(f),
-            RunError::NoProgram(id) => write!(f, "there is no program #{}", id.0),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
 
 /// What a run gave, and what it cost.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,46 +1,14 @@
 //! A load request made ready to execute against one simulated kernel.
 
-use std::fmt;
-
 use skep_isa::{
-    AluOp, AtomicOp, CallTarget, EndianOp, FormError, Imm64, Insn, InsnIdx, JmpOp, Operand, Reg,
-    Size, Width, decode_all,
+    AluOp, AtomicOp, CallTarget, EndianOp, Imm64, Insn, InsnIdx, JmpOp, Operand, Reg, Size, Width,
 };
-use skep_sim::helpers::{self, Helper, HelperFn};
-use skep_sim::{MapError, MapId, ProgramTypes, Sim, Trap, layout};
+use skep_sim::helpers::HelperFn;
+use skep_sim::{Callee, Linker, LoadError, ProgramTypes, Sim, Trap};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
 use crate::fuse::fuse;
 use crate::op::{Code, Op};
-
-/// Why a program cannot be executed at all.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LoadError {
-    /// A slot is no instruction.
-    Form(InsnIdx, FormError),
-    /// A jump or call leaves the program or lands in the middle of an instruction.
-    Target(InsnIdx),
-    /// An instruction names a map that the request does not have, or a value that the map does not have.
-    Map(InsnIdx),
-    /// A map cannot be made.
-    MapError(MapError),
-    /// The program has no instructions.
-    Empty,
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LoadError::Form(at, error) => write!(f, "instruction {at}: {error}"),
-            LoadError::Target(at) => write!(f, "instruction {at} jumps to no instruction"),
-            LoadError::Map(at) => write!(f, "instruction {at} names no map or value of one"),
-            LoadError::MapError(error) => error.fmt(f),
-            LoadError::Empty => f.write_str("the program has no instructions"),
-        }
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 /// A program that can be executed.
 #[derive(Debug)]
@@ -52,6 +20,8 @@ pub struct Program {
     pub(crate) ops: Vec<Op>,
     /// The same, with frequent pairs fused: what is executed when nobody looks on.
     pub(crate) fused: Vec<Op>,
+    /// Functions that may be called back, in order.
+    pub(crate) funcs: Vec<InsnIdx>,
     pub(crate) helpers: Vec<(&'static str, HelperFn)>,
     pub(crate) traps: Vec<Trap>,
     /// Its own types.
@@ -76,24 +46,16 @@ impl Program {
 
     /// Makes a request executable. Its maps are looked up in the kernel, and made where they are missing.
     pub(crate) fn new(sim: &mut Sim, spec: &ProgramSpec) -> Result<Program, LoadError> {
-        let insns = decode_all(&spec.insns).map_err(|(at, error)| LoadError::Form(at, error))?;
-        if insns.is_empty() {
-            return Err(LoadError::Empty);
-        }
-        let mut maps = Vec::with_capacity(spec.maps.len());
-        for map in &spec.maps {
-            maps.push(sim.map_of(map).map_err(LoadError::MapError)?);
-        }
+        let linker = Linker::new(sim, spec)?;
+        let funcs = linker.funcs()?;
+        let slots = linker.insns().len();
         let mut maker = Maker {
-            sim,
-            maps: &maps,
-            insns: &insns,
-            ty: spec.ty,
+            linker,
             helpers: Vec::new(),
             traps: Vec::new(),
         };
-        let mut ops = Vec::with_capacity(insns.len() + 1);
-        for idx in 0..insns.len() {
+        let mut ops = Vec::with_capacity(slots + 1);
+        for idx in 0..slots {
             ops.push(maker.op(idx)?);
         }
         // What runs off the end finds no instruction.
@@ -104,6 +66,7 @@ impl Program {
             attach: spec.attach,
             fused: fuse(&ops),
             ops,
+            funcs,
             helpers: maker.helpers,
             traps: maker.traps,
             types: ProgramTypes::of(spec),
@@ -127,17 +90,14 @@ impl Program {
 }
 
 struct Maker<'a> {
-    sim: &'a Sim,
-    maps: &'a [MapId],
-    insns: &'a [Insn],
-    ty: ProgType,
+    linker: Linker<'a>,
     helpers: Vec<(&'static str, HelperFn)>,
     traps: Vec<Trap>,
 }
 
 impl Maker<'_> {
     fn op(&mut self, idx: InsnIdx) -> Result<Op, LoadError> {
-        let Some(insn) = self.insns.get(idx).copied() else {
+        let Some(insn) = self.linker.insns().get(idx).copied() else {
             return Ok(Op::NONE);
         };
         Ok(match insn {
@@ -194,8 +154,7 @@ impl Maker<'_> {
 
     /// A cast between the windows of the program's only arena.
     fn cast(&mut self, dst: Reg, src: Reg, dst_as: u16) -> Op {
-        let is_arena = |id: &&MapId| self.sim.arena_address(**id, 0).is_some();
-        match self.maps.iter().find(is_arena) {
+        match self.linker.arena() {
             Some(map) => Op {
                 imm: map.0.into(),
                 off: (dst_as != 0).into(),
@@ -205,14 +164,10 @@ impl Maker<'_> {
         }
     }
 
-    /// The slot that a jump lands on, which must begin an instruction.
+    /// The slot that a jump lands on.
     fn target(&self, idx: InsnIdx, off: i32) -> Result<i32, LoadError> {
-        let to = idx as i64 + 1 + i64::from(off);
-        let insn = usize::try_from(to).ok().and_then(|to| self.insns.get(to));
-        match insn {
-            None | Some(Insn::Imm64Hi) => Err(LoadError::Target(idx)),
-            Some(_) => i32::try_from(to).map_err(|_| LoadError::Target(idx)),
-        }
+        let to = self.linker.target(idx, off)?;
+        i32::try_from(to).map_err(|_| LoadError::Target(idx))
     }
 
     fn trap(&mut self, trap: Trap) -> Op {
@@ -223,53 +178,26 @@ impl Maker<'_> {
         }
     }
 
-    fn map(&self, idx: InsnIdx, number: i32) -> Result<MapId, LoadError> {
-        usize::try_from(number)
-            .ok()
-            .and_then(|number| self.maps.get(number))
-            .copied()
-            .ok_or(LoadError::Map(idx))
-    }
-
     fn wide(&mut self, idx: InsnIdx, dst: Reg, imm: Imm64) -> Result<Op, LoadError> {
-        let value = match imm {
-            Imm64::Value(value) => value,
-            Imm64::Map(map) | Imm64::MapIdx(map) => self.sim.maps().handle(self.map(idx, map)?),
-            Imm64::MapValue { map, off } | Imm64::MapIdxValue { idx: map, off } => {
-                let id = self.map(idx, map)?;
-                let map = self.sim.maps().get(id).ok_or(LoadError::Map(idx))?;
-                let in_arena = self.sim.arena_address(id, off.into());
-                let in_array = map.array_layout().map(|l| l.base + u64::from(off));
-                in_arena.or(in_array).ok_or(LoadError::Map(idx))?
-            }
-            Imm64::Func(off) => layout::FUNCS + 8 * self.target(idx, off)? as u64,
-            Imm64::BtfVar { .. } => {
-                return Ok(self.trap(Trap::NotSimulated("a variable of the kernel")));
-            }
-        };
-        Ok(Op {
-            dst,
-            imm: value as i64,
-            ..at(Code::Wide, 0)
+        Ok(match self.linker.wide(idx, imm)? {
+            Ok(value) => Op {
+                dst,
+                imm: value as i64,
+                ..at(Code::Wide, 0)
+            },
+            Err(trap) => self.trap(trap),
         })
     }
 
     fn call(&mut self, idx: InsnIdx, target: CallTarget) -> Result<Op, LoadError> {
-        let id = match target {
-            CallTarget::Subprog(off) => return Ok(at(Code::Subprog, self.target(idx, off)?)),
-            CallTarget::Kfunc { id, .. } => {
-                let name = self.sim.kernel_function(id).unwrap_or_default().to_owned();
-                return Ok(match helpers::find_kfunc(&name) {
-                    Some((name, function)) => self.function(name, function),
-                    None => self.trap(Trap::KfuncNotSimulated { id, name }),
-                });
+        Ok(match self.linker.callee(idx, target)? {
+            Callee::Subprog(to) => {
+                let to = i32::try_from(to).map_err(|_| LoadError::Target(idx))?;
+                at(Code::Subprog, to)
             }
-            CallTarget::Helper(id) => id,
-        };
-        Ok(match helpers::find(id, self.ty) {
-            Ok((_, Helper::TailCall)) => at(Code::TailCall, 0),
-            Ok((name, Helper::Function(function))) => self.function(name, function),
-            Err(trap) => self.trap(trap),
+            Callee::Function(name, function) => self.function(name, function),
+            Callee::TailCall => at(Code::TailCall, 0),
+            Callee::Trap(trap) => self.trap(trap),
         })
     }
 

@@ -6,7 +6,7 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use common::{load, packet, r0, run, stop};
+use common::{load, packet, r0, run, run_with, run_within, stop};
 use skep_interp::{BUDGET, LoadError, Machine, RunError, Step};
 use skep_isa::RawInsn;
 use skep_sim::{ProgId, RunInput, Sim, Trap};
@@ -59,9 +59,7 @@ fn frames_are_limited() {
 
 #[test]
 fn endless_loops_use_up_the_budget() {
-    let (mut sim, machine) = load(".prog main socket_filter\nagain:\ngoto again\n");
-    let nobody = skep_interp::Nobody;
-    let result = machine.run_observed(&mut sim, ProgId(0), &packet(), 1000, nobody);
+    let result = run_within(".prog main socket_filter\nagain:\ngoto again\n", 1000);
     let Err(RunError::Stop(stop)) = result else {
         panic!("{result:?}")
     };
@@ -91,6 +89,7 @@ const TAIL: &str = "
 
 #[test]
 fn tail_calls_stop_after_33() {
+    assert_eq!(run(&TAIL.replace("INDEX", "1")).unwrap().output.r0, 77);
     let (mut sim, machine) = load(&TAIL.replace("INDEX", "1"));
     let outcome = machine.run(&mut sim, ProgId(0), &packet()).unwrap();
     assert_eq!(outcome.output.r0, 77);
@@ -104,6 +103,7 @@ fn tail_calls_stop_after_33() {
 #[test]
 fn tail_calls_to_nothing_fall_through() {
     for index in ["0", "3", "4", "-1"] {
+        assert!(run(&TAIL.replace("INDEX", index)).is_ok());
         let (mut sim, machine) = load(&TAIL.replace("INDEX", index));
         let outcome = machine.run(&mut sim, ProgId(0), &packet()).unwrap();
         assert_eq!(outcome.output.r0, 77, "index {index}");
@@ -133,15 +133,7 @@ fn a_tail_call_in_a_function_returns_to_the_caller() {
     .prog other socket_filter
         r0 = 41
         exit";
-    let (mut sim, machine) = load(source);
-    assert_eq!(
-        machine
-            .run(&mut sim, ProgId(0), &packet())
-            .unwrap()
-            .output
-            .r0,
-        42
-    );
+    assert_eq!(run(source).unwrap().output.r0, 42);
 }
 
 #[test]
@@ -200,17 +192,14 @@ fn walks_over_maps_see_every_element() {
         r0 = 0
         exit";
     for (kind, visited) in [("array", 8), ("hash", 3)] {
-        let (mut sim, machine) = load(&source.replace("KIND", kind));
-        let map = sim.map("m").unwrap();
-        for (key, value) in [(1u32, 10u64), (4, 20), (7, 30)] {
-            sim.map_update(map, &key.to_le_bytes(), &value.to_le_bytes(), 0)
-                .unwrap();
-        }
-        let r0 = machine
-            .run(&mut sim, ProgId(0), &packet())
-            .unwrap()
-            .output
-            .r0;
+        let outcome = run_with(&source.replace("KIND", kind), &[], |sim| {
+            let map = sim.map("m").unwrap();
+            for (key, value) in [(1u32, 10u64), (4, 20), (7, 30)] {
+                sim.map_update(map, &key.to_le_bytes(), &value.to_le_bytes(), 0)
+                    .unwrap();
+            }
+        });
+        let r0 = outcome.unwrap().output.r0;
         assert_eq!((r0 >> 32, r0 & 0xff), (10 + 80 + 210, visited), "{kind}");
     }
 }
@@ -380,6 +369,7 @@ fn runs_repeat_exactly() {
         r0 += r1
         *(u64 *)(r10 - 8) = 9
         exit";
+    assert!(run(source).is_ok());
     let results = || {
         let (mut sim, machine) = load(source);
         [0; 3].map(|_| {

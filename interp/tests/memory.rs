@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{packet, r0, run, stop, trap};
+use common::{r0, run, stop, trap};
 use skep_sim::{Access, Fault, Owner, Trap, Why};
 
 #[test]
@@ -284,10 +284,8 @@ fn misaligned_atomics_trap() {
 
 #[test]
 fn probe_loads_give_zero_where_nothing_is() {
-    let (mut sim, mut machine) =
-        common::load(".prog main socket_filter\nr1 = 0\nr0 = *(u32 *)(r1 + 16)\nexit");
-    let id = skep_sim::ProgId(0);
-    assert!(machine.run(&mut sim, id, &packet()).is_err());
-    machine.set_probe_loads(id, &[1]);
-    assert_eq!(machine.run(&mut sim, id, &packet()).unwrap().output.r0, 0);
+    let source = ".prog main socket_filter\nr1 = 0\nr0 = *(u32 *)(r1 + 16)\nexit";
+    assert!(run(source).is_err());
+    let outcome = common::run_with(source, &[1], |_| {});
+    assert_eq!(outcome.unwrap().output.r0, 0);
 }

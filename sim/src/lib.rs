@@ -15,6 +15,7 @@ mod fault;
 pub mod helpers;
 mod hooks;
 mod kernel_types;
+mod load;
 mod maps;
 mod memory;
 mod objects;
@@ -29,6 +30,7 @@ pub use arena::{Perm, Placement, layout};
 pub use errno::Errno;
 pub use fault::{Access, Fault, Owner, Why};
 pub use hooks::{Packet, Place, RunInput, RunOutput, VlanTag};
+pub use load::{Callee, Linker, LoadError, RunError, Stop};
 pub use maps::{
     ArrayLayout, Entry, Map, MapError, MapId, Maps, RingRecord, RingState, flags as map_flags,
 };
@@ -36,6 +38,6 @@ pub use memory::Memory;
 pub use objects::{FieldValue, ObjectError};
 pub use program_types::ProgramTypes;
 pub use sim::{Config, Output, PacketCopy, PerfRecord, ProgId, Redirect, Sim};
-pub use stack::{FRAME, Stack};
+pub use stack::{FRAME, STEP as FRAME_STEP, Stack};
 pub use trap::Trap;
 pub use world::{Chance, Clock, Process, Sysctl};

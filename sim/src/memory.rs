@@ -71,6 +71,16 @@ impl Memory {
         self.arena.host_base().addr() as u64 == BASE
     }
 
+    /// All bytes of the arena, for comparing two kernels.
+    pub fn bytes(&self) -> &[u8] {
+        self.arena.bytes()
+    }
+
+    /// Whether the arena is a mapping, which never moves.
+    pub fn is_mapped(&self) -> bool {
+        self.arena.is_mapped()
+    }
+
     /// Bytes of the arena that exist now.
     pub fn committed(&self) -> usize {
         self.arena.len()

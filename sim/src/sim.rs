@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use skep_spec::{AttachType, MapSpec, MapType, ProgType};
 
@@ -12,7 +13,7 @@ use crate::fault::Owner;
 use crate::helpers::{Timer, Tunnel};
 use crate::hooks::{self, Run};
 use crate::kernel_types::KernelTypes;
-use crate::maps::{Entry, Kind, MapError, MapId, Maps, Pages, RingRecord};
+use crate::maps::{Bytes, Entry, Kind, MapError, MapId, Maps, Pages, RingRecord};
 use crate::memory::Memory;
 use crate::packet::Room;
 use crate::stack::Stack;
@@ -167,6 +168,7 @@ pub struct Sim {
     /// Objects that arguments point to.
     pub(crate) objects: Vec<u64>,
     pub(crate) chance: Chance,
+    serial: u64,
     config: Config,
     /// Time.
     pub clock: Clock,
@@ -179,6 +181,9 @@ pub struct Sim {
     /// What `bpf_get_retval` gives and `bpf_set_retval` sets: the result of a control group's hook.
     pub retval: i32,
 }
+
+/// Kernels that this process has made, so that each has a number of its own.
+static KERNELS: AtomicU64 = AtomicU64::new(0);
 
 /// Bytes of the fake task.
 pub(crate) const TASK_SIZE: u64 = 16 << 10;
@@ -240,6 +245,7 @@ impl Sim {
             attach: AttachType::CgroupInetIngress,
             objects: Vec::new(),
             chance: Chance::new(config.seed),
+            serial: KERNELS.fetch_add(1, Ordering::Relaxed),
             config,
             clock: Clock::default(),
             process: Process::default(),
@@ -275,6 +281,13 @@ impl Sim {
         &self.config
     }
 
+    /// Which of this process's kernels it is. Compiled code, which holds addresses of its kernel, checks
+    /// it; no program can see it.
+    #[inline]
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
     /// Guest memory.
     #[inline(always)]
     pub fn memory(&self) -> &Memory {
@@ -298,6 +311,13 @@ impl Sim {
     #[inline]
     pub fn open_frame(&mut self, depth: u32) -> Option<u64> {
         self.stack.open(&mut self.mem, depth)
+    }
+
+    /// Opens the frames of one call chain at once, until the next run begins: for engines that do not say
+    /// when a function begins and ends.
+    #[inline]
+    pub fn open_chain(&mut self) {
+        self.stack.open_chain(&mut self.mem);
     }
 
     /// Closes the frame that was opened last.
@@ -400,6 +420,16 @@ impl Sim {
     /// `ENOTSUPP` or `EINVAL` for maps that cannot be walked.
     pub fn map_entries(&mut self, map: MapId) -> Result<Vec<Entry>, Errno> {
         self.maps.user_entries(&self.mem, map)
+    }
+
+    /// The address of a key's value for the running program, or 0: a lookup whose map and key somebody
+    /// else has checked already.
+    #[inline]
+    pub fn lookup_unchecked(&mut self, map: MapId, key: u64) -> u64 {
+        let cpu = self.cpu;
+        let map = self.maps.get_mut(map);
+        map.and_then(|map| map.lookup(&self.mem, Bytes::Guest(key), cpu))
+            .unwrap_or(0)
     }
 
     /// Sets a slot of a prog_array.

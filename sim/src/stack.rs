@@ -10,7 +10,7 @@ use crate::memory::Memory;
 /// Bytes of a frame.
 pub const FRAME: u64 = 512;
 /// Bytes from one frame to the next.
-const STEP: u64 = FRAME + 64;
+pub const STEP: u64 = FRAME + 64;
 
 /// Call chains that can stand in each other: that of the program and, where a function leaves for
 /// another program by a tail call, that of each such program (`MAX_TAIL_CALL_CNT`).
@@ -24,48 +24,59 @@ const BLOCK: usize = FRAME as usize / 8;
 pub struct Stack {
     base: u64,
     frames: u32,
-    /// Where the frames of further chains lie, once there are any.
-    more: u64,
     /// Frames that the run has used.
     used: u32,
+    /// Whether all frames of the first chain are open.
+    chain_open: bool,
 }
 
 impl Stack {
     pub(crate) fn new(mem: &mut Memory, frames: u32) -> Option<Stack> {
-        let base = mem.alloc(STEP * u64::from(frames), 64, Owner::Stack)?;
-        Some(Stack {
-            base,
+        let mut stack = Stack {
+            base: 0,
             frames,
-            more: 0,
             used: 0,
-        })
+            chain_open: false,
+        };
+        // Pages that nothing touches cost nothing.
+        let all = STEP * u64::from(stack.limit());
+        stack.base = mem.alloc(all, 64, Owner::Stack)?;
+        Some(stack)
     }
 
-    /// Frames of one chain, which exist from the start.
+    /// Frames of one chain.
     pub fn frames(&self) -> u32 {
         self.frames
     }
 
-    /// Frames of all chains, which may exist.
+    /// Frames of all chains.
     pub fn limit(&self) -> u32 {
         self.frames.saturating_mul(CHAINS)
     }
 
     /// The frame pointer of a frame: the address behind it. Deeper frames lie lower.
     pub fn top(&self, depth: u32) -> u64 {
-        let (base, above) = if depth < self.frames {
-            (self.base, self.frames)
-        } else {
-            (self.more, self.limit())
-        };
-        let below = u64::from(above.saturating_sub(depth));
-        base + below * STEP - (STEP - FRAME)
+        let below = u64::from(self.limit().saturating_sub(depth));
+        self.base + below * STEP - (STEP - FRAME)
+    }
+
+    /// Opens the frames of the first chain at once.
+    #[inline]
+    pub(crate) fn open_chain(&mut self, mem: &mut Memory) {
+        if self.chain_open {
+            return;
+        }
+        for depth in 0..self.frames {
+            mem.allow_block::<BLOCK>(self.top(depth) - FRAME, true);
+        }
+        self.used = self.used.max(self.frames);
+        self.chain_open = true;
     }
 
     #[inline]
     pub(crate) fn open(&mut self, mem: &mut Memory, depth: u32) -> Option<u64> {
-        if depth >= self.frames {
-            self.make_more(mem, depth)?;
+        if depth >= self.limit() {
+            return None;
         }
         self.used = self.used.max(depth + 1);
         let top = self.top(depth);
@@ -73,22 +84,10 @@ impl Stack {
         Some(top)
     }
 
-    /// Room for the frames of further chains.
-    #[cold]
-    fn make_more(&mut self, mem: &mut Memory, depth: u32) -> Option<()> {
-        let more = self.limit() - self.frames;
-        if depth >= self.limit() {
-            return None;
-        }
-        if self.more == 0 {
-            self.more = mem.alloc(STEP * u64::from(more), 64, Owner::Stack)?;
-        }
-        Some(())
-    }
-
     #[inline]
-    pub(crate) fn close(&self, mem: &mut Memory, depth: u32) {
+    pub(crate) fn close(&mut self, mem: &mut Memory, depth: u32) {
         if depth < self.used {
+            self.chain_open = false;
             mem.allow_block::<BLOCK>(self.top(depth) - FRAME, false);
         }
     }
@@ -100,6 +99,6 @@ impl Stack {
             mem.allow_block::<BLOCK>(bottom, false);
             mem.fill(bottom, FRAME, 0);
         }
-        self.used = 0;
+        (self.used, self.chain_open) = (0, false);
     }
 }

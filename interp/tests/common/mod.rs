@@ -1,11 +1,14 @@
-//! What the tests of the interpreter share: programs from text, run once.
+//! What the tests of the engines share: programs from text, run once in each engine and mode.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "../../../jit/tests/engines/mod.rs"]
+mod engines;
+
 use skep_asm::{Options, assemble};
 use skep_interp::{Machine, Outcome, RunError, Stop};
-use skep_sim::{ProgId, RunInput, Sim, Trap};
+use skep_sim::{RunInput, Sim, Trap};
 use skep_spec::ObjectSpec;
 
 /// An object from assembly text.
@@ -36,10 +39,29 @@ pub(crate) fn packet() -> RunInput {
     RunInput::packet(&data)
 }
 
-/// Runs the first program over [`packet`].
+/// Runs the first program over [`packet`], in the interpreter and compiled; all must agree.
 pub(crate) fn run(source: &str) -> Result<Outcome, RunError> {
-    let (mut sim, machine) = load(source);
-    machine.run(&mut sim, ProgId(0), &packet())
+    run_with(source, &[], |_| {})
+}
+
+/// The same in kernels that `prepare` has changed first, with loads that may fail.
+pub(crate) fn run_with(
+    source: &str,
+    probes: &[usize],
+    prepare: impl Fn(&mut Sim),
+) -> Result<Outcome, RunError> {
+    engines::run_all(
+        &object(source),
+        probes,
+        &packet(),
+        skep_interp::BUDGET,
+        prepare,
+    )
+}
+
+/// The same with a budget.
+pub(crate) fn run_within(source: &str, budget: u64) -> Result<Outcome, RunError> {
+    engines::run_all(&object(source), &[], &packet(), budget, |_| {})
 }
 
 /// All of R0 of a socket filter with that body.

@@ -41,6 +41,15 @@ impl Backing {
         Backing::Buffer(Vec::new())
     }
 
+    /// Whether the bytes stay where they are when there are more.
+    pub(super) fn is_mapped(&self) -> bool {
+        match self {
+            #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+            Backing::Mapped(_) => true,
+            Backing::Buffer(_) => false,
+        }
+    }
+
     /// Makes the first `len` bytes usable; `false` leaves everything as it was.
     pub(super) fn grow(&mut self, len: usize) -> bool {
         match self {

@@ -125,6 +125,11 @@ impl Arena {
         self.ptr
     }
 
+    /// Whether the first byte never moves.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.backing.is_mapped()
+    }
+
     /// Says what programs may do with a range. What lies outside of the arena is ignored.
     pub(crate) fn set(&mut self, off: usize, len: usize, perm: Perm) {
         // Clamped to `len`: the invariant of the module.

@@ -1,0 +1,119 @@
+//! Arithmetic without division: each operation is one machine instruction, or a move and one.
+
+use skep_isa::{AluOp, EndianOp, InsnIdx, Operand, Reg, Width};
+
+use super::{COUNT, Compiler, host, wide};
+use crate::options::Opt;
+use crate::x64::{Alu, Bytes, Gpr, Shift, Unary, Wide};
+
+impl Compiler<'_> {
+    pub(super) fn alu(&mut self, idx: InsnIdx, op: AluOp, width: Width, dst: Reg, src: Operand) {
+        match op {
+            AluOp::Add => self.two_operand(Alu::Add, width, dst, src),
+            AluOp::Sub => self.two_operand(Alu::Sub, width, dst, src),
+            AluOp::Or => self.two_operand(Alu::Or, width, dst, src),
+            AluOp::And => self.two_operand(Alu::And, width, dst, src),
+            AluOp::Xor => self.two_operand(Alu::Xor, width, dst, src),
+            AluOp::Mul => self.mul(width, dst, src),
+            AluOp::Mov => self.mov(width, dst, src),
+            AluOp::Lsh => self.shift(Shift::Shl, width, dst, src),
+            AluOp::Rsh => self.shift(Shift::Shr, width, dst, src),
+            AluOp::Arsh => self.shift(Shift::Sar, width, dst, src),
+            AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod => {
+                self.divide(idx, op, width, dst, src);
+            }
+        }
+    }
+
+    fn two_operand(&mut self, op: Alu, width: Width, dst: Reg, src: Operand) {
+        let d = host(dst);
+        match src {
+            Operand::Reg(src) => self.asm.alu_rm_r(op, wide(width), d, host(src)),
+            Operand::Imm(0) if op != Alu::And => self.zero_extend(width, d),
+            // The upper half of the immediate is zero, so the upper half of the result is.
+            Operand::Imm(imm @ 1..) if op == Alu::And => {
+                self.asm.alu_rm_i(op, Wide::D, d, imm);
+            }
+            Operand::Imm(imm) => self.asm.alu_rm_i(op, wide(width), d, imm),
+        }
+    }
+
+    /// What a 32-bit operation that changes nothing still does.
+    pub(super) fn zero_extend(&mut self, width: Width, reg: Gpr) {
+        if width == Width::W32 {
+            self.asm.mov_r_r(Wide::D, reg, reg);
+        }
+    }
+
+    fn mov(&mut self, width: Width, dst: Reg, src: Operand) {
+        let d = host(dst);
+        match (src, width) {
+            (Operand::Reg(src), Width::W64) if src == dst => {}
+            (Operand::Reg(src), _) => self.asm.mov_r_r(wide(width), d, host(src)),
+            (Operand::Imm(imm), Width::W64) => self.asm.mov_r_i(d, i64::from(imm) as u64),
+            (Operand::Imm(imm), Width::W32) => self.asm.mov_r_i(d, (imm as u32).into()),
+        }
+    }
+
+    fn mul(&mut self, width: Width, dst: Reg, src: Operand) {
+        let d = host(dst);
+        match src {
+            Operand::Reg(src) => self.asm.imul_r_r(wide(width), d, host(src)),
+            Operand::Imm(imm) if imm > 0 && imm.count_ones() == 1 => {
+                self.shift(
+                    Shift::Shl,
+                    width,
+                    dst,
+                    Operand::Imm(imm.trailing_zeros() as i32),
+                );
+            }
+            Operand::Imm(imm) => self.asm.imul_r_r_i(wide(width), d, d, imm),
+        }
+    }
+
+    fn shift(&mut self, op: Shift, width: Width, dst: Reg, src: Operand) {
+        let (d, w) = (host(dst), wide(width));
+        match src {
+            Operand::Imm(imm) => match imm as u32 & (width.bits() - 1) {
+                0 => self.zero_extend(width, d),
+                by => self.asm.shift_i(op, w, d, by as u8),
+            },
+            Operand::Reg(src) if self.request.bmi2 && self.has(Opt::Bmi2) => {
+                self.asm.shift_x(op, w, d, d, host(src));
+            }
+            Operand::Reg(src) => {
+                self.asm.mov_r_r(Wide::D, COUNT, host(src));
+                self.asm.shift_cl(op, w, d);
+            }
+        }
+    }
+
+    pub(super) fn mov_sx(&mut self, width: Width, bits: u8, dst: Reg, src: Reg) {
+        let size = match bits {
+            8 => Bytes::B1,
+            16 => Bytes::B2,
+            _ => Bytes::B4,
+        };
+        let src = host(src);
+        self.asm.load_signed(size, wide(width), host(dst), src);
+    }
+
+    pub(super) fn neg(&mut self, width: Width, dst: Reg) {
+        self.asm.unary(Unary::Neg, wide(width), host(dst));
+    }
+
+    pub(super) fn endian(&mut self, op: EndianOp, bits: u8, dst: Reg) {
+        let d = host(dst);
+        match (op, bits) {
+            (EndianOp::ToLe, 16) => self.asm.load(Bytes::B2, d, d),
+            (EndianOp::ToLe, 32) => self.asm.mov_r_r(Wide::D, d, d),
+            (EndianOp::ToLe, _) => {}
+            (EndianOp::ToBe | EndianOp::Swap, 16) => {
+                self.asm.rol16_i(d, 8);
+                self.asm.load(Bytes::B2, d, d);
+            }
+            (EndianOp::ToBe | EndianOp::Swap, 32) => self.asm.bswap(Wide::D, d),
+            (EndianOp::ToBe | EndianOp::Swap, _) => self.asm.bswap(Wide::Q, d),
+        }
+    }
+}

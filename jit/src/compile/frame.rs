@@ -1,0 +1,166 @@
+//! How a run begins and ends.
+//!
+//! Rust calls a program's entry with R1 to R5 where they live and the state's address in `rcx`. The entry
+//! keeps the registers that belong to Rust, notes the stack pointer, and calls the slot that the state
+//! names; a trap in whatever depth restores that stack pointer and leaves the same way. A light program
+//! has neither state nor stack pointer: its entry keeps the registers that it changes, and runs on into
+//! slot 0.
+
+use skep_isa::{Insn, Reg};
+
+use super::effects::bit;
+use super::{COUNT, Compiler, EXTRA, STATE, TEMP, TrapKind, host, state};
+use crate::options::Opt;
+use crate::run::field;
+use crate::x64::{Alu, Bytes, Gpr, Mem, Wide};
+
+/// Registers that belong to the caller, in the order of pushing.
+const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
+
+/// Of those, guest registers.
+const GUEST: [Reg; 5] = [Reg::R6, Reg::R7, Reg::R8, Reg::R9, Reg::R10];
+
+impl Compiler<'_> {
+    /// Whether a program can do without state: it is proved, calls nothing, and nothing in it can trap.
+    pub(super) fn is_light(&self) -> bool {
+        let last = self.insns.last();
+        let ends = matches!(last, Some(Insn::Exit | Insn::Goto { .. }));
+        let mut calls = self.plan.callees().iter();
+        self.proved()
+            && self.has(Opt::Light)
+            && ends
+            && self.request.probes.is_empty()
+            && calls.all(|(idx, callee)| self.inline_array(*idx, callee).is_some())
+            && self
+                .insns
+                .iter()
+                .enumerate()
+                .all(|(idx, insn)| self.is_plain(idx, insn))
+    }
+
+    fn is_plain(&self, idx: usize, insn: &Insn) -> bool {
+        match *insn {
+            Insn::LoadImm64 { imm, .. } => matches!(self.request.linker.wide(idx, imm), Ok(Ok(_))),
+            Insn::Store { size, off, .. } | Insn::StoreRelease { size, off, .. } => {
+                !skep_sim::Sim::may_narrow_ctx_field(self.request.ty, off, size.bytes())
+            }
+            Insn::Alu { .. }
+            | Insn::MovSx { .. }
+            | Insn::Neg { .. }
+            | Insn::Endian { .. }
+            | Insn::Imm64Hi
+            | Insn::Load { .. }
+            | Insn::LoadAcquire { .. }
+            | Insn::Atomic { .. }
+            | Insn::Jump { .. }
+            | Insn::Goto { .. }
+            | Insn::Call(_)
+            | Insn::Exit => true,
+            Insn::AddrSpaceCast { .. }
+            | Insn::LoadPacket { .. }
+            | Insn::MayGoto { .. }
+            | Insn::CallReg(_) => false,
+        }
+    }
+
+    /// The code that Rust calls.
+    pub(super) fn entry(&mut self) {
+        if self.light {
+            return self.light_entry();
+        }
+        for reg in KEPT {
+            self.asm.push(reg);
+        }
+        self.asm.alu_rm_i(Alu::Sub, Wide::Q, Gpr::Rsp, 8);
+        self.asm.mov_r_r(Wide::Q, STATE, COUNT);
+        self.asm.store(Bytes::B8, state(field::EXIT_RSP), Gpr::Rsp);
+        self.asm.load(Bytes::B8, Gpr::Rbp, state(field::FRAME));
+        self.load_extra();
+        if !self.proved() {
+            // What nobody has written reads as zero, as in the interpreter.
+            for reg in [Reg::R0, Reg::R6, Reg::R7, Reg::R8, Reg::R9] {
+                self.asm.mov_r_i(host(reg), 0);
+            }
+        }
+        self.asm.call_m(state(field::TARGET));
+        self.leave_run();
+    }
+
+    /// Back to Rust.
+    fn leave_run(&mut self) {
+        if !self.proved() {
+            self.asm.store(Bytes::B8, state(field::BUDGET), EXTRA);
+        }
+        self.asm.alu_rm_i(Alu::Add, Wide::Q, Gpr::Rsp, 8);
+        for reg in KEPT.into_iter().rev() {
+            self.asm.pop(reg);
+        }
+        self.asm.ret();
+    }
+
+    /// Traps come here with kind and slot in `ecx` and their value in `r11`.
+    pub(super) fn trap_code(&mut self) {
+        for (label, at) in std::mem::take(&mut self.stubs) {
+            self.asm.bind(label);
+            self.trap_now(at);
+        }
+        self.asm.bind(self.trap);
+        self.asm.store(Bytes::B4, state(field::TRAP_AT), COUNT);
+        self.asm.store(Bytes::B8, state(field::TRAP_VALUE), TEMP);
+        let prog = self.request.prog as i32;
+        self.asm.store_i(Bytes::B4, state(field::TRAP_PROG), prog);
+        self.asm.load(Bytes::B8, Gpr::Rsp, state(field::EXIT_RSP));
+        self.leave_run();
+    }
+
+    /// What `r10` holds, again.
+    pub(super) fn load_extra(&mut self) {
+        if !self.proved() {
+            self.asm.load(Bytes::B8, EXTRA, state(field::BUDGET));
+        } else if !self.identity {
+            self.asm.load(Bytes::B8, EXTRA, state(field::DELTA));
+        }
+    }
+
+    /// Before a call of Rust, which may use up budget by calling back.
+    pub(super) fn save_extra(&mut self) {
+        if !self.proved() {
+            self.asm.store(Bytes::B8, state(field::BUDGET), EXTRA);
+        }
+    }
+
+    /// The guest registers that a light program must keep.
+    fn light_kept(&self) -> impl DoubleEndedIterator<Item = Reg> + use<> {
+        let mentions = self.plan.mentions;
+        GUEST
+            .into_iter()
+            .filter(move |reg| mentions & bit(*reg) != 0)
+    }
+
+    fn light_entry(&mut self) {
+        for reg in self.light_kept() {
+            self.asm.push(host(reg));
+        }
+        if self.plan.mentions & bit(Reg::R10) != 0 {
+            self.asm
+                .load(Bytes::B8, Gpr::Rbp, Mem::new(COUNT, field::FRAME));
+        }
+        if !self.identity {
+            self.asm
+                .load(Bytes::B8, EXTRA, Mem::new(COUNT, field::DELTA));
+        }
+    }
+
+    /// What a light program does before it returns.
+    pub(super) fn leave(&mut self) {
+        for reg in self.light_kept().rev() {
+            self.asm.pop(host(reg));
+        }
+    }
+
+    /// The end of a call of Rust that may come back with a trap: `ecx` says whether it did.
+    pub(super) fn trap_if_pending(&mut self, idx: usize) {
+        self.asm.test_r_r(Wide::D, COUNT, COUNT);
+        self.trap_if(crate::x64::Cond::Ne, TrapKind::Pending, idx);
+    }
+}

@@ -1,0 +1,232 @@
+//! Several instructions as one machine instruction.
+//!
+//! Each rule looks at the instructions from one slot on, and applies where control cannot come to any but
+//! the first and where what is left out is read by nobody. Each is an [`Opt`] that can be switched off.
+
+use skep_isa::{AluOp, Insn, InsnIdx, Operand, Reg, Width};
+
+use super::{Compiler, host, wide};
+use crate::options::Opt;
+use crate::x64::{Bytes, Mem, Shift, Wide};
+
+/// A shift by a constant of a copy of a register, or of the register itself.
+struct Shifted {
+    /// Instructions that it takes.
+    len: usize,
+    from: Reg,
+    to: Reg,
+    left: bool,
+    by: u32,
+    width: Width,
+}
+
+impl Compiler<'_> {
+    /// Compiles the instructions at `idx` together, if a rule applies; gives their number.
+    pub(super) fn fused(&mut self, idx: InsnIdx) -> Option<usize> {
+        let alu = matches!(self.insns.get(idx), Some(Insn::Alu { .. }));
+        if alu {
+            let rotated = self.has(Opt::Rotate).then(|| self.rotate(idx)).flatten();
+            let extended = || self.has(Opt::Extend).then(|| self.extension(idx)).flatten();
+            if let Some((len, apply)) = rotated.or_else(extended) {
+                apply.emit(self);
+                return Some(len);
+            }
+            return self.has(Opt::Lea).then(|| self.lea(idx)).flatten();
+        }
+        self.has(Opt::InvertJump)
+            .then(|| self.inverted_jump(idx))
+            .flatten()
+    }
+
+    fn alu_at(&self, idx: InsnIdx) -> Option<(AluOp, Width, Reg, Operand)> {
+        match self.insns.get(idx) {
+            Some(&Insn::Alu {
+                op,
+                width,
+                dst,
+                src,
+            }) => Some((op, width, dst, src)),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Whether control comes to slots `from..to` only one after the other.
+    fn is_straight(&self, from: InsnIdx, to: InsnIdx) -> bool {
+        (from..to).all(|slot| self.plan.is_inner(slot))
+    }
+
+    fn shifted(&self, idx: InsnIdx) -> Option<Shifted> {
+        let (mut from, mut len) = (None, 0);
+        let (op, width, dst, src) = self.alu_at(idx)?;
+        let mut shift = (op, width, dst, src);
+        if let (AluOp::Mov, Operand::Reg(src)) = (op, src) {
+            shift = self.alu_at(idx + 1)?;
+            // A copy of 32 bits is as good as one of 64 if the shift is of 32.
+            if shift.2 != dst || width == Width::W32 && shift.1 == Width::W64 {
+                return None;
+            }
+            (from, len) = (Some(src), 1);
+        }
+        let (op, width, to, Operand::Imm(by)) = shift else {
+            return None;
+        };
+        let left = match op {
+            AluOp::Lsh => true,
+            AluOp::Rsh => false,
+            AluOp::Add
+            | AluOp::Sub
+            | AluOp::Mul
+            | AluOp::Div
+            | AluOp::SDiv
+            | AluOp::Or
+            | AluOp::And
+            | AluOp::Mod
+            | AluOp::SMod
+            | AluOp::Xor
+            | AluOp::Mov
+            | AluOp::Arsh => return None,
+        };
+        let by = u32::try_from(by).ok().filter(|by| *by < width.bits())?;
+        Some(Shifted {
+            len: len + 1,
+            from: from.unwrap_or(to),
+            to,
+            left,
+            by,
+            width,
+        })
+    }
+
+    /// `t = x; t >>= 64 - n; d = x; d <<= n; d |= t` and its variants: `d` is `x` rotated by `n`.
+    fn rotate(&self, idx: InsnIdx) -> Option<(usize, Apply)> {
+        let first = self.shifted(idx)?;
+        let second = self.shifted(idx + first.len)?;
+        let at = idx + first.len + second.len;
+        let (AluOp::Or, width, dst, Operand::Reg(src)) = self.alu_at(at)? else {
+            return None;
+        };
+        let (a, b) = (&first, &second);
+        // The second must still find what the first one shifted.
+        let whole = b.from != a.to && a.from == b.from && a.to != b.to;
+        let opposite = a.left != b.left && a.by + b.by == width.bits();
+        let same_width = a.width == width && b.width == width;
+        let or_of_both = (dst, src) == (a.to, b.to) || (dst, src) == (b.to, a.to);
+        if !(whole && opposite && same_width && or_of_both && self.is_straight(idx + 1, at + 1)) {
+            return None;
+        }
+        // One of the two is left out, so nobody may want it.
+        if self.plan.is_live(at, src) {
+            return None;
+        }
+        // The source may be one of the two itself, and is then what is left out or the result.
+        let by = if a.left { a.by } else { b.by };
+        let (from, w) = (a.from, wide(width));
+        Some((at + 1 - idx, Apply::Rotate { w, from, dst, by }))
+    }
+
+    /// `r <<= 32; r >>= 32`: the lower half alone, with or without its sign.
+    fn extension(&self, idx: InsnIdx) -> Option<(usize, Apply)> {
+        let (AluOp::Lsh, Width::W64, reg, Operand::Imm(32)) = self.alu_at(idx)? else {
+            return None;
+        };
+        let (op, Width::W64, same, Operand::Imm(32)) = self.alu_at(idx + 1)? else {
+            return None;
+        };
+        if same != reg || !self.is_straight(idx + 1, idx + 2) {
+            return None;
+        }
+        if op == AluOp::Rsh {
+            return Some((2, Apply::ZeroExtend(reg)));
+        }
+        (op == AluOp::Arsh).then_some((2, Apply::SignExtend(reg)))
+    }
+
+    /// `d = s; d += x; d += y` with at most one register among `x` and `y`.
+    fn lea(&mut self, idx: InsnIdx) -> Option<usize> {
+        let (AluOp::Mov, width, dst, Operand::Reg(src)) = self.alu_at(idx)? else {
+            return None;
+        };
+        let (mut len, mut disp, mut index) = (1, 0, None);
+        while let Some((AluOp::Add, w, d, operand)) = self.alu_at(idx + len) {
+            if d != dst || w != width || !self.plan.is_inner(idx + len) || len == 3 {
+                break;
+            }
+            match operand {
+                Operand::Imm(imm) if disp == 0 => disp = imm,
+                // Twice the sum so far, which is the source only before anything else.
+                Operand::Reg(reg) if index.is_none() && reg != dst => index = Some(reg),
+                Operand::Reg(_) | Operand::Imm(_) => break,
+            }
+            len += 1;
+        }
+        if len == 1 {
+            return None;
+        }
+        let (d, s) = (host(dst), host(src));
+        let mem = match index {
+            Some(index) => Mem::indexed(s, host(index), 0, disp),
+            None => Mem::new(s, disp),
+        };
+        self.asm.lea(wide(width), d, mem);
+        Some(len)
+    }
+
+    /// `if a op b goto next; goto to; next:`.
+    fn inverted_jump(&mut self, idx: InsnIdx) -> Option<usize> {
+        let &Insn::Jump {
+            op,
+            width,
+            dst,
+            src,
+            off: 1,
+        } = self.insns.get(idx)?
+        else {
+            return None;
+        };
+        let &Insn::Goto { off, .. } = self.insns.get(idx + 1)? else {
+            return None;
+        };
+        if !self.plan.is_inner(idx + 1) {
+            return None;
+        }
+        let to = self.target(idx + 1, off);
+        self.jump_unless(idx + 1, (op, width, dst, src), to);
+        Some(2)
+    }
+}
+
+/// What a rule found.
+enum Apply {
+    Rotate {
+        w: Wide,
+        from: Reg,
+        dst: Reg,
+        by: u32,
+    },
+    ZeroExtend(Reg),
+    SignExtend(Reg),
+}
+
+impl Apply {
+    fn emit(self, compiler: &mut Compiler<'_>) {
+        let bmi2 = compiler.request.bmi2 && compiler.has(Opt::Bmi2);
+        let asm = &mut compiler.asm;
+        match self {
+            Apply::Rotate { w, from, dst, by } => {
+                let bits = if w == Wide::Q { 64 } else { 32 };
+                if from == dst {
+                    asm.shift_i(Shift::Rol, w, host(dst), by as u8);
+                } else if bmi2 {
+                    asm.rorx(w, host(dst), host(from), (bits - by) as u8);
+                } else {
+                    asm.mov_r_r(w, host(dst), host(from));
+                    asm.shift_i(Shift::Rol, w, host(dst), by as u8);
+                }
+            }
+            Apply::ZeroExtend(reg) => asm.mov_r_r(Wide::D, host(reg), host(reg)),
+            Apply::SignExtend(reg) => {
+                asm.load_signed(Bytes::B4, Wide::Q, host(reg), host(reg));
+            }
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! From instructions to machine code, one after the other.
+//!
+//! Guest registers live in machine registers all the time: R0 to R10 are `rax rdi rsi rdx r9 r8 rbx r13
+//! r14 r15 rbp`. `rcx` and `r11` are scratch, `r12` points to the run's [`State`](crate::run::State), and
+//! `r10` holds the budget in sandboxed code, or what leads from guest to host addresses in verified code
+//! whose guest memory does not lie at its own addresses. The caller of a function keeps R6 to R9 and the
+//! frame pointer; so every slot can be entered, and `exit` is a return.
+//!
+//! Verified code relies on the proof for addresses, divisions excepted: they cost nothing to make safe.
+
+mod alu;
+mod call;
+mod divide;
+mod effects;
+mod flow;
+mod frame;
+mod fuse;
+mod memory;
+mod plan;
+
+use skep_isa::{Insn, InsnIdx, Reg, Size, Width};
+use skep_sim::helpers::HelperFn;
+use skep_sim::{Linker, LoadError, Trap, layout};
+use skep_spec::ProgType;
+
+use crate::options::{Mode, Opt, Opts};
+use crate::x64::{Alu, Asm, Bytes, Cond, Gpr, Label, Mem, Wide};
+use plan::Plan;
+
+/// Where compiled code keeps the run's state.
+const STATE: Gpr = Gpr::R12;
+/// Budget or distance to host addresses.
+const EXTRA: Gpr = Gpr::R10;
+/// Scratch registers.
+const COUNT: Gpr = Gpr::Rcx;
+const TEMP: Gpr = Gpr::R11;
+
+/// What a trap is, where the instruction alone does not say it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum TrapKind {
+    /// A refused access; the value is the offset in guest memory.
+    Memory,
+    Budget,
+    Frames,
+    NotInsn,
+    /// One that was known when the program was compiled.
+    Known,
+    /// One that a helper came back with.
+    Pending,
+}
+
+impl TrapKind {
+    const ALL: [TrapKind; 6] = [
+        TrapKind::Memory,
+        TrapKind::Budget,
+        TrapKind::Frames,
+        TrapKind::NotInsn,
+        TrapKind::Known,
+        TrapKind::Pending,
+    ];
+    /// Bits of a slot's number.
+    const SLOT_BITS: u32 = 24;
+
+    /// Kind and slot in one number.
+    fn at(self, idx: InsnIdx) -> u32 {
+        (self as u32) << TrapKind::SLOT_BITS | idx as u32
+    }
+
+    /// The kind and slot again.
+    pub(crate) fn split(at: u32) -> (TrapKind, InsnIdx) {
+        let kind = TrapKind::ALL.get((at >> TrapKind::SLOT_BITS) as usize);
+        let slot = at & ((1 << TrapKind::SLOT_BITS) - 1);
+        (kind.copied().unwrap_or(TrapKind::NotInsn), slot as InsnIdx)
+    }
+}
+
+/// A helper that a program calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site {
+    pub(crate) name: &'static str,
+    pub(crate) function: HelperFn,
+}
+
+/// What is compiled, and for what.
+pub(crate) struct Request<'a> {
+    pub(crate) linker: &'a Linker<'a>,
+    pub(crate) ty: ProgType,
+    pub(crate) mode: Mode,
+    pub(crate) opts: Opts,
+    /// Whether the processor has BMI2.
+    pub(crate) bmi2: bool,
+    /// The slot of the function that is called with what the program throws.
+    pub(crate) catcher: Option<InsnIdx>,
+    /// Loads that give 0 where nothing can be read, in order.
+    pub(crate) probes: &'a [InsnIdx],
+    /// The program's number.
+    pub(crate) prog: u32,
+}
+
+/// Machine code and what belongs to it.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) code: Vec<u8>,
+    /// Where each slot's code begins; `u32::MAX` inside of what was compiled as one.
+    pub(crate) offs: Vec<u32>,
+    /// Where a run begins.
+    pub(crate) entry: u32,
+    /// Where a tail call or callback comes in: the code of slot 0, or of a light program its entry.
+    pub(crate) tail: u32,
+    pub(crate) sites: Vec<Site>,
+    pub(crate) traps: Vec<(InsnIdx, Trap)>,
+    pub(crate) callbacks: Vec<InsnIdx>,
+}
+
+struct Compiler<'a> {
+    request: &'a Request<'a>,
+    insns: &'a [Insn],
+    plan: Plan,
+    asm: Asm,
+    /// Whether guest addresses are this process's own.
+    identity: bool,
+    /// Whether it has no frame and no state: see [`Opt::Light`].
+    light: bool,
+    /// Where a trap goes.
+    trap: Label,
+    stubs: Vec<(Label, u32)>,
+    /// Where calls go on that need a deeper frame than are open: from, back to, and the slot.
+    deeper: Vec<(Label, Label, InsnIdx)>,
+    sites: Vec<Site>,
+    traps: Vec<(InsnIdx, Trap)>,
+}
+
+/// Compiles a program.
+///
+/// # Errors
+/// What does not load, and programs with more slots than fit.
+pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
+    let insns = request.linker.insns();
+    if insns.len() >= 1 << TrapKind::SLOT_BITS {
+        return Err(LoadError::Engine("the program is too long"));
+    }
+    let plan = Plan::new(request.linker, request.mode, request.catcher)?;
+    let mut asm = Asm::new(insns.len() + 1, insns.len() * 8 + 256);
+    let trap = asm.label();
+    let mut compiler = Compiler {
+        request,
+        insns,
+        plan,
+        asm,
+        identity: request.linker.sim().memory().is_identity(),
+        light: false,
+        trap,
+        stubs: Vec::new(),
+        deeper: Vec::new(),
+        sites: Vec::new(),
+        traps: Vec::new(),
+    };
+    compiler.light = compiler.is_light();
+    compiler.program()
+}
+
+/// Where a guest register lives.
+const fn host(reg: Reg) -> Gpr {
+    match reg {
+        Reg::R0 => Gpr::Rax,
+        Reg::R1 => Gpr::Rdi,
+        Reg::R2 => Gpr::Rsi,
+        Reg::R3 => Gpr::Rdx,
+        Reg::R4 => Gpr::R9,
+        Reg::R5 => Gpr::R8,
+        Reg::R6 => Gpr::Rbx,
+        Reg::R7 => Gpr::R13,
+        Reg::R8 => Gpr::R14,
+        Reg::R9 => Gpr::R15,
+        Reg::R10 => Gpr::Rbp,
+    }
+}
+
+const fn wide(width: Width) -> Wide {
+    match width {
+        Width::W32 => Wide::D,
+        Width::W64 => Wide::Q,
+    }
+}
+
+const fn bytes(size: Size) -> Bytes {
+    match size {
+        Size::B => Bytes::B1,
+        Size::H => Bytes::B2,
+        Size::W => Bytes::B4,
+        Size::DW => Bytes::B8,
+    }
+}
+
+/// A field of the state.
+const fn state(field: i32) -> Mem {
+    Mem::new(STATE, field)
+}
+
+impl Compiler<'_> {
+    fn proved(&self) -> bool {
+        self.request.mode == Mode::Verified
+    }
+
+    fn has(&self, opt: Opt) -> bool {
+        self.request.opts.has(opt)
+    }
+
+    fn slot(&self, idx: InsnIdx) -> Label {
+        Label(idx as u32)
+    }
+
+    /// The slot that a jump, whose target is known to exist, leads to.
+    fn target(&self, idx: InsnIdx, off: i32) -> InsnIdx {
+        (idx as i64 + 1 + i64::from(off)) as InsnIdx
+    }
+
+    fn program(mut self) -> Result<Compiled, LoadError> {
+        let entry = self.asm.label();
+        let tail = if self.light { entry } else { self.slot(0) };
+        self.asm.bind(entry);
+        self.entry();
+        let mut idx = 0;
+        while let Some(insn) = self.insns.get(idx).copied() {
+            let here = self.slot(idx);
+            self.asm.bind(here);
+            let fused = self.fused(idx);
+            idx += match fused {
+                Some(slots) => slots,
+                None => {
+                    self.insn(idx, insn)?;
+                    1
+                }
+            };
+        }
+        let end = self.slot(self.insns.len());
+        self.asm.bind(end);
+        self.deeper_code();
+        if !self.light {
+            let at = TrapKind::NotInsn.at(self.insns.len());
+            self.trap_now(at);
+            self.trap_code();
+        }
+        let (code, labels) = self.asm.finish();
+        let at = |label: Label| labels.get(label.0 as usize).copied().unwrap_or(0);
+        Ok(Compiled {
+            entry: at(entry),
+            tail: at(tail),
+            offs: labels.get(..self.insns.len()).unwrap_or_default().to_vec(),
+            code,
+            sites: self.sites,
+            traps: self.traps,
+            callbacks: self.plan.callbacks,
+        })
+    }
+
+    /// One instruction by itself.
+    fn insn(&mut self, idx: InsnIdx, insn: Insn) -> Result<(), LoadError> {
+        match insn {
+            Insn::Alu {
+                op,
+                width,
+                dst,
+                src,
+            } => self.alu(idx, op, width, dst, src),
+            Insn::MovSx {
+                width,
+                bits,
+                dst,
+                src,
+            } => self.mov_sx(width, bits, dst, src),
+            Insn::Neg { width, dst } => self.neg(width, dst),
+            Insn::Endian { op, bits, dst } => self.endian(op, bits, dst),
+            Insn::AddrSpaceCast {
+                dst, src, dst_as, ..
+            } => self.cast(idx, dst, src, dst_as),
+            Insn::LoadImm64 { dst, imm } => match self.request.linker.wide(idx, imm)? {
+                Ok(value) => self.asm.mov_r_i(host(dst), value),
+                Err(trap) => self.known_trap(idx, trap),
+            },
+            // Nothing comes here but a callback, and that is refused.
+            Insn::Imm64Hi => {}
+            Insn::Load {
+                size,
+                sign,
+                dst,
+                base,
+                off,
+            } => self.load(idx, size, sign, dst, base, off),
+            Insn::LoadAcquire {
+                size,
+                dst,
+                base,
+                off,
+            } => self.load(idx, size, false, dst, base, off),
+            Insn::Store {
+                size,
+                base,
+                off,
+                src,
+            } => self.store(idx, size, base, off, src),
+            Insn::StoreRelease {
+                size,
+                base,
+                off,
+                src,
+            } => self.store(idx, size, base, off, src.into()),
+            Insn::Atomic {
+                op,
+                fetch,
+                size,
+                base,
+                off,
+                src,
+            } => self.atomic(idx, (op, fetch, size), base, off, src),
+            Insn::LoadPacket { size, index, off } => self.load_packet(idx, size, index, off),
+            Insn::Jump {
+                op,
+                width,
+                dst,
+                src,
+                off,
+            } => self.jump(idx, (op, width, dst, src), self.target(idx, off.into())),
+            Insn::Goto { off, .. } => self.goto(idx, self.target(idx, off)),
+            Insn::MayGoto { off } => self.may_goto(idx, self.target(idx, off.into())),
+            Insn::Call(_) => self.call(idx),
+            Insn::CallReg(_) => {
+                self.known_trap(idx, Trap::NotSimulated("a call through a register"));
+            }
+            Insn::Exit => self.exit(),
+        }
+        Ok(())
+    }
+
+    /// A trap that always happens here.
+    fn known_trap(&mut self, idx: InsnIdx, trap: Trap) {
+        self.traps.push((idx, trap));
+        self.trap_now(TrapKind::Known.at(idx));
+    }
+
+    /// Leaves the run.
+    fn trap_now(&mut self, at: u32) {
+        self.asm.mov_r_i(COUNT, at.into());
+        self.asm.jmp(self.trap);
+    }
+
+    /// Leaves the run if a condition holds. The code for it comes at the end.
+    fn trap_if(&mut self, cond: Cond, kind: TrapKind, idx: InsnIdx) {
+        let at = kind.at(idx);
+        let known = self.stubs.last().filter(|stub| stub.1 == at);
+        let label = match known {
+            Some(stub) => stub.0,
+            None => {
+                let label = self.asm.label();
+                self.stubs.push((label, at));
+                label
+            }
+        };
+        self.asm.jcc(cond, label);
+    }
+
+    /// Takes from the budget, in sandboxed code.
+    fn charge(&mut self, idx: InsnIdx, slots: usize) {
+        if !self.proved() {
+            let slots = i32::try_from(slots).unwrap_or(i32::MAX);
+            self.asm.alu_rm_i(Alu::Sub, Wide::Q, EXTRA, slots);
+            self.trap_if(Cond::B, TrapKind::Budget, idx);
+        }
+    }
+}
+
+const _: () = assert!(layout::BASE <= i32::MAX as u64);

@@ -1,0 +1,89 @@
+//! How programs are compiled: which mode, and which optimisations.
+
+/// What compiled code may rely on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// On a verifier's proof: no check is emitted.
+    Verified,
+    /// On nothing: addresses are confined to guest memory, loops and calls use up a budget.
+    Sandboxed,
+}
+
+macro_rules! optimisations {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// An optimisation that can be switched off by itself.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Opt { $($(#[$doc])* $name,)* }
+
+        impl Opt {
+            /// All of them.
+            pub const ALL: &[Opt] = &[$(Opt::$name,)*];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Opt::$name => $text,)* }
+            }
+        }
+    };
+}
+
+optimisations! {
+    /// Two opposite shifts and an `or` as one rotation.
+    Rotate = "rotate";
+    /// A move and additions as one `lea`.
+    Lea = "lea";
+    /// Two opposite shifts by 32 as one extension.
+    Extend = "extend";
+    /// A jump over a jump as the opposite jump.
+    InvertJump = "invert-jump";
+    /// Shifts by a register without `cl`, where the processor has BMI2.
+    Bmi2 = "bmi2";
+    /// Divisions by constants as shifts and multiplications.
+    DivideByConstant = "divide-by-constant";
+    /// 64-bit divisions in 32 bits where a proof says that the operands fit.
+    NarrowDivision = "narrow-division";
+    /// Lookups in arrays without a call.
+    InlineArray = "inline-array";
+    /// Lookups in hashes without the helper's checks.
+    DirectLookup = "direct-lookup";
+    /// Programs that call nothing without a frame of their own.
+    Light = "light";
+    /// Branches that a proof says are always or never taken.
+    DeadBranch = "dead-branch";
+    /// Zero extensions of registers whose upper half a proof says is zero.
+    DropExtension = "drop-extension";
+}
+
+/// A set of optimisations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opts(u32);
+
+impl Opts {
+    /// None.
+    pub const NONE: Opts = Opts(0);
+    /// All.
+    pub const ALL: Opts = Opts((1 << Opt::ALL.len()) - 1);
+
+    /// The set without one.
+    #[must_use]
+    pub const fn without(self, opt: Opt) -> Opts {
+        Opts(self.0 & !(1 << opt as u32))
+    }
+
+    /// The set with one more.
+    #[must_use]
+    pub const fn with(self, opt: Opt) -> Opts {
+        Opts(self.0 | 1 << opt as u32)
+    }
+
+    /// Whether one is in it.
+    pub const fn has(self, opt: Opt) -> bool {
+        self.0 & 1 << opt as u32 != 0
+    }
+}
+
+impl Default for Opts {
+    fn default() -> Opts {
+        Opts::ALL
+    }
+}

@@ -1,0 +1,100 @@
+//! A program in compiled form.
+
+use skep_isa::{Insn, InsnIdx};
+use skep_sim::{Linker, LoadError, ProgramTypes, Trap};
+use skep_spec::{AttachType, ProgType, ProgramSpec};
+
+use crate::code::Code;
+use crate::compile::{Compiled, Request, Site, compile};
+
+/// A compiled program.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) name: String,
+    pub(crate) ty: ProgType,
+    pub(crate) attach: AttachType,
+    pub(crate) insns: Vec<Insn>,
+    pub(crate) code: Code,
+    /// Where each slot's code begins; `u32::MAX` inside of what was compiled as one.
+    pub(crate) offs: Vec<u32>,
+    pub(crate) entry: u32,
+    pub(crate) tail: u32,
+    pub(crate) sites: Vec<Site>,
+    pub(crate) traps: Vec<(InsnIdx, Trap)>,
+    pub(crate) callbacks: Vec<InsnIdx>,
+    /// Its own types.
+    pub(crate) types: ProgramTypes,
+}
+
+impl Program {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its type.
+    pub fn ty(&self) -> ProgType {
+        self.ty
+    }
+
+    /// Its expected attach type.
+    pub fn attach(&self) -> AttachType {
+        self.attach
+    }
+
+    /// Its instructions, one per slot.
+    pub fn insns(&self) -> &[Insn] {
+        &self.insns
+    }
+
+    /// Its machine code.
+    pub fn code(&self) -> &[u8] {
+        self.code.bytes()
+    }
+
+    /// The address of its machine code in this process.
+    pub fn address(&self) -> u64 {
+        self.code.at(0).addr() as u64
+    }
+
+    /// Offset of a slot's machine code; `None` where it belongs to the slot before, and behind the end.
+    pub fn offset(&self, slot: InsnIdx) -> Option<usize> {
+        let off = self.offs.get(slot).copied()?;
+        (off != u32::MAX).then_some(off as usize)
+    }
+
+    pub(crate) fn slot_code(&self, slot: InsnIdx) -> u32 {
+        self.offs.get(slot).copied().unwrap_or(0)
+    }
+
+    /// Budget that a call of a function from outside costs: the slots up to its first exit.
+    pub(crate) fn callback_cost(&self, slot: InsnIdx) -> u64 {
+        let rest = self.insns.get(slot..).unwrap_or_default();
+        let exit = rest.iter().position(|insn| matches!(insn, Insn::Exit));
+        exit.unwrap_or(rest.len()) as u64 + 1
+    }
+
+    /// Compiles a request.
+    pub(crate) fn new(
+        spec: &ProgramSpec,
+        linker: &Linker<'_>,
+        request: &Request<'_>,
+    ) -> Result<Program, LoadError> {
+        let compiled: Compiled = compile(request)?;
+        let code = Code::new(&compiled.code).ok_or(LoadError::Engine("no memory for code"))?;
+        Ok(Program {
+            name: spec.name.clone(),
+            ty: spec.ty,
+            attach: spec.attach,
+            insns: linker.insns().to_vec(),
+            code,
+            offs: compiled.offs,
+            entry: compiled.entry,
+            tail: compiled.tail,
+            sites: compiled.sites,
+            traps: compiled.traps,
+            callbacks: compiled.callbacks,
+            types: ProgramTypes::of(spec),
+        })
+    }
+}

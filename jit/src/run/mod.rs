@@ -1,0 +1,8 @@
+//! Running compiled code: the state of a run, the way in, and what compiled code calls.
+
+mod enter;
+mod state;
+mod thunks;
+
+pub(crate) use enter::run;
+pub(crate) use state::{MAY_GOTO, field};

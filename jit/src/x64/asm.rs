@@ -1,0 +1,395 @@
+//! Bytes of instructions, and jumps whose distance is found at the end.
+//!
+//! Every jump is emitted in its long form; [`Asm::finish`] then shortens those that reach their target
+//! with eight bits. Shortening moves code closer together only, so one pass over upper bounds is sound.
+
+use super::form::Cond;
+use super::reg::{Gpr, Rm, Wide};
+
+/// A place in the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Label(pub(crate) u32);
+
+/// A label that nothing has bound.
+const UNBOUND: u32 = u32::MAX;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Jcc(Cond),
+    Jmp,
+    Call,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    /// Where its first byte is.
+    at: u32,
+    target: Label,
+    kind: Kind,
+    short: bool,
+}
+
+impl Kind {
+    /// Bytes of the long form.
+    const fn long(self) -> u32 {
+        match self {
+            Kind::Jcc(_) => 6,
+            Kind::Jmp | Kind::Call => 5,
+        }
+    }
+}
+
+/// An opcode and what goes around it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    wide: bool,
+    /// `0F` before the opcode.
+    two: bool,
+    opcode: u8,
+    /// A byte before all others, or 0.
+    prefix: u8,
+    /// The register operands are bytes: numbers 4 to 7 then need a REX prefix.
+    byte: bool,
+    imm: u32,
+    imm_len: u8,
+}
+
+impl Row {
+    /// A one-byte opcode.
+    pub(crate) const fn one(w: Wide, opcode: u8) -> Row {
+        Row {
+            wide: matches!(w, Wide::Q),
+            two: false,
+            opcode,
+            prefix: 0,
+            byte: false,
+            imm: 0,
+            imm_len: 0,
+        }
+    }
+
+    /// An opcode behind `0F`.
+    pub(crate) const fn two(w: Wide, opcode: u8) -> Row {
+        Row {
+            two: true,
+            ..Row::one(w, opcode)
+        }
+    }
+
+    pub(crate) const fn of_bytes(self) -> Row {
+        Row { byte: true, ..self }
+    }
+
+    pub(crate) const fn with_prefix(self, prefix: u8) -> Row {
+        Row { prefix, ..self }
+    }
+
+    pub(crate) const fn with_imm8(self, imm: u8) -> Row {
+        Row {
+            imm: imm as u32,
+            imm_len: 1,
+            ..self
+        }
+    }
+
+    pub(crate) const fn with_imm16(self, imm: u16) -> Row {
+        Row {
+            imm: imm as u32,
+            imm_len: 2,
+            ..self
+        }
+    }
+
+    pub(crate) const fn with_imm32(self, imm: i32) -> Row {
+        Row {
+            imm: imm as u32,
+            imm_len: 4,
+            ..self
+        }
+    }
+}
+
+/// One instruction in the making.
+struct Bytes {
+    at: [u8; 24],
+    len: usize,
+}
+
+impl Bytes {
+    #[inline(always)]
+    fn push(&mut self, byte: u8) {
+        if let Some(to) = self.at.get_mut(self.len) {
+            *to = byte;
+        }
+        self.len += 1;
+    }
+
+    /// The low `len` bytes of four.
+    #[inline(always)]
+    fn push_le(&mut self, value: u32, len: usize) {
+        if let Some(to) = self.at.get_mut(self.len..self.len + 4) {
+            to.copy_from_slice(&value.to_le_bytes());
+        }
+        self.len += len;
+    }
+}
+
+/// Code in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Asm {
+    code: Vec<u8>,
+    jumps: Vec<Jump>,
+    labels: Vec<u32>,
+}
+
+impl Asm {
+    /// An empty buffer with labels 0 to `labels - 1`, and room for code that long.
+    pub(crate) fn new(labels: usize, room: usize) -> Asm {
+        Asm {
+            code: Vec::with_capacity(room),
+            jumps: Vec::with_capacity(labels / 4 + 16),
+            labels: vec![UNBOUND; labels],
+        }
+    }
+
+    /// Where the next instruction will be, before jumps are shortened.
+    pub(crate) fn here(&self) -> u32 {
+        self.code.len() as u32
+    }
+
+    /// Another label.
+    pub(crate) fn label(&mut self) -> Label {
+        self.labels.push(UNBOUND);
+        Label(self.labels.len() as u32 - 1)
+    }
+
+    /// Puts a label here.
+    pub(crate) fn bind(&mut self, label: Label) {
+        let here = self.here();
+        if let Some(at) = self.labels.get_mut(label.0 as usize) {
+            *at = here;
+        }
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.code.extend_from_slice(bytes);
+    }
+
+    /// `JMP rel`.
+    pub(crate) fn jmp(&mut self, target: Label) {
+        self.jump(Kind::Jmp, target);
+    }
+
+    /// `Jcc rel`.
+    pub(crate) fn jcc(&mut self, cond: Cond, target: Label) {
+        self.jump(Kind::Jcc(cond), target);
+    }
+
+    /// `E8 cd  CALL rel32`.
+    pub(crate) fn call(&mut self, target: Label) {
+        self.jump(Kind::Call, target);
+    }
+
+    fn jump(&mut self, kind: Kind, target: Label) {
+        let at = self.here();
+        let short = false;
+        self.jumps.push(Jump {
+            at,
+            target,
+            kind,
+            short,
+        });
+        self.code.extend_from_slice(&[0; 6][..kind.long() as usize]);
+    }
+
+    /// An instruction with a ModRM byte: `reg` is a register's number or the opcode's extension.
+    #[inline(always)]
+    pub(crate) fn op(&mut self, row: Row, reg: u8, rm: Rm) {
+        let mut out = Bytes {
+            at: [0; 24],
+            len: 0,
+        };
+        if row.prefix != 0 {
+            out.push(row.prefix);
+        }
+        let (index, base) = match rm {
+            Rm::Reg(reg) => (0, reg.number()),
+            Rm::Mem(mem) => (
+                mem.index.map_or(0, |(index, _)| index.number()),
+                mem.base.number(),
+            ),
+        };
+        let rex = u8::from(row.wide) << 3 | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3;
+        let low_byte = row.byte && (reg >= 4 || matches!(rm, Rm::Reg(rm) if rm.number() >= 4));
+        if rex != 0 || low_byte {
+            out.push(0x40 | rex);
+        }
+        if row.two {
+            out.push(0x0f);
+        }
+        out.push(row.opcode);
+        modrm(&mut out, reg, rm);
+        if row.imm_len != 0 {
+            out.push_le(row.imm, row.imm_len.into());
+        }
+        self.code
+            .extend_from_slice(out.at.get(..out.len).unwrap_or_default());
+    }
+
+    /// An instruction whose register is in the opcode's low bits.
+    pub(crate) fn op_reg(&mut self, w: Wide, opcode: u8, reg: Gpr) {
+        let rex = 0x40 | u8::from(w == Wide::Q) << 3 | reg.number() >> 3;
+        if rex != 0x40 {
+            self.code.push(rex);
+        }
+        self.code.push(opcode | reg.number() & 7);
+    }
+
+    /// The same behind `0F`.
+    pub(crate) fn op_reg_two(&mut self, w: Wide, opcode: u8, reg: Gpr) {
+        let rex = 0x40 | u8::from(w == Wide::Q) << 3 | reg.number() >> 3;
+        if rex != 0x40 {
+            self.code.push(rex);
+        }
+        self.bytes(&[0x0f, opcode | reg.number() & 7]);
+    }
+
+    /// A VEX-coded instruction of three registers: `mmmmm` names the opcode map, `pp` the prefix.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields of the encoding, in its order"
+    )]
+    pub(crate) fn vex(
+        &mut self,
+        mmmmm: u8,
+        pp: u8,
+        w: Wide,
+        opcode: u8,
+        reg: Gpr,
+        vvvv: Gpr,
+        rm: Gpr,
+        imm: Option<u8>,
+    ) {
+        // R, X and B are stored inverted, and so is vvvv.
+        let r = (reg.number() >> 3 ^ 1) << 7;
+        let b = (rm.number() >> 3 ^ 1) << 5;
+        let third = u8::from(w == Wide::Q) << 7 | (vvvv.number() ^ 0xf) << 3 | pp;
+        let modrm = 0xc0 | (reg.number() & 7) << 3 | rm.number() & 7;
+        self.bytes(&[0xc4, r | 0x40 | b | mmmmm, third, opcode, modrm]);
+        if let Some(imm) = imm {
+            self.code.push(imm);
+        }
+    }
+
+    /// Shortens jumps, fills in distances; gives the code and where each label is in it. A label that
+    /// was never bound is at `u32::MAX`; jumps to such a label stay, and lead to themselves.
+    pub(crate) fn finish(mut self) -> (Vec<u8>, Vec<u32>) {
+        for jump in &mut self.jumps {
+            let to = self
+                .labels
+                .get(jump.target.0 as usize)
+                .copied()
+                .map(i64::from);
+            // Behind the short form if the target lies before, which comes no farther away; a target
+            // ahead moves by as much as the jump itself shrinks.
+            let (at, len) = (i64::from(jump.at), i64::from(jump.kind.long()));
+            let reaches =
+                |to: i64| to <= at && to - at - 2 >= -128 || to > at && to - at - len <= 127;
+            jump.short = jump.kind != Kind::Call && to.is_some_and(reaches);
+        }
+        let starts = self.shrink_labels();
+        let mut out = Vec::with_capacity(self.code.len());
+        let mut from = 0;
+        for (jump, _) in self.jumps.iter().zip(starts) {
+            let at = jump.at as usize;
+            out.extend_from_slice(self.code.get(from..at).unwrap_or_default());
+            from = at + jump.kind.long() as usize;
+            let end = out.len() as i64
+                + if jump.short {
+                    2
+                } else {
+                    jump.kind.long().into()
+                };
+            let to = self.labels.get(jump.target.0 as usize).copied();
+            let to = to
+                .filter(|to| *to != UNBOUND)
+                .map_or(out.len() as i64, i64::from);
+            put_jump(&mut out, *jump, (to - end) as i32);
+        }
+        out.extend_from_slice(self.code.get(from..).unwrap_or_default());
+        (out, self.labels)
+    }
+
+    /// Moves labels to where they are once jumps are short. Gives the number of bytes saved before each
+    /// jump.
+    fn shrink_labels(&mut self) -> Vec<u32> {
+        let mut saved = 0;
+        let mut starts = Vec::with_capacity(self.jumps.len());
+        for jump in &self.jumps {
+            starts.push(saved);
+            if jump.short {
+                saved += jump.kind.long() - 2;
+            }
+        }
+        // Labels are mostly in order, so the search goes on from where the last one ended.
+        let mut next = 0;
+        for label in &mut self.labels {
+            if *label == UNBOUND {
+                continue;
+            }
+            while next > 0 && self.jumps.get(next - 1).is_some_and(|j| j.at >= *label) {
+                next -= 1;
+            }
+            while self.jumps.get(next).is_some_and(|j| j.at < *label) {
+                next += 1;
+            }
+            *label -= starts.get(next).copied().unwrap_or(saved);
+        }
+        starts
+    }
+}
+
+fn put_jump(out: &mut Vec<u8>, jump: Jump, distance: i32) {
+    match (jump.kind, jump.short) {
+        (Kind::Jcc(cond), true) => out.extend_from_slice(&[0x70 | cond as u8, distance as u8]),
+        (Kind::Jmp, true) => out.extend_from_slice(&[0xeb, distance as u8]),
+        (Kind::Jcc(cond), false) => out.extend_from_slice(&[0x0f, 0x80 | cond as u8]),
+        (Kind::Jmp, false) => out.push(0xe9),
+        (Kind::Call, _) => out.push(0xe8),
+    }
+    if !jump.short {
+        out.extend_from_slice(&distance.to_le_bytes());
+    }
+}
+
+/// ModRM, SIB and displacement.
+#[inline(always)]
+fn modrm(out: &mut Bytes, reg: u8, rm: Rm) {
+    let reg = (reg & 7) << 3;
+    let mem = match rm {
+        Rm::Reg(rm) => return out.push(0xc0 | reg | rm.number() & 7),
+        Rm::Mem(mem) => mem,
+    };
+    let base = mem.base.number() & 7;
+    // Without displacement, base 5 would mean something else.
+    let (mode, disp_len) = match mem.disp {
+        0 if base != 5 => (0x00, 0),
+        -128..=127 => (0x40, 1),
+        _ => (0x80, 4),
+    };
+    match mem.index {
+        Some((index, scale)) => {
+            out.push(mode | reg | 4);
+            out.push(scale << 6 | (index.number() & 7) << 3 | base);
+        }
+        // Base 4 stands for a SIB byte, in which index 4 stands for none.
+        None if base == 4 => {
+            out.push(mode | reg | 4);
+            out.push(0x24);
+        }
+        None => out.push(mode | reg | base),
+    }
+    if disp_len != 0 {
+        out.push_le(mem.disp as u32, disp_len);
+    }
+}
