@@ -6,7 +6,7 @@ use skep_sim::{
 };
 use skep_spec::{MapType, ProgramSpec};
 
-use crate::compile::Request;
+use crate::compile::{Request, compile};
 use crate::options::{Mode, Opts};
 pub use crate::program::Program;
 use crate::run;
@@ -102,7 +102,8 @@ impl Jit {
             probes: &probes,
             prog: id.0,
         };
-        let program = Program::new(spec, &linker, &request)?;
+        let compiled = compile(&request)?;
+        let program = Program::new(spec, compiled, linker.into_insns())?;
         self.programs.push(program);
         Ok(id)
     }
@@ -180,6 +181,9 @@ impl Jit {
         budget: u64,
     ) -> Result<u64, RunError> {
         let program = self.program(sim, prog)?;
+        if program.light {
+            return Ok(run::run_light(sim, program, args));
+        }
         let result: Result<u64, Stop> = run::run(&self.programs, sim, prog, program, args, budget);
         result.map_err(RunError::Stop)
     }

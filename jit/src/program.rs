@@ -1,11 +1,11 @@
 //! A program in compiled form.
 
 use skep_isa::{Insn, InsnIdx};
-use skep_sim::{Linker, LoadError, ProgramTypes, Trap};
+use skep_sim::{LoadError, ProgramTypes, Trap};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
 use crate::code::Code;
-use crate::compile::{Compiled, Request, Site, compile};
+use crate::compile::{Compiled, Site};
 
 /// A compiled program.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Program {
     pub(crate) offs: Vec<u32>,
     pub(crate) entry: u32,
     pub(crate) tail: u32,
+    pub(crate) light: bool,
     pub(crate) sites: Vec<Site>,
     pub(crate) traps: Vec<(InsnIdx, Trap)>,
     pub(crate) callbacks: Vec<InsnIdx>,
@@ -74,23 +75,23 @@ impl Program {
         exit.unwrap_or(rest.len()) as u64 + 1
     }
 
-    /// Compiles a request.
+    /// Puts what was compiled into executable memory.
     pub(crate) fn new(
         spec: &ProgramSpec,
-        linker: &Linker<'_>,
-        request: &Request<'_>,
+        compiled: Compiled,
+        insns: Vec<Insn>,
     ) -> Result<Program, LoadError> {
-        let compiled: Compiled = compile(request)?;
         let code = Code::new(&compiled.code).ok_or(LoadError::Engine("no memory for code"))?;
         Ok(Program {
             name: spec.name.clone(),
             ty: spec.ty,
             attach: spec.attach,
-            insns: linker.insns().to_vec(),
+            insns,
             code,
             offs: compiled.offs,
             entry: compiled.entry,
             tail: compiled.tail,
+            light: compiled.light,
             sites: compiled.sites,
             traps: compiled.traps,
             callbacks: compiled.callbacks,

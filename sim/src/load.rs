@@ -145,6 +145,11 @@ impl<'a> Linker<'a> {
         &self.insns
     }
 
+    /// The instructions alone.
+    pub fn into_insns(self) -> Vec<Insn> {
+        self.insns
+    }
+
     /// The slot that a jump, call or function pointer at `idx` leads to, which must begin an instruction.
     ///
     /// # Errors

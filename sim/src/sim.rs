@@ -320,6 +320,12 @@ impl Sim {
         self.stack.open_chain(&mut self.mem);
     }
 
+    /// Notes that the first frame is used, by an engine whose program gives its address to nobody.
+    #[inline]
+    pub fn use_frame(&mut self) {
+        self.stack.touch();
+    }
+
     /// Closes the frame that was opened last.
     #[inline]
     pub fn close_frame(&mut self, depth: u32) {

@@ -60,6 +60,12 @@ impl Stack {
         self.base + below * STEP - (STEP - FRAME)
     }
 
+    /// Notes that the first frame is used.
+    #[inline]
+    pub(crate) fn touch(&mut self) {
+        self.used = self.used.max(1);
+    }
+
     /// Opens the frames of the first chain at once.
     #[inline]
     pub(crate) fn open_chain(&mut self, mem: &mut Memory) {

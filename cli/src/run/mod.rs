@@ -298,7 +298,7 @@ fn execute(
 ) -> Result<Effects, Ended> {
     let ended = |error| match error {
         RunError::Stop(stop) => Ended::Trap(stop),
-        RunError::Input(_) | RunError::NoProgram(_) => {
+        RunError::Input(_) | RunError::NoProgram(_) | RunError::OtherKernel => {
             Ended::Input(refused(machine, prog, &error, args))
         }
     };

@@ -11,7 +11,7 @@ use skep_spec::MapType;
 use super::effects::{CALLEE, bit};
 use super::{COUNT, Compiler, STATE, Site, TEMP, TrapKind, host, state};
 use crate::options::Opt;
-use crate::run::{MAY_GOTO, field};
+use crate::run::{MAY_GOTO, Thunk, field};
 use crate::x64::{Alu, Bytes, Cond, Gpr, Label, Mem, Wide};
 
 /// R5 to R1: pushed in this order they lie in memory as R1 to R5.
@@ -115,7 +115,7 @@ impl Compiler<'_> {
             self.asm.bind(deeper);
             self.asm.push(TEMP);
             self.asm.mov_r_r(Wide::Q, TEMP, Gpr::Rbp);
-            self.thunk_with(idx, field::DEEPER, true);
+            self.thunk_with(idx, Thunk::Deeper, true);
             self.asm.pop(TEMP);
             self.asm.jmp(back);
         }
@@ -129,7 +129,7 @@ impl Compiler<'_> {
         self.asm.mov_r_r(Wide::Q, TEMP, host(src));
         let which = u64::from(map.0) << 1 | u64::from(dst_as != 0);
         self.asm.mov_r_i(COUNT, which);
-        self.thunk_with(idx, field::CAST, true);
+        self.thunk_with(idx, Thunk::Cast, true);
         self.asm.mov_r_r(Wide::Q, host(dst), TEMP);
     }
 
@@ -155,7 +155,7 @@ impl Compiler<'_> {
         self.asm.mov_r_i(Gpr::Rdx, number);
         self.frame_into(COUNT);
         self.asm.mov_r_i(Gpr::R8, self.request.prog.into());
-        self.asm.call_m(state(field::HELPER));
+        self.call_rust(Thunk::Helper);
         self.asm.mov_r_r(Wide::D, COUNT, Gpr::Rdx);
         if self.proved() {
             self.asm
@@ -170,16 +170,22 @@ impl Compiler<'_> {
     }
 
     /// Calls Rust with `r11` and `rcx` and puts its result into `r11`; guest registers stay as they are.
-    pub(super) fn thunk_with(&mut self, idx: InsnIdx, thunk: i32, may_trap: bool) {
+    pub(super) fn thunk_with(&mut self, idx: InsnIdx, thunk: Thunk, may_trap: bool) {
         self.save_lost();
         self.asm.mov_r_r(Wide::Q, Gpr::Rdi, STATE);
         self.asm.mov_r_r(Wide::Q, Gpr::Rsi, TEMP);
         self.asm.mov_r_r(Wide::Q, Gpr::Rdx, COUNT);
-        self.asm.call_m(state(thunk));
+        self.call_rust(thunk);
         self.restore_lost();
         if may_trap {
             self.trap_if_pending(idx);
         }
+    }
+
+    /// Calls Rust; the address goes through a register that holds no argument.
+    fn call_rust(&mut self, thunk: Thunk) {
+        self.asm.mov_r_i(TEMP, thunk.address());
+        self.asm.call_r(TEMP);
     }
 
     fn save_lost(&mut self) {
@@ -210,7 +216,7 @@ impl Compiler<'_> {
         self.asm.mov_r_r(Wide::Q, Gpr::Rsi, host(Reg::R6));
         self.asm.mov_r_r(Wide::D, Gpr::Rdx, COUNT);
         self.asm.mov_r_i(COUNT, size.bytes().into());
-        self.asm.call_m(state(field::PACKET_LOAD));
+        self.call_rust(Thunk::PacketLoad);
         self.restore_lost();
         let hit = self.asm.label();
         self.asm.mov_r_r(Wide::Q, Gpr::Rax, TEMP);
@@ -230,7 +236,7 @@ impl Compiler<'_> {
         // R2 and R3 are already where the second and third argument belong.
         self.asm.mov_r_i(COUNT, self.request.prog.into());
         self.frame_into(Gpr::R8);
-        self.asm.call_m(state(field::TAIL_CALL));
+        self.call_rust(Thunk::TailCall);
         self.restore_lost();
         self.trap_if_pending(idx);
         let stay: Label = self.asm.label();
@@ -307,7 +313,7 @@ impl Compiler<'_> {
         self.asm.mov_r_r(Wide::Q, Gpr::Rdx, host(Reg::R2));
         self.asm.mov_r_i(Gpr::Rsi, map.0.into());
         self.asm.mov_r_r(Wide::Q, Gpr::Rdi, STATE);
-        self.asm.call_m(state(field::LOOKUP));
+        self.call_rust(Thunk::Lookup);
         self.asm.pop(COUNT);
         self.load_extra();
     }

@@ -8,7 +8,7 @@ use skep_isa::{AtomicOp, InsnIdx, Operand, Reg, Size};
 use skep_sim::{FRAME, Sim, layout};
 
 use super::{COUNT, Compiler, EXTRA, TEMP, TrapKind, bytes, host, state};
-use crate::run::field;
+use crate::run::{Thunk, field};
 use crate::x64::{Alu, Bytes, Cond, Gpr, Mem, Wide};
 
 impl Compiler<'_> {
@@ -101,7 +101,7 @@ impl Compiler<'_> {
             Operand::Imm(imm) => self.asm.mov_r_i(COUNT, (imm as u32).into()),
         }
         self.asm.alu_rm_i(Alu::Add, Wide::Q, TEMP, off.into());
-        self.thunk_with(idx, field::STORE_CTX, true);
+        self.thunk_with(idx, Thunk::StoreCtx, true);
         self.asm.alu_rm_r(Alu::Cmp, Wide::D, COUNT, COUNT);
         self.asm.bind(ordinary);
     }
@@ -111,7 +111,7 @@ impl Compiler<'_> {
         self.asm
             .lea(Wide::Q, TEMP, Mem::new(host(base), off.into()));
         self.asm.mov_r_i(COUNT, size.bytes().into());
-        self.thunk_with(idx, field::PROBE, false);
+        self.thunk_with(idx, Thunk::Probe, false);
         self.asm.mov_r_r(Wide::Q, host(dst), TEMP);
     }
 

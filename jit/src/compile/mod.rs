@@ -42,7 +42,6 @@ pub(crate) enum TrapKind {
     /// A refused access; the value is the offset in guest memory.
     Memory,
     Budget,
-    Frames,
     NotInsn,
     /// One that was known when the program was compiled.
     Known,
@@ -51,10 +50,9 @@ pub(crate) enum TrapKind {
 }
 
 impl TrapKind {
-    const ALL: [TrapKind; 6] = [
+    const ALL: [TrapKind; 5] = [
         TrapKind::Memory,
         TrapKind::Budget,
-        TrapKind::Frames,
         TrapKind::NotInsn,
         TrapKind::Known,
         TrapKind::Pending,
@@ -108,6 +106,8 @@ pub(crate) struct Compiled {
     pub(crate) entry: u32,
     /// Where a tail call or callback comes in: the code of slot 0, or of a light program its entry.
     pub(crate) tail: u32,
+    /// Whether it has no state: see [`Opt::Light`].
+    pub(crate) light: bool,
     pub(crate) sites: Vec<Site>,
     pub(crate) traps: Vec<(InsnIdx, Trap)>,
     pub(crate) callbacks: Vec<InsnIdx>,
@@ -247,6 +247,7 @@ impl Compiler<'_> {
         Ok(Compiled {
             entry: at(entry),
             tail: at(tail),
+            light: self.light,
             offs: labels.get(..self.insns.len()).unwrap_or_default().to_vec(),
             code,
             sites: self.sites,

@@ -25,6 +25,8 @@ struct Func {
 pub(super) struct Plan {
     /// Whether control may come to a slot from elsewhere than the one before it. One more than slots.
     pub(super) lands: Vec<bool>,
+    /// What each slot's instruction reads and writes.
+    effects: Vec<(u16, u16)>,
     /// Registers that may be read behind a slot's instruction.
     live: Vec<u16>,
     /// The map in R1 at a call, where it is the same on every way there.
@@ -51,6 +53,7 @@ impl Plan {
         let callbacks = linker.funcs()?;
         let mut plan = Plan {
             lands: vec![false; insns.len() + 1],
+            effects: Vec::with_capacity(insns.len()),
             live: Vec::new(),
             maps: Vec::new(),
             callees: Vec::new(),
@@ -68,7 +71,7 @@ impl Plan {
             entries.sort_unstable();
             entries.dedup();
         }
-        plan.live = live(insns, mode);
+        plan.live = live(insns, &plan.effects);
         plan.find_maps(linker)?;
         plan.find_funcs(insns, entries, mode);
         Ok(plan)
@@ -79,6 +82,7 @@ impl Plan {
         let mut entries = vec![0];
         for (idx, insn) in linker.insns().iter().enumerate() {
             let (uses, defs) = effects(insn, mode);
+            self.effects.push((uses, defs));
             // What calls use and change is counted where it matters.
             if !matches!(insn, Insn::Call(_) | Insn::CallReg(_)) {
                 self.mentions |= uses | defs;
@@ -155,6 +159,9 @@ impl Plan {
 
     /// Follows map addresses from the loads that name them to calls, as far as no jump lands between.
     fn find_maps(&mut self, linker: &Linker<'_>) -> Result<(), LoadError> {
+        if self.callees.is_empty() {
+            return Ok(());
+        }
         let mut held: [Option<MapId>; 11] = [None; 11];
         for (idx, insn) in linker.insns().iter().enumerate() {
             if self.lands.get(idx).copied().unwrap_or(true) {
@@ -194,15 +201,14 @@ impl Plan {
     }
 
     fn find_funcs(&mut self, insns: &[Insn], entries: Vec<InsnIdx>, mode: Mode) {
-        if mode == Mode::Sandboxed {
+        if mode == Mode::Sandboxed || self.callees.is_empty() {
             // Unproved functions may jump into each other; nothing is known of them.
             return;
         }
         for (at, &entry) in entries.iter().enumerate() {
             let end = entries.get(at + 1).copied().unwrap_or(insns.len());
             let (mut mentions, mut changes) = (0, 0);
-            for insn in insns.get(entry..end).unwrap_or_default() {
-                let (uses, defs) = effects(insn, mode);
+            for (uses, defs) in self.effects.get(entry..end).unwrap_or_default() {
                 mentions |= uses | defs;
                 changes |= defs;
             }
@@ -242,18 +248,23 @@ impl Plan {
 }
 
 /// Registers that may be read behind each instruction.
-fn live(insns: &[Insn], mode: Mode) -> Vec<u16> {
+fn live(insns: &[Insn], effects: &[(u16, u16)]) -> Vec<u16> {
     // Read before each slot; nothing is read behind the end.
     let mut before = vec![0u16; insns.len() + 2];
     let mut live = vec![0u16; insns.len()];
+    let mut loops = false;
     for _ in 0..ROUNDS {
+        // Only what a jump back reads can still change.
         let mut changed = false;
-        for (idx, insn) in insns.iter().enumerate().rev() {
+        for ((idx, insn), (uses, defs)) in insns.iter().enumerate().zip(effects).rev() {
             let next = before.get(idx + 1).copied().unwrap_or(0);
+            let mut back = false;
             let to = insn.jump_off().map_or(0, |off| {
                 let to = (idx as i64 + 1 + i64::from(off)) as usize;
+                back = to <= idx;
                 before.get(to).copied().unwrap_or(0)
             });
+            loops |= back;
             let out = if matches!(insn, Insn::Goto { .. }) {
                 to
             } else if matches!(insn, Insn::Exit) {
@@ -261,7 +272,6 @@ fn live(insns: &[Insn], mode: Mode) -> Vec<u16> {
             } else {
                 next | to
             };
-            let (uses, defs) = effects(insn, mode);
             let read = uses | out & !defs;
             if let Some(known) = before.get_mut(idx) {
                 changed |= *known != read;
@@ -271,7 +281,7 @@ fn live(insns: &[Insn], mode: Mode) -> Vec<u16> {
                 *known = out;
             }
         }
-        if !changed {
+        if !changed || !loops {
             return live;
         }
     }

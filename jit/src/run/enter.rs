@@ -3,13 +3,30 @@
 use skep_isa::{Insn, InsnIdx};
 use skep_sim::{Access, Fault, ProgId, Sim, Stop, Trap, Why, layout};
 
-use super::state::{MAY_GOTO, NO_TRAP, State};
-use super::thunks::{Thunks, last_offset};
+use super::state::{Head, MAY_GOTO, NO_TRAP, State};
+use super::thunks::last_offset;
 use crate::compile::TrapKind;
 use crate::program::Program;
 
 /// An entry: R1, R2, R3, the state, R5, R4, as the guest registers lie.
 type Entry = unsafe extern "sysv64" fn(u64, u64, u64, *mut State<'_>, u64, u64) -> u64;
+
+/// Runs a light program: it reads two fields of its state and cannot trap.
+#[inline]
+pub(crate) fn run_light(sim: &mut Sim, program: &Program, args: [u64; 5]) -> u64 {
+    sim.use_frame();
+    let host_base = sim.memory().host_base().addr() as u64;
+    let mut head = Head {
+        exit_rsp: 0,
+        frame: sim.stack().top(0),
+        target: std::ptr::null(),
+        budget: 0,
+        delta: host_base.wrapping_sub(layout::BASE),
+    };
+    // SAFETY: a light program reads `frame` and `delta` of its state, which are the head's, and calls
+    // nothing; otherwise as in `run`.
+    unsafe { enter((&raw mut head).cast(), program, args) }
+}
 
 /// Runs a program of `programs` with these arguments in the first frame.
 ///
@@ -27,11 +44,13 @@ pub(crate) fn run(
     let (memory, stack) = (sim.memory(), sim.stack());
     let host_base = memory.host_base().addr() as u64;
     let mut state = State {
-        exit_rsp: 0,
-        frame: stack.top(0),
-        target: program.code.at(program.slot_code(0)),
-        budget,
-        delta: host_base.wrapping_sub(layout::BASE),
+        head: Head {
+            exit_rsp: 0,
+            frame: stack.top(0),
+            target: program.code.at(program.slot_code(0)),
+            budget,
+            delta: host_base.wrapping_sub(layout::BASE),
+        },
         host_base,
         last: last_offset(memory),
         deepest: stack.top(stack.frames().saturating_sub(1)),
@@ -42,7 +61,6 @@ pub(crate) fn run(
         trap_prog: 0,
         may_goto: MAY_GOTO,
         tail_calls: 0,
-        thunks: Thunks::ALL,
         programs,
         sim: &raw mut *sim,
         limit: budget,
@@ -122,18 +140,18 @@ pub(super) fn callback(
     // SAFETY: the state belongs to compiled code that waits for the helper that called us.
     let outer = unsafe { &mut *state };
     let saved = (
-        outer.exit_rsp,
-        outer.frame,
-        outer.target,
+        outer.head.exit_rsp,
+        outer.head.frame,
+        outer.head.target,
         outer.may_goto,
         outer.sim,
     );
-    if outer.budget < program.callback_cost(slot) {
+    if outer.head.budget < program.callback_cost(slot) {
         return Err(Trap::Budget { limit: outer.limit });
     }
-    outer.budget -= program.callback_cost(slot);
-    outer.frame = frame;
-    outer.target = program.code.at(program.slot_code(slot));
+    outer.head.budget -= program.callback_cost(slot);
+    outer.head.frame = frame;
+    outer.head.target = program.code.at(program.slot_code(slot));
     outer.may_goto = MAY_GOTO;
     outer.sim = &raw mut *sim;
     // SAFETY: as in `run`: `sim` is borrowed by the helper for us, and not used until compiled code returns.
@@ -141,9 +159,9 @@ pub(super) fn callback(
     // SAFETY: as above.
     let outer = unsafe { &mut *state };
     (
-        outer.exit_rsp,
-        outer.frame,
-        outer.target,
+        outer.head.exit_rsp,
+        outer.head.frame,
+        outer.head.target,
         outer.may_goto,
         outer.sim,
     ) = saved;
@@ -169,14 +187,11 @@ fn take_trap(state: &mut State<'_>, sim: &Sim) -> Trap {
             insn.map_or(Trap::NotInsn, |insn| fault(sim, insn, addr))
         }
         TrapKind::Budget => Trap::Budget { limit: state.limit },
-        TrapKind::Frames => Trap::Frames {
-            limit: sim.stack().limit(),
-        },
         TrapKind::NotInsn => Trap::NotInsn,
         TrapKind::Known => program
             .and_then(|p| p.traps.iter().find(|t| t.0 == slot))
             .map_or(Trap::NotInsn, |t| t.1.clone()),
-        TrapKind::Pending => state.pending.take().unwrap_or(Trap::NotInsn),
+        TrapKind::Pending => state.pending.take().map_or(Trap::NotInsn, |trap| *trap),
     }
 }
 

@@ -8,7 +8,6 @@ use std::mem::offset_of;
 use skep_isa::InsnIdx;
 use skep_sim::{ProgId, Sim, Trap};
 
-use super::thunks::Thunks;
 use crate::program::Program;
 
 /// A place in [`State::trap_at`] that says: no trap.
@@ -17,9 +16,9 @@ pub(crate) const NO_TRAP: u32 = u32::MAX;
 /// Loops that one `may_goto` budget allows (`BPF_MAX_LOOPS`).
 pub(crate) const MAY_GOTO: u64 = 8 << 20;
 
-/// A run of compiled code.
+/// What every program may read.
 #[repr(C)]
-pub(crate) struct State<'m> {
+pub(crate) struct Head {
     /// The stack pointer that a trap returns to.
     pub(crate) exit_rsp: u64,
     /// The frame pointer to begin with.
@@ -30,6 +29,12 @@ pub(crate) struct State<'m> {
     pub(crate) budget: u64,
     /// What is added to a guest address to get one of this process.
     pub(crate) delta: u64,
+}
+
+/// A run of compiled code.
+#[repr(C)]
+pub(crate) struct State<'m> {
+    pub(crate) head: Head,
     /// Where guest memory begins in this process.
     pub(crate) host_base: u64,
     /// The last offset in guest memory at which eight bytes may be accessed.
@@ -49,36 +54,33 @@ pub(crate) struct State<'m> {
     /// Loops left for `may_goto` in this function.
     pub(crate) may_goto: u64,
     pub(crate) tail_calls: u64,
-    /// What compiled code calls.
-    pub(crate) thunks: Thunks,
-
     /// Programs that can be called; compiled code knows nothing of what follows.
     pub(crate) programs: &'m [Program],
     pub(crate) sim: *mut Sim,
     /// The budget to begin with.
     pub(crate) limit: u64,
     /// The trap that a helper came back with.
-    pub(crate) pending: Option<Trap>,
+    pub(crate) pending: Option<Box<Trap>>,
     /// Where the innermost trap happened.
     pub(crate) stopped: Option<(ProgId, InsnIdx)>,
 }
 
 /// Offsets of the fields that compiled code uses.
 pub(crate) mod field {
-    use super::{State, Thunks, offset_of};
+    use super::{State, offset_of};
 
     macro_rules! fields {
-        ($($name:ident = $field:ident;)*) => {
-            $(pub(crate) const $name: i32 = offset_of!(State<'static>, $field) as i32;)*
+        ($($name:ident = $($field:ident).+;)*) => {
+            $(pub(crate) const $name: i32 = offset_of!(State<'static>, $($field).+) as i32;)*
         };
     }
 
     fields! {
-        EXIT_RSP = exit_rsp;
-        FRAME = frame;
-        TARGET = target;
-        BUDGET = budget;
-        DELTA = delta;
+        EXIT_RSP = head.exit_rsp;
+        FRAME = head.frame;
+        TARGET = head.target;
+        BUDGET = head.budget;
+        DELTA = head.delta;
         HOST_BASE = host_base;
         LAST = last;
         DEEPEST = deepest;
@@ -87,23 +89,5 @@ pub(crate) mod field {
         TRAP_AT = trap_at;
         TRAP_PROG = trap_prog;
         MAY_GOTO = may_goto;
-    }
-
-    macro_rules! thunks {
-        ($($name:ident = $field:ident;)*) => {
-            $(pub(crate) const $name: i32 =
-                (offset_of!(State<'static>, thunks) + offset_of!(Thunks, $field)) as i32;)*
-        };
-    }
-
-    thunks! {
-        HELPER = helper;
-        TAIL_CALL = tail_call;
-        LOOKUP = lookup;
-        PACKET_LOAD = packet_load;
-        PROBE = probe;
-        STORE_CTX = store_ctx;
-        CAST = cast;
-        DEEPER = deeper;
     }
 }

@@ -37,37 +37,40 @@ type Lookup = unsafe extern "sysv64" fn(StatePtr, u64, u64) -> u64;
 type PacketLoad = unsafe extern "sysv64" fn(StatePtr, u64, u64, u64) -> Answer;
 type OfAddress = unsafe extern "sysv64" fn(StatePtr, u64, u64) -> Answer;
 
-/// The table of what can be called.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Thunks {
-    pub(crate) helper: Helper,
-    pub(crate) tail_call: TailCall,
-    pub(crate) lookup: Lookup,
-    pub(crate) packet_load: PacketLoad,
-    pub(crate) probe: OfAddress,
-    pub(crate) store_ctx: OfAddress,
-    pub(crate) cast: OfAddress,
-    pub(crate) deeper: OfAddress,
+/// What compiled code calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Thunk {
+    Helper,
+    TailCall,
+    Lookup,
+    PacketLoad,
+    Probe,
+    StoreCtx,
+    Cast,
+    Deeper,
 }
 
-impl Thunks {
-    pub(crate) const ALL: Thunks = Thunks {
-        helper,
-        tail_call,
-        lookup,
-        packet_load,
-        probe,
-        store_ctx,
-        cast,
-        deeper,
-    };
+impl Thunk {
+    /// Its address.
+    pub(crate) fn address(self) -> u64 {
+        let code: *const () = match self {
+            Thunk::Helper => helper as Helper as *const (),
+            Thunk::TailCall => tail_call as TailCall as *const (),
+            Thunk::Lookup => lookup as Lookup as *const (),
+            Thunk::PacketLoad => packet_load as PacketLoad as *const (),
+            Thunk::Probe => probe as OfAddress as *const (),
+            Thunk::StoreCtx => store_ctx as OfAddress as *const (),
+            Thunk::Cast => cast as OfAddress as *const (),
+            Thunk::Deeper => deeper as OfAddress as *const (),
+        };
+        code.addr() as u64
+    }
 }
 
 /// Leaves a trap in the state.
 #[cold]
 fn trap(state: &mut State<'_>, trap: Trap) -> Answer {
-    state.pending = Some(trap);
+    state.pending = Some(Box::new(trap));
     Answer::TRAP
 }
 
@@ -153,7 +156,7 @@ unsafe extern "sysv64" fn tail_call(
         Some(next) if state.tail_calls < TAIL_CALLS => {
             state.tail_calls += 1;
             state.may_goto = MAY_GOTO;
-            state.frame = frame;
+            state.head.frame = frame;
             Answer::of(next.code.at(next.tail) as u64)
         }
         Some(_) | None => Answer::of(0),

@@ -253,6 +253,7 @@ fn tests_shifts_and_unary_operations_read_back() {
         );
         check(|asm| asm.push(a), &format!("push {}", name(a, 64)));
         check(|asm| asm.pop(a), &format!("pop {}", name(a, 64)));
+        check(|asm| asm.call_r(a), &format!("call {}", name(a, 64)));
         check(|asm| asm.jmp_r(a), &format!("jmp {}", name(a, 64)));
     }
     check(|asm| asm.sign_into_rdx(Wide::D), "cdq");
