@@ -1,8 +1,8 @@
 //! Verifier cases: small programs with their claims, asked of the verifier and of the running kernel.
 //!
 //! Each file in `cases/` holds programs in assembly. The same claim is put to both, so that it cannot
-//! be wrong in the same way on both sides; of accepted programs the counts are compared too. Without a kernel of the reference series, or without the
-//! privilege to load, that half is skipped and said so.
+//! be wrong in the same way on both sides; of accepted programs the counts are compared too. Without a
+//! kernel of the reference series, or without the privilege to load, that half is skipped and said so.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a skipped half says so")]
@@ -19,8 +19,13 @@ use skep_verifier::report::{self, Silent};
 use skep_verifier::{Config, Verdict, verify};
 
 /// Puts numbers in the place of `{struct.member}`, `{struct.member+4}` and `{struct}`: offsets and sizes
-/// in the kernel's types. The place if these are not known or have no such member.
-fn with_offsets<'a>(text: &'a str, btf: Option<&Btf>) -> Result<String, &'a str> {
+/// in the kernel's types; of `{id:struct}`, its id there, and of `{type:struct}`, its id in the program's
+/// own types. The place if the kernel's types are not known or have no such member.
+fn with_numbers<'a>(
+    text: &'a str,
+    btf: Option<&Btf>,
+    own: Option<&Btf>,
+) -> Result<String, &'a str> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('{') {
@@ -30,9 +35,14 @@ fn with_offsets<'a>(text: &'a str, btf: Option<&Btf>) -> Result<String, &'a str>
         let is_place = place.starts_with(|c: char| c.is_ascii_alphabetic())
             && place
                 .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_.+".contains(c));
+                .all(|c| c.is_ascii_alphanumeric() || "_.+:".contains(c));
         if is_place {
-            let number = btf.and_then(|btf| number_of(place, btf)).ok_or(place)?;
+            let number = match place.strip_prefix("type:") {
+                // Which types a program has is known only once it was assembled.
+                Some(name) => own.map_or(Some(0), |own| id_of(name, own)),
+                None => btf.and_then(|btf| number_of(place, btf)),
+            };
+            let number = number.ok_or(place)?;
             out.push_str(&number.to_string());
             rest = &behind[place.len() + 2..];
         } else {
@@ -43,7 +53,14 @@ fn with_offsets<'a>(text: &'a str, btf: Option<&Btf>) -> Result<String, &'a str>
     Ok(out + rest)
 }
 
+fn id_of(name: &str, btf: &Btf) -> Option<u64> {
+    btf.find_by_name(Kind::Struct, name).map(|id| id.0.into())
+}
+
 fn number_of(place: &str, btf: &Btf) -> Option<u64> {
+    if let Some(name) = place.strip_prefix("id:") {
+        return id_of(name, btf);
+    }
     let (place, more) = match place.split_once('+') {
         Some((place, more)) => (place, more.parse().ok()?),
         None => (place, 0),
@@ -72,9 +89,40 @@ fn attach(program: &mut ProgramSpec, btf: &Btf) {
     program.attach_btf_id = id.map_or(program.attach_btf_id, |id| id.0);
 }
 
+/// The cases of one file; `None` if the kernel's types are needed and not known.
+fn cases_of(name: &str, text: &str, btf: Option<&Arc<Btf>>) -> Option<Vec<Case>> {
+    let kernel = btf.map(AsRef::as_ref);
+    if text.contains("call kfunc ") && kernel.is_none() {
+        eprintln!("skipped: {name}: the running kernel's types are not known");
+        return None;
+    }
+    let options = Options {
+        kernel_btf: btf.cloned(),
+        // Structures that are only named by their ids need BTF all the same.
+        debug_info: text.contains("{type:"),
+        ..Options::default()
+    };
+    let parse = |own: Option<&Btf>| match with_numbers(text, kernel, own) {
+        Ok(text) => {
+            let cases = cases::parse(&text, &options);
+            Some(cases.unwrap_or_else(|errors| panic!("{name}: {errors}")))
+        }
+        Err(place) => {
+            eprintln!("skipped: {name}: the running kernel's types do not tell {place}");
+            None
+        }
+    };
+    let cases = parse(None)?;
+    if !text.contains("{type:") {
+        return Some(cases);
+    }
+    let own = cases.first().and_then(|case| case.program.btf.clone());
+    parse(own.as_deref())
+}
+
 /// All cases, each with the file that it is from. Files that name members of kernel structures need the
 /// types of a kernel that has them.
-fn all_cases(btf: Option<&Btf>) -> Vec<(String, Case)> {
+fn all_cases(btf: Option<&Arc<Btf>>) -> Vec<(String, Case)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut files: Vec<_> = std::fs::read_dir(dir)
         .unwrap()
@@ -85,15 +133,9 @@ fn all_cases(btf: Option<&Btf>) -> Vec<(String, Case)> {
     for file in files {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&file).unwrap();
-        let text = match with_offsets(&text, btf) {
-            Ok(text) => text,
-            Err(place) => {
-                eprintln!("skipped: {name}: the running kernel's types do not tell {place}");
-                continue;
-            }
+        let Some(cases) = cases_of(&name, &text, btf) else {
+            continue;
         };
-        let cases = cases::parse(&text, &Options::default());
-        let cases = cases.unwrap_or_else(|errors| panic!("{name}: {errors}"));
         for mut case in cases {
             if let (false, Some(btf)) = (case.program.attach_to.is_empty(), btf) {
                 attach(&mut case.program, btf);
@@ -142,7 +184,7 @@ fn fault_of(case: &Case, facts: &Facts) -> Option<String> {
 #[test]
 fn the_verifier_says_what_is_claimed() {
     let facts = facts();
-    let faults: Vec<String> = all_cases(facts.btf().map(AsRef::as_ref))
+    let faults: Vec<String> = all_cases(facts.btf())
         .iter()
         .filter_map(|(file, case)| {
             let fault = fault_of(case, &facts)?;
@@ -181,7 +223,7 @@ fn the_kernel_says_what_is_claimed() {
     let facts = facts();
     let mut faults = Vec::new();
     let mut asked = 0;
-    for (file, case) in all_cases(facts.btf().map(AsRef::as_ref)) {
+    for (file, case) in all_cases(facts.btf()) {
         let outcome = kernel.load(&case.program, &LoadOptions::default());
         let fault = match (&case.claim, &outcome.answer) {
             (_, Answer::NotJudged(why)) => {
