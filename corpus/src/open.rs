@@ -1,4 +1,4 @@
-//! Opening files that may be compressed; the name's ending says how (`.xz`, `.zst`).
+//! Opening files that may be compressed; the name's ending says how (`.xz`, `.zst`, `.gz`).
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -6,6 +6,8 @@ use std::path::Path;
 
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
+
+use crate::gzip::gunzip;
 
 /// Bytes that [`read_maybe_compressed`] returns at most.
 pub const MAX_FILE: u64 = 1 << 30;
@@ -28,7 +30,7 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     )
 }
 
-/// As [`open`], for bytes from elsewhere; `ending` is `xz`, `zst` or anything else for plain bytes.
+/// As [`open`], for bytes from elsewhere; `ending` is `xz`, `zst`, `gz` or anything else for plain bytes.
 pub(crate) fn decompress(source: Box<dyn BufRead>, ending: &str) -> io::Result<Box<dyn BufRead>> {
     Ok(match ending {
         "xz" => {
@@ -38,6 +40,10 @@ pub(crate) fn decompress(source: Box<dyn BufRead>, ending: &str) -> io::Result<B
         "zst" => {
             let decoder = StreamingDecoder::new_with_max_window_size(source, MAX_WINDOW);
             Box::new(BufReader::new(decoder.map_err(io::Error::other)?))
+        }
+        "gz" => {
+            let bytes = gunzip(&read_all(source)?, MAX_FILE as usize)?;
+            Box::new(io::Cursor::new(bytes))
         }
         _ => source,
     })
