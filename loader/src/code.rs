@@ -53,7 +53,7 @@ impl Code {
             if !section.is_code() {
                 continue;
             }
-            let Some(insns) = RawInsn::slots_from_le_bytes(section.data) else {
+            let Some(insns) = slots(section.data, elf.is_big_endian) else {
                 return Err(Error::damaged("code is not a multiple of 8 bytes")
                     .in_section(section.name)
                     .at(section.size));
@@ -151,6 +151,16 @@ impl Code {
             .and_then(|s| s.get(function.start..function.start + function.len))
             .unwrap_or(&[])
     }
+}
+
+/// The slots of a section, or `None` if it is not a whole number of them.
+fn slots(bytes: &[u8], big_endian: bool) -> Option<Vec<RawInsn>> {
+    if !big_endian {
+        return RawInsn::slots_from_le_bytes(bytes);
+    }
+    let (slots, rest) = bytes.as_chunks::<8>();
+    rest.is_empty()
+        .then(|| slots.iter().map(|s| RawInsn::from_be_bytes(*s)).collect())
 }
 
 /// Whether the section could hold the code that a symbol names.

@@ -1,19 +1,31 @@
 //! CO-RE relocations: asking the kernel's types and patching the instructions.
 //!
 //! Patching happens once per function, before programs are linked. Without a kernel's BTF, or if
-//! there is no answer, the need is noted at the instruction.
+//! there is no answer, the need is noted at the instruction. Questions and answers are kept for
+//! reports.
 
 use crate::code::Code;
 use crate::elf::Elf;
 use skep_btf::{Btf, BtfExt, CoreRelo, CoreResolver, CoreValue};
 use skep_isa::{RawInsn, class, opcode};
+use skep_spec::{CoreAccess, CoreAnswer};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// What instructions still wait for, by section and slot.
-pub(crate) type Needs = BTreeMap<(usize, usize), String>;
+/// What became of the relocations, by section and slot.
+#[derive(Debug, Default)]
+pub(crate) struct Relocated {
+    /// What instructions still wait for.
+    pub(crate) needs: BTreeMap<(usize, usize), String>,
+    /// What was asked and answered.
+    pub(crate) accesses: BTreeMap<(usize, usize), Arc<CoreAccess>>,
+}
 
 /// How many needs are described in full; real objects have a few hundred.
 const MAX_SUBJECTS: usize = 1 << 14;
+
+/// Bytes of an access path that are kept.
+const MAX_PATH: usize = 256;
 
 /// The number of the helper call that stands for an instruction without meaning here (libbpf's
 /// "bad relo"). The kernel refuses it if it is ever reached.
@@ -26,8 +38,8 @@ pub(crate) fn apply(
     btf: &Btf,
     ext: &BtfExt,
     kernel: Option<&Btf>,
-) -> Needs {
-    let mut needs = Needs::new();
+) -> Relocated {
+    let mut out = Relocated::default();
     let mut resolver = kernel.map(|kernel| CoreResolver::new(btf, kernel));
     for group in &ext.core_relos {
         let name = btf.string(group.section).unwrap_or("");
@@ -43,16 +55,43 @@ pub(crate) fn apply(
             let Some(insns) = code.sections.get_mut(&section) else {
                 continue;
             };
-            if let Err(why) = apply_one(insns, slot, btf, relo, resolver.as_mut()) {
-                let mut what = format!("CO-RE relocation {}", relo.kind.name());
-                if needs.len() < MAX_SUBJECTS {
-                    what.push_str(&format!(" of {}{why}", btf.core_subject(relo)));
+            let answer = apply_one(insns, slot, btf, relo, resolver.as_mut());
+            let is_told = out.accesses.len() < MAX_SUBJECTS;
+            let subject = if is_told {
+                btf.core_subject(relo)
+            } else {
+                String::new()
+            };
+            let mut what = format!("CO-RE relocation {}", relo.kind.name());
+            if is_told {
+                what.push_str(" of ");
+                what.push_str(&subject);
+            }
+            match &answer {
+                CoreAnswer::Unasked => drop(out.needs.insert((section, slot), what)),
+                CoreAnswer::Failed(why) => {
+                    if is_told {
+                        what.push_str(": ");
+                        what.push_str(why);
+                    }
+                    out.needs.insert((section, slot), what);
                 }
-                needs.insert((section, slot), what);
+                CoreAnswer::Found { .. } | CoreAnswer::Missing => {}
+            }
+            if is_told {
+                let path = btf.string(relo.access).unwrap_or("");
+                let access = CoreAccess {
+                    kind: relo.kind,
+                    subject,
+                    type_id: relo.ty.0,
+                    path: path.chars().take(MAX_PATH).collect(),
+                    answer,
+                };
+                out.accesses.insert((section, slot), Arc::new(access));
             }
         }
     }
-    needs
+    out
 }
 
 fn apply_one(
@@ -61,13 +100,20 @@ fn apply_one(
     btf: &Btf,
     relo: &CoreRelo,
     resolver: Option<&mut CoreResolver<'_>>,
-) -> Result<(), String> {
+) -> CoreAnswer {
     let value = match (btf.core_local(relo), resolver) {
-        (Some(value), _) => value,
-        (None, None) => return Err(String::new()),
-        (None, Some(resolver)) => resolver.resolve(relo).map_err(|e| format!(": {e}"))?,
+        (Some(value), _) => Ok(value),
+        (None, None) => return CoreAnswer::Unasked,
+        (None, Some(resolver)) => resolver.resolve(relo).map_err(|e| e.to_string()),
     };
-    patch(insns, slot, &value).map_err(|why| format!(": {why}"))
+    match value.and_then(|value| patch(insns, slot, &value).map(|()| value)) {
+        Ok(value) if value.poison => CoreAnswer::Missing,
+        Ok(value) => CoreAnswer::Found {
+            was: value.original,
+            now: value.new,
+        },
+        Err(why) => CoreAnswer::Failed(why),
+    }
 }
 
 fn poison(insns: &mut [RawInsn], slot: usize) {

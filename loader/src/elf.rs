@@ -24,6 +24,14 @@ pub(crate) enum Contents {
 pub(crate) struct Section<'d> {
     pub(crate) name: &'d str,
     pub(crate) contents: Contents,
+    /// ELF's number for what it holds (`sh_type`).
+    pub(crate) kind: u32,
+    /// `sh_flags`.
+    pub(crate) flags: u64,
+    /// Bytes to whose multiple its address is rounded; 0 and 1 do not round.
+    pub(crate) align: u64,
+    /// Where it begins in the file.
+    pub(crate) offset: u64,
     /// Whether it is marked executable.
     pub(crate) is_executable: bool,
     /// Contents; empty for sections without bits in the file.
@@ -40,6 +48,11 @@ impl Section<'_> {
         self.has_bits() && self.is_executable
     }
 
+    /// Whether its bytes are compressed (`SHF_COMPRESSED`).
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.flags & u64::from(elf::SHF_COMPRESSED.0) != 0
+    }
+
     /// Whether the file holds bytes of it that are meant for the program.
     pub(crate) fn has_bits(&self) -> bool {
         self.contents == Contents::Bits && !self.data.is_empty()
@@ -53,6 +66,8 @@ pub(crate) struct Reloc {
     pub(crate) offset: u64,
     /// Index of the symbol.
     pub(crate) symbol: usize,
+    /// ELF's number for how the place refers to it.
+    pub(crate) ty: u32,
 }
 
 /// Where a symbol is defined.
@@ -100,6 +115,8 @@ impl Symbol<'_> {
 
 /// The tables of one object.
 pub(crate) struct Elf<'d> {
+    /// Whether its numbers are big-endian.
+    pub(crate) is_big_endian: bool,
     pub(crate) sections: Vec<Section<'d>>,
     pub(crate) symbols: Vec<Symbol<'d>>,
     /// The first section of each name.
@@ -135,6 +152,7 @@ impl<'d> Elf<'d> {
             }
         }
         Ok(Elf {
+            is_big_endian: endian == Endianness::Big,
             sections,
             symbols,
             by_name,
@@ -187,11 +205,14 @@ fn read_sections<'d>(
     let mut left = data.len();
     let mut sections = Vec::with_capacity(table.len());
     for header in table.iter() {
-        let name = read_name(table.section_name(endian, header).unwrap_or(b""))?;
+        let name = read_name(table.section_name(endian, header).unwrap_or(b"<?>"))?;
         let ty = header.sh_type(endian);
+        let flags = header.sh_flags(endian).0;
         let mut contents = Contents::Other;
         let mut bits: &[u8] = &[];
-        if ty == elf::SHT_PROGBITS {
+        if flags & u64::from(elf::SHF_COMPRESSED.0) != 0 {
+            // Only debug information is ever compressed by tools.
+        } else if ty == elf::SHT_PROGBITS {
             contents = Contents::Bits;
             bits = header
                 .data(endian, data)
@@ -203,7 +224,11 @@ fn read_sections<'d>(
         sections.push(Section {
             name,
             contents,
-            is_executable: header.sh_flags(endian).0 & elf::SHF_EXECINSTR.0 != 0,
+            kind: ty.0,
+            flags,
+            align: header.sh_addralign(endian),
+            offset: header.sh_offset(endian),
+            is_executable: flags & elf::SHF_EXECINSTR.0 != 0,
             data: bits,
             size: header.sh_size(endian),
             relocs: Vec::new(),
@@ -227,19 +252,25 @@ fn read_relocs(
             return Err(Error::damaged("a relocation section has no target"));
         };
         // DWARF and BTF are full of references that nobody needs.
-        if target.name.starts_with(".debug_") || target.name.starts_with(".BTF") {
+        if is_for_debuggers(target.name) {
             continue;
         }
         left = left.checked_sub(rels.len()).ok_or_else(overlap)?;
         target.relocs.extend(rels.iter().map(|rel| Reloc {
             offset: rel.r_offset(endian),
             symbol: rel.r_sym(endian) as usize,
+            ty: rel.r_type(endian).0,
         }));
     }
     for section in sections {
         section.relocs.sort_by_key(|r| r.offset);
     }
     Ok(())
+}
+
+/// Whether a section of this name only describes others: its references are not read.
+pub(crate) fn is_for_debuggers(name: &str) -> bool {
+    name.starts_with(".debug_") || name.starts_with(".BTF")
 }
 
 fn read_name(name: &[u8]) -> Result<&str, Error> {
@@ -273,9 +304,6 @@ fn check_header(data: &[u8]) -> Result<&FileHeader64<Endianness>, Error> {
     if machine != elf::EM_BPF && machine != elf::EM_NONE {
         return Err(Error::new(ErrorKind::OtherMachine(machine.0)).at(18));
     }
-    if endian == Endianness::Big {
-        return Err(Error::new(ErrorKind::BigEndian).at(5));
-    }
     let ty = header.e_type(endian);
     if ty != elf::ET_REL {
         return Err(Error::new(ErrorKind::NotRelocatable(ty.0)).at(16));
@@ -296,7 +324,7 @@ fn read_symbols<'d>(
     }
     let mut symbols = Vec::with_capacity(symtab.len());
     for sym in symtab.iter() {
-        let name = symtab.symbol_name(endian, sym).unwrap_or(b"");
+        let name = symtab.symbol_name(endian, sym).unwrap_or(b"<?>");
         let bind = sym.st_bind();
         let vis = sym.st_visibility();
         symbols.push(Symbol {

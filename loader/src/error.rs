@@ -22,8 +22,6 @@ pub enum ErrorKind {
     Damaged(String),
     /// A 32-bit ELF file.
     Not64Bit,
-    /// A big-endian object.
-    BigEndian,
     /// An object for another machine (`e_machine`).
     OtherMachine(u16),
     /// Not a relocatable object but an executable, library or core (`e_type`).
@@ -58,6 +56,13 @@ pub enum ErrorKind {
     /// An external symbol's declaration is missing or unusable.
     Extern {
         /// The symbol.
+        name: String,
+        /// Why, as a sentence without a full stop.
+        why: String,
+    },
+    /// A global variable or section that was to be set cannot be.
+    Global {
+        /// Its name, as it was given.
         name: String,
         /// Why, as a sentence without a full stop.
         why: String,
@@ -132,7 +137,6 @@ impl fmt::Display for ErrorKind {
             ErrorKind::NotElf => write!(f, "not an ELF file"),
             ErrorKind::Damaged(why) => write!(f, "damaged ELF file: {why}"),
             ErrorKind::Not64Bit => write!(f, "32-bit ELF file; BPF objects are 64-bit"),
-            ErrorKind::BigEndian => write!(f, "big-endian object; only little-endian is supported"),
             ErrorKind::OtherMachine(m) => write!(f, "object for ELF machine {m}, not BPF (247)"),
             ErrorKind::NotRelocatable(t) => {
                 write!(f, "ELF type {t}, not a relocatable object (1)")
@@ -144,6 +148,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Map { name, why } => write!(f, "map `{name}`: {why}"),
             ErrorKind::Relocation { symbol, why } => write!(f, "reference to `{symbol}`: {why}"),
             ErrorKind::Extern { name, why } => write!(f, "external symbol `{name}`: {why}"),
+            ErrorKind::Global { name, why } => write!(f, "`{name}` cannot be set: {why}"),
             ErrorKind::TooLarge => write!(f, "programs with their functions are too large"),
         }
     }

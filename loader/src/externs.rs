@@ -74,9 +74,10 @@ impl Externs {
                 continue;
             };
             let fail = |why: &str| Error::ext(symbol.name, why);
-            let section = sections
-                .get(&id)
-                .ok_or_else(|| fail("BTF puts it in no section"))?;
+            // What BTF puts elsewhere is another object's, and waits for linking.
+            let Some(section) = sections.get(&id) else {
+                continue;
+            };
             let kind = match (*section, btf.ty(id)?) {
                 (KCONFIG, Type::Var(var)) => ExternKind::Config {
                     offset: 0,
@@ -85,7 +86,10 @@ impl Externs {
                 },
                 (KSYMS, Type::Var(var)) => ExternKind::Var(btf.skip_mods_and_typedefs(var.ty)?),
                 (KSYMS, Type::Func(func)) => ExternKind::Func(func.proto),
-                (other, _) => return Err(fail("unsupported declaration").in_section(other)),
+                (KCONFIG | KSYMS, _) => {
+                    return Err(fail("unsupported declaration").in_section(section));
+                }
+                (_, _) => continue,
             };
             let name = symbol.name.to_string();
             found.push((

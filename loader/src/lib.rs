@@ -12,6 +12,7 @@
 mod code;
 mod core_relo;
 mod elf;
+mod embedded;
 mod error;
 mod externs;
 mod fixup;
@@ -24,6 +25,9 @@ mod open;
 mod program;
 mod refs;
 mod struct_ops;
+mod survey;
 
+pub use embedded::{Embedded, find_embedded, is_bpf_object};
 pub use error::{Error, ErrorKind};
 pub use open::{Options, object_name, open};
+pub use survey::{RelocInfo, SectionInfo, Survey, SymbolInfo, survey};

@@ -1,7 +1,7 @@
 //! Opening an object: the steps in their order.
 
 use crate::code::Code;
-use crate::core_relo::{self, Needs};
+use crate::core_relo::{self, Relocated};
 use crate::elf::Elf;
 use crate::error::{Error, ErrorKind};
 use crate::externs::{Externs, KCONFIG};
@@ -12,6 +12,7 @@ use crate::maps::{self, MapDef, Place};
 use crate::program;
 use crate::refs::{Refs, arena_data};
 use crate::struct_ops::StructOps;
+use crate::survey;
 use skep_btf::{Btf, BtfExt};
 use skep_spec::{KernelVersion, MapFlags, MapSpec, MapType, ObjectSpec, Skipped};
 use std::collections::BTreeMap;
@@ -30,6 +31,10 @@ pub struct Options {
     pub symbols: BTreeMap<String, u64>,
     /// Number of CPUs: the size of perf event arrays that declare none.
     pub cpus: u32,
+    /// Global variables to set, by name (with `.member` and `[index]`), as text.
+    pub globals: Vec<(String, String)>,
+    /// Sections of global data to give another size, in bytes.
+    pub sizes: Vec<(String, u32)>,
 }
 
 impl Default for Options {
@@ -41,6 +46,8 @@ impl Default for Options {
             kconfig: None,
             symbols: BTreeMap::new(),
             cpus: 1,
+            globals: Vec::new(),
+            sizes: Vec::new(),
         }
     }
 }
@@ -64,7 +71,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) externs: Externs,
     pub(crate) resolutions: Vec<Resolution>,
     pub(crate) refs: Refs,
-    pub(crate) needs: Needs,
+    pub(crate) core: Relocated,
     pub(crate) maps: Vec<Arc<MapSpec>>,
     /// Index of the map of configuration values.
     pub(crate) kconfig: Option<usize>,
@@ -76,33 +83,37 @@ pub(crate) struct Parts<'a> {
 
 /// Opens the object in `bytes`; `path` gives it its name.
 ///
+/// An object may hold types or maps alone, and symbols that another object defines: a program that
+/// refers to one is incomplete. The contents of big-endian objects stay as they are.
+///
 /// # Errors
-/// A file that is no BPF object, is damaged or contradicts itself, or holds no program: with
-/// section and offset where they are known.
+/// A file that is no BPF object, is damaged or contradicts itself, or holds neither programs nor
+/// maps nor types: with section and offset where they are known.
 pub fn open(path: &str, bytes: &[u8], options: &Options) -> Result<ObjectSpec, Error> {
     let elf = Elf::parse(bytes)?;
     let mut code = Code::find(&elf)?;
-    if !code.functions.iter().any(|f| f.entry) {
-        return Err(Error::new(ErrorKind::NoPrograms));
-    }
     let raw_btf = read_btf(&elf)?;
     let externs = Externs::find(&elf, raw_btf.as_ref())?;
-    let btf = match &raw_btf {
+    let mut btf = match &raw_btf {
         Some(raw) => Some(Arc::new(fix_btf(raw, &elf, &code, &externs)?)),
         None => None,
     };
-    let mut skipped = Vec::new();
+    let mut skipped = survey::unknown_sections(&elf);
     let ext = read_ext(&elf, btf.is_some(), &mut skipped);
 
     // libbpf cuts the name at its first dot before it names maps after it.
     let name = object_name(path);
     let prefix = name.split('.').next().unwrap_or(name);
     let mut maps = maps::find_legacy_maps(&elf)?;
-    maps.extend(maps::find_btf_maps(&elf, btf.as_deref())?);
+    maps.extend(maps::find_btf_maps(&elf, btf.as_deref(), &mut skipped)?);
     maps.extend(maps::find_data_maps(&elf, prefix, btf.as_deref())?);
     let (config_map, unknown) = config_map(prefix, raw_btf.as_ref(), &btf, &externs, options);
     let kconfig = config_map.is_some().then_some(maps.len());
     maps.extend(config_map);
+    if let Some(resized) = maps::resize(&elf, btf.as_deref(), &mut maps, &options.sizes)? {
+        btf = Some(Arc::new(resized));
+    }
+    maps::set_globals(&elf, btf.as_deref(), &mut maps, &options.globals)?;
     maps::fill_slots(&elf, btf.as_deref(), &code, &mut maps)?;
     let mut struct_ops =
         StructOps::find(&elf, &code, btf.as_deref(), options.kernel_btf.as_deref())?;
@@ -111,12 +122,16 @@ pub fn open(path: &str, bytes: &[u8], options: &Options) -> Result<ObjectSpec, E
         arena.spec.init = arena_data(&elf).map(<[u8]>::to_vec);
     }
 
+    if maps.is_empty() && btf.is_none() && !code.functions.iter().any(|f| f.entry) {
+        return Err(Error::new(ErrorKind::NoPrograms));
+    }
+
     let resolutions = kernel::resolve(&externs, raw_btf.as_ref(), options, &unknown);
     let refs = Refs::find(&elf, &mut code, &externs, &maps)?;
-    let (mut info, mut needs) = (Info::default(), Needs::new());
+    let (mut info, mut core) = (Info::default(), Relocated::default());
     if let (Some(btf), Some(ext)) = (&btf, &ext) {
         let kernel = options.kernel_btf.as_deref();
-        needs = core_relo::apply(&elf, &mut code, btf, ext, kernel);
+        core = core_relo::apply(&elf, &mut code, btf, ext, kernel);
         info = Info::new(&elf, btf, ext);
     }
     let loaded = loadable_btf(&btf, &struct_ops, &mut skipped);
@@ -129,7 +144,7 @@ pub fn open(path: &str, bytes: &[u8], options: &Options) -> Result<ObjectSpec, E
         externs,
         resolutions,
         refs,
-        needs,
+        core,
         maps: finish_maps(maps, &loaded, options),
         kconfig,
         struct_ops,
@@ -144,6 +159,7 @@ pub fn open(path: &str, bytes: &[u8], options: &Options) -> Result<ObjectSpec, E
         name: name.to_string(),
         license: parts.license,
         kernel_version: kernel_version(&elf),
+        big_endian: elf.is_big_endian,
         programs,
         maps: parts.maps,
         btf,
@@ -260,8 +276,12 @@ fn license(elf: &Elf<'_>) -> String {
 
 fn kernel_version(elf: &Elf<'_>) -> u32 {
     let data = elf.section("version").map(|(_, s)| s.data);
-    data.and_then(|d| d.try_into().ok())
-        .map_or(0, u32::from_le_bytes)
+    let read = if elf.is_big_endian {
+        u32::from_be_bytes
+    } else {
+        u32::from_le_bytes
+    };
+    data.and_then(|d| d.try_into().ok()).map_or(0, read)
 }
 
 #[cfg(test)]

@@ -186,11 +186,13 @@ impl Maker<'_> {
             for (slot, found) in parts.refs.range(function.section, start, len) {
                 filler.apply(part.offset + slot - start, found);
             }
-            let needs = parts
-                .needs
-                .range((function.section, start)..(function.section, start + len));
-            for ((_, slot), what) in needs {
+            let own = (function.section, start)..(function.section, start + len);
+            for ((_, slot), what) in parts.core.needs.range(own.clone()) {
                 filler.need(part.offset + slot - start, what.clone());
+            }
+            for ((_, slot), access) in parts.core.accesses.range(own) {
+                let at = part.offset + slot - start;
+                program.core.push((at, Arc::clone(access)));
             }
         }
         filler.forget_raw_maps();
@@ -286,7 +288,7 @@ impl Filler<'_> {
             Ref::Undeclared(name) => {
                 self.need(
                     at,
-                    format!("definition of `{name}`, which nothing declares"),
+                    format!("definition of `{name}`, which another object holds"),
                 );
             }
         }

@@ -97,6 +97,7 @@ fn resolved() -> ObjectSpec {
         kconfig: Some("# comment\nCONFIG_HZ=1000\nCONFIG_OTHER=y\n".to_string()),
         symbols: [("kernel_symbol".to_string(), 0xffff_ffff_8100_0000)].into(),
         cpus: 2,
+        ..Options::default()
     })
 }
 

@@ -6,6 +6,7 @@
 //! allows, from the tables in `tables/`. A kernel number is written here and nowhere else.
 
 mod attach_type;
+mod core;
 mod facts;
 mod map;
 mod map_type;
@@ -16,6 +17,7 @@ mod program;
 pub mod tables;
 mod version;
 
+pub use crate::core::{CoreAccess, CoreAnswer};
 pub use attach_type::AttachType;
 pub use facts::Facts;
 pub use map::{MapFlags, MapSpec};

@@ -24,6 +24,8 @@ pub struct ObjectSpec {
     pub license: String,
     /// `KERNEL_VERSION` that the object was built for (its `version` section), or 0.
     pub kernel_version: u32,
+    /// Whether it is for big-endian machines: map contents are in their byte order.
+    pub big_endian: bool,
     /// Programs in the order of their sections and offsets.
     pub programs: Vec<ProgramSpec>,
     /// Maps in the order in which they are created.

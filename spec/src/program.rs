@@ -6,7 +6,7 @@ use bitflags::bitflags;
 use skep_btf::Btf;
 use skep_isa::{InsnIdx, RawInsn};
 
-use crate::{AttachType, MapSpec, ProgType};
+use crate::{AttachType, CoreAccess, MapSpec, ProgType};
 
 bitflags! {
     /// `prog_flags` of `BPF_PROG_LOAD`.
@@ -130,6 +130,8 @@ pub struct ProgramSpec {
     pub attach_btf_id: u32,
     /// The BPF program that it attaches to, if it does.
     pub target: Option<Target>,
+    /// CO-RE relocations that were applied, or would be, by slot, ascending.
+    pub core: Vec<(InsnIdx, Arc<CoreAccess>)>,
     /// What could not be resolved; a request with any is incomplete.
     pub unresolved: Vec<Unresolved>,
 }
@@ -153,6 +155,7 @@ impl ProgramSpec {
             autoload: true,
             attach_btf_id: 0,
             target: None,
+            core: Vec::new(),
             unresolved: Vec::new(),
         }
     }
@@ -168,6 +171,12 @@ impl ProgramSpec {
                 | "Dual MIT/GPL"
                 | "Dual MPL/GPL"
         )
+    }
+
+    /// The CO-RE relocation of a slot.
+    pub fn core_at(&self, idx: InsnIdx) -> Option<&Arc<CoreAccess>> {
+        let at = self.core.partition_point(|c| c.0 < idx);
+        self.core.get(at).filter(|c| c.0 == idx).map(|c| &c.1)
     }
 
     /// The source line that a slot belongs to: the last record at or before it.

@@ -9,7 +9,7 @@ use crate::elf::{Elf, Home, MAX_NAME};
 use crate::error::Error;
 use rustc_hash::{FxHashMap, FxHashSet};
 use skep_btf::{Btf, Composite, Kind, Member, Type, TypeId, VarLinkage};
-use skep_spec::{MapFlags, MapSpec, MapType};
+use skep_spec::{MapFlags, MapSpec, MapType, Skipped};
 
 const SECTION: &str = ".maps";
 
@@ -20,7 +20,13 @@ const MAX_MEMBERS: usize = 64;
 const PIN_BY_NAME: u32 = 1;
 
 /// The maps declared in `.maps`, by their offsets.
-pub(crate) fn find_btf_maps(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Vec<MapDef>, Error> {
+///
+/// What loaders refuse and kernels never see is noted in `skipped`.
+pub(crate) fn find_btf_maps(
+    elf: &Elf<'_>,
+    btf: Option<&Btf>,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Vec<MapDef>, Error> {
     let Some((index, section)) = elf.section(SECTION) else {
         return Ok(Vec::new());
     };
@@ -48,6 +54,10 @@ pub(crate) fn find_btf_maps(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Vec<MapD
         if var.name().len() > MAX_NAME {
             return Err(fail("?", "name is too long"));
         }
+        // Another object defines it.
+        if var.linkage == VarLinkage::Extern {
+            continue;
+        }
         if u64::from(entry.offset) + u64::from(entry.size) > section.size {
             return Err(fail(var.name(), "definition lies outside the section"));
         }
@@ -60,6 +70,12 @@ pub(crate) fn find_btf_maps(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Vec<MapD
             .ok_or_else(|| fail(var.name(), "definition is not a struct"))?;
         let parsed = Definition::parse(btf, var.name(), def, false)
             .map_err(|e| e.in_section(SECTION).at(u64::from(entry.offset)))?;
+        if let Some(pinning) = parsed.unknown_pinning {
+            skipped.push(Skipped {
+                name: var.name().to_string(),
+                why: format!("pinning {pinning}, which libbpf refuses"),
+            });
+        }
         maps.push(MapDef {
             spec: parsed.spec(var.name()),
             place: Place::Declared {
@@ -84,6 +100,7 @@ struct Definition {
     numa_node: u32,
     extra: u64,
     pinned: bool,
+    unknown_pinning: Option<u32>,
     inner: Option<Box<Definition>>,
 }
 
@@ -128,7 +145,7 @@ impl Definition {
                 "pinning" if !is_inner => match uint(btf, name, member)? {
                     0 => {}
                     PIN_BY_NAME => out.pinned = true,
-                    other => return Err(fail(format!("pinning {other} is not known"))),
+                    other => out.unknown_pinning = Some(other),
                 },
                 "values" if !is_inner && i == last => out.set_values(btf, name, member)?,
                 "values" | "pinning" => {

@@ -70,15 +70,20 @@ fn find_in_section(
             section: index,
             offset: *offset,
         };
-        found.push(parse(name, bytes, place).map_err(|why| fail(&why))?);
+        found.push(parse(name, bytes, elf.is_big_endian, place).map_err(|why| fail(&why))?);
     }
     Ok(())
 }
 
-fn parse(name: &str, bytes: &[u8], place: Place) -> Result<Legacy, String> {
+fn parse(name: &str, bytes: &[u8], big_endian: bool, place: Place) -> Result<Legacy, String> {
+    let read = if big_endian {
+        u32::from_be_bytes
+    } else {
+        u32::from_le_bytes
+    };
     let word = |at: usize| -> u32 {
         let bytes = bytes.get(at..at + 4).and_then(|b| b.try_into().ok());
-        bytes.map_or(0, u32::from_le_bytes)
+        bytes.map_or(0, read)
     };
     let len = bytes.len() as u64;
     if len < MIN_LEN {

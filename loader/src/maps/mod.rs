@@ -2,13 +2,17 @@
 
 mod btf_defined;
 mod data;
+mod globals;
 mod legacy;
+mod resize;
 
 use skep_spec::{MapSpec, MapType};
 
 pub(crate) use btf_defined::{fill_slots, find_btf_maps};
 pub(crate) use data::{data_map, find_data_maps};
+pub(crate) use globals::set_globals;
 pub(crate) use legacy::find_legacy_maps;
+pub(crate) use resize::resize;
 
 /// A map with the place in the file that programs refer to it by.
 #[derive(Debug, Clone)]
