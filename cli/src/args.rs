@@ -69,6 +69,31 @@ pub(crate) struct InputArgs {
     /// Folder or tar archive with the programs' BTF that captured requests name
     #[arg(long, value_name = "DIR")]
     pub(crate) btf_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) open: OpenArgs,
+}
+
+/// What objects are opened with, beside the kernel's types.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct OpenArgs {
+    /// Set a global variable of objects before they are loaded, such as `limit=4`, `table[2]=7`,
+    /// `config.mode=FAST`; repeatable
+    #[arg(short = 'G', long = "global", value_name = "NAME=VALUE")]
+    pub(crate) globals: Vec<String>,
+
+    /// Give a section of global data another size; an array at its end follows; repeatable
+    #[arg(long, value_name = "SECTION=BYTES")]
+    pub(crate) resize: Vec<String>,
+
+    /// Kernel configuration for `__kconfig` variables: a .config file, compressed by gzip or not;
+    /// `running` means /proc/config.gz or /boot/config-RELEASE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kconfig: Option<PathBuf>,
+
+    /// Addresses of kernel symbols for `__ksym` variables without type: a copy of /proc/kallsyms
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kallsyms: Option<PathBuf>,
 }
 
 /// How results are printed.

@@ -41,7 +41,7 @@ pub(crate) struct DisArgs {
 /// # Errors
 /// What made it impossible from the start.
 pub(crate) fn run(args: &DisArgs) -> Result<Tally, Failure> {
-    let mut kernels = Kernels::new(&[], args.input.btf.as_deref())?;
+    let mut kernels = Kernels::new(&[], args.input.btf.as_deref())?.opening(&args.input.open)?;
     let mut tally = Tally::default();
     let printed = if args.source {
         list(args, &mut kernels, &mut tally)

@@ -12,7 +12,7 @@ use skep_btf::TypeId;
 use skep_isa::{opcode, pseudo};
 use skep_spec::{Facts, MapFlags, MapSpec, ObjectSpec, ProgFlags, ProgType, ProgramSpec};
 
-use crate::args::TextFormat;
+use crate::args::{OpenArgs, TextFormat};
 use crate::exit::Tally;
 use crate::failure::Failure;
 use crate::input::{Source, expand, open_source};
@@ -32,6 +32,9 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "FILE")]
     btf: Option<PathBuf>,
 
+    #[command(flatten)]
+    open: OpenArgs,
+
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: TextFormat,
@@ -42,7 +45,7 @@ pub(crate) struct InspectArgs {
 /// # Errors
 /// What made it impossible from the start.
 pub(crate) fn run(args: &InspectArgs) -> Result<Tally, Failure> {
-    let kernels = Kernels::new(&[], args.btf.as_deref())?;
+    let kernels = Kernels::new(&[], args.btf.as_deref())?.opening(&args.open)?;
     let kernel = kernels.first()?;
     let mut tally = Tally::default();
     let (mut objects, mut errors) = (Vec::new(), Vec::new());

@@ -12,7 +12,9 @@ use skep_corpus::read_btf;
 use skep_loader::Options;
 use skep_spec::{Facts, KernelVersion, Profile};
 
+use crate::args::OpenArgs;
 use crate::failure::{Failure, note};
+use crate::opening::Opening;
 
 /// One kernel to judge for.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Kernel {
     pub(crate) name: String,
     /// What it allows.
     pub(crate) facts: Facts,
+    /// What else objects are opened with.
+    pub(crate) opening: Arc<Opening>,
 }
 
 impl Kernel {
@@ -31,7 +35,10 @@ impl Kernel {
             kernel_btf: profile.btf.clone(),
             kernel_version: Some(profile.version),
             cpus: profile.environment.cpus,
-            ..Options::default()
+            kconfig: self.opening.kconfig.clone(),
+            symbols: self.opening.symbols.clone(),
+            globals: self.opening.globals.clone(),
+            sizes: self.opening.sizes.clone(),
         }
     }
 }
@@ -99,6 +106,20 @@ impl Kernels {
         })
     }
 
+    /// The same, with what objects are opened with.
+    ///
+    /// # Errors
+    /// Files that cannot be read, settings that make no sense.
+    pub(crate) fn opening(mut self, args: &OpenArgs) -> Result<Kernels, Failure> {
+        let opening = Arc::new(Opening::new(args)?);
+        for kernel in &mut self.chosen {
+            if let Some(kernel) = Arc::get_mut(kernel) {
+                kernel.opening = Arc::clone(&opening);
+            }
+        }
+        Ok(self)
+    }
+
     /// The kernels asked for.
     pub(crate) fn chosen(&self) -> &[Arc<Kernel>] {
         &self.chosen
@@ -151,6 +172,7 @@ fn kernel(name: String, version: KernelVersion, btf: Option<&Arc<Btf>>) -> Resul
     Ok(Kernel {
         name,
         facts: Facts::new(profile),
+        opening: Arc::default(),
     })
 }
 

@@ -15,6 +15,7 @@ mod failure;
 mod input;
 mod inspect;
 mod kernels;
+mod opening;
 mod panics;
 mod pool;
 mod progress;

@@ -75,7 +75,8 @@ fn verify(args: &BenchVerifyArgs) -> Result<Tally, Failure> {
         .as_ref()
         .and_then(Live::btf)
         .map(|_| Path::new("running"));
-    let mut kernels = Kernels::new(&versions, args.input.btf.as_deref().or(own))?;
+    let mut kernels =
+        Kernels::new(&versions, args.input.btf.as_deref().or(own))?.opening(&args.input.open)?;
     let store = btf_store(&args.input)?;
     let units = Units::new(&args.input, &mut kernels, &store);
     let progress = Progress::new(units.sources());

@@ -59,7 +59,8 @@ pub(crate) fn run(args: &CrosscheckArgs) -> Result<Tally, Failure> {
         .btf
         .as_deref()
         .filter(|path| path.as_os_str() != "running");
-    let mut kernels = Kernels::running(kernel.release(), kernel.version(), btf)?;
+    let mut kernels =
+        Kernels::running(kernel.release(), kernel.version(), btf)?.opening(&args.input.open)?;
     let store = btf_store(&args.input)?;
     let units = Units::new(&args.input, &mut kernels, &store);
     let progress = Progress::new(units.sources());

@@ -25,13 +25,16 @@ fn advice(kind: &ErrorKind) -> Option<&'static str> {
             "a BPF object comes from `clang -target bpf -g -O2 -c`; captured requests end in .jsonl"
         }
         ErrorKind::Damaged(_) => "the file was cut short or changed; compile or copy it again",
-        ErrorKind::Not64Bit | ErrorKind::OtherMachine(_) => "compile it with `clang -target bpf`",
-        ErrorKind::BigEndian => "compile it with `clang -target bpfel`",
+        ErrorKind::Not64Bit => "compile it with `clang -target bpf`",
+        ErrorKind::OtherMachine(_) => {
+            "compile it with `clang -target bpf`; no BPF object lies inside of this file"
+        }
         ErrorKind::NotRelocatable(_) => "give the object that `clang -c` makes, not a linked file",
         ErrorKind::NoSymbols => {
             "keep the symbols: strip debug information only, with `llvm-strip -g`"
         }
-        ErrorKind::NoPrograms => "a program is a global function in a section such as SEC(\"xdp\")",
+        ErrorKind::NoPrograms => NO_PROGRAMS,
+        ErrorKind::Global { .. } => "`skep inspect --globals FILE` lists an object's variables",
         ErrorKind::Btf(_) => "the type information is damaged; compile the object again with -g",
         ErrorKind::Relocation { .. }
         | ErrorKind::Program { .. }
@@ -39,6 +42,13 @@ fn advice(kind: &ErrorKind) -> Option<&'static str> {
         | ErrorKind::Extern { .. }
         | ErrorKind::TooLarge => return None,
     })
+}
+
+const NO_PROGRAMS: &str = "a program is a global function in a section such as SEC(\"xdp\")";
+
+/// A file that holds types or maps alone, where programs are wanted.
+pub(super) fn without_programs(file: &str) -> Failure {
+    Failure::of(file, "no programs in the object").help(NO_PROGRAMS)
 }
 
 /// The unit, if its program has a type.

@@ -23,8 +23,8 @@ use crate::kernels::{Kernel, Kernels};
 use crate::select::Names;
 
 pub(crate) use assembly::assemble_text;
-pub(crate) use object::{open_source, read};
-pub(crate) use paths::{Kind, Source, expand};
+pub(crate) use object::{little_endian, open_source, read};
+pub(crate) use paths::{Kind, Source, expand, is_file};
 
 /// How the loader says that a section tells no program type.
 const UNKNOWN_TYPE: &str = "program type";

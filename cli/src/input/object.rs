@@ -7,7 +7,7 @@ use std::sync::Arc;
 use skep_loader::open;
 use skep_spec::ObjectSpec;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, note};
 use crate::kernels::Kernel;
 
 use super::paths::{MAX_INPUT, plain};
@@ -25,6 +25,11 @@ pub(crate) fn read(source: &Source) -> Result<Vec<u8>, Failure> {
     let file = File::open(&source.path);
     let read = file.and_then(|file| file.take(MAX_INPUT).read_to_end(&mut bytes));
     read.map_err(|e| Failure::of(source.shown(), plain(&e)))?;
+    if let Some(part) = &source.part {
+        let own = bytes.get(part.bytes.clone()).map(<[u8]>::to_vec);
+        return own
+            .ok_or_else(|| Failure::of(source.shown(), "the file changed while it was read"));
+    }
     Ok(bytes)
 }
 
@@ -39,13 +44,38 @@ pub(crate) fn open_source(source: &Source, kernel: &Kernel) -> Result<ObjectSpec
 fn open_bytes(source: &Source, bytes: Vec<u8>, kernel: &Kernel) -> Result<ObjectSpec, Failure> {
     match source.kind {
         Kind::Assembly => assemble_text(&source.shown(), bytes, true, kernel),
-        Kind::Object => open(&source.file(), &bytes, &kernel.open_options())
+        Kind::Object => open(&source.object_file(), &bytes, &kernel.open_options())
             .map_err(|e| help::of_object(&source.shown(), &bytes, &e)),
         Kind::Requests => Err(Failure::of(
             source.shown(),
             "these are captured load requests, not an object",
         )),
     }
+}
+
+/// Objects that hold types or maps alone are passed over in folders; a file that was named should
+/// hold programs.
+fn nothing_to_judge(source: &Source) -> Result<Vec<Result<Unit, Failure>>, Failure> {
+    if source.in_folder {
+        note(format_args!("{} holds no programs", source.shown()));
+        return Ok(Vec::new());
+    }
+    Err(help::without_programs(&source.shown()))
+}
+
+/// Checks that an object is for the machines that verdicts and runs are for.
+///
+/// # Errors
+/// A big-endian object.
+pub(crate) fn little_endian(source: &Source, object: &ObjectSpec) -> Result<(), Failure> {
+    if !object.big_endian {
+        return Ok(());
+    }
+    Err(Failure::of(
+        source.shown(),
+        "a big-endian object; verdicts and runs are for little-endian machines",
+    )
+    .help("compile it with `clang -target bpfel`; `skep inspect` and `skep dis` read it as it is"))
 }
 
 /// The units of an object: its programs in order, each for every kernel.
@@ -58,6 +88,10 @@ pub(super) fn units(
     let mut columns = Vec::new();
     for kernel in kernels {
         let object = open_bytes(source, bytes.clone(), kernel)?;
+        if object.programs.is_empty() {
+            return nothing_to_judge(source);
+        }
+        little_endian(source, &object)?;
         columns.push(object.programs.into_iter());
     }
     let mut units = Vec::new();

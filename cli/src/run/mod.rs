@@ -16,11 +16,11 @@ use skep_isa::{RawInsn, opcode};
 use skep_sim::{Config, Output, ProgId, RunInput, RunOutput, Sim};
 use skep_spec::{MapType, ObjectSpec, ProgramSpec};
 
-use crate::args::TextFormat;
+use crate::args::{OpenArgs, TextFormat};
 use crate::diagnostic;
 use crate::exit::Tally;
 use crate::failure::{Failure, note};
-use crate::input::{Source, Unit, expand, open_source};
+use crate::input::{Source, Unit, expand, is_file, little_endian, open_source};
 use crate::kernels::{Kernel, Kernels};
 use crate::verify::finish;
 use crate::verify::judge::{Judgement, judge};
@@ -83,6 +83,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     btf: Option<PathBuf>,
 
+    #[command(flatten)]
+    open: OpenArgs,
+
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: TextFormat,
@@ -102,10 +105,11 @@ struct Effects {
 /// # Errors
 /// What makes a run impossible.
 pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
-    let kernels = Kernels::new(&[], args.btf.as_deref())?;
+    let kernels = Kernels::new(&[], args.btf.as_deref())?.opening(&args.open)?;
     let kernel = kernels.first()?;
     let (source, named) = find_source(&args.input)?;
     let object = open_source(&source, &kernel)?;
+    little_endian(&source, &object)?;
     let program = choose(&source, &object, args.prog.as_deref().or(named.as_deref()))?;
     let unit = unit(&source, program, &kernel);
     let mut tally = Tally::default();
@@ -164,7 +168,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
 fn find_source(input: &Path) -> Result<(Source, Option<String>), Failure> {
     let (path, prog) = match input
         .parent()
-        .filter(|parent| !input.exists() && parent.is_file())
+        .filter(|parent| !input.exists() && is_file(parent))
     {
         Some(file) => (
             file,

@@ -69,7 +69,8 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Tally, Failure> {
         return Err(Failure::new("--format csv has no room for the log of -l")
             .help("use --format json, or leave -l out"));
     }
-    let mut kernels = Kernels::new(&args.kernel, args.input.btf.as_deref())?;
+    let mut kernels =
+        Kernels::new(&args.kernel, args.input.btf.as_deref())?.opening(&args.input.open)?;
     let store = btf_store(&args.input)?;
     let units = Units::new(&args.input, &mut kernels, &store);
     let progress = Progress::new(units.sources());

@@ -47,8 +47,11 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         all[at..at + bytes.len()].copy_from_slice(bytes);
         all
     };
-    let mut big_endian = patched(5, &[2]);
-    big_endian[18..20].reverse();
+    let loader = |name: &str| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        fs::read(root.join("loader/tests/data").join(name)).unwrap()
+    };
+    let x86 = patched(18, &[62, 0]);
     let relocation = section(&good, ".relxdp").0 + 8;
     let btf = section(&good, ".BTF").0;
     vec![
@@ -57,8 +60,17 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("empty.o", Vec::new()),
         ("truncated.o", good[..600].to_vec()),
         ("header-only.o", good[..40].to_vec()),
-        ("x86.o", patched(18, &[62, 0])),
-        ("big-endian.o", big_endian),
+        ("x86.o", x86.clone()),
+        ("tool", [&x86[..64], &good].concat()),
+        (
+            "tools",
+            [&x86[..64], &good, &object("execve_comm.o")].concat(),
+        ),
+        ("big-endian.o", loader("basic-be.o")),
+        ("globals.o", loader("globals.o")),
+        ("types.o", loader("types.o")),
+        ("linked1.o", loader("linked1.o")),
+        ("linked2.o", loader("linked2.o")),
         ("32-bit.o", patched(4, &[1])),
         ("no-programs.o", no_programs()),
         (
