@@ -28,8 +28,6 @@ pub(crate) struct Section<'d> {
     pub(crate) kind: u32,
     /// `sh_flags`.
     pub(crate) flags: u64,
-    /// Bytes to whose multiple its address is rounded; 0 and 1 do not round.
-    pub(crate) align: u64,
     /// Where it begins in the file.
     pub(crate) offset: u64,
     /// Whether it is marked executable.
@@ -50,7 +48,7 @@ impl Section<'_> {
 
     /// Whether its bytes are compressed (`SHF_COMPRESSED`).
     pub(crate) fn is_compressed(&self) -> bool {
-        self.flags & u64::from(elf::SHF_COMPRESSED.0) != 0
+        self.flags & elf::SHF_COMPRESSED.0 != 0
     }
 
     /// Whether the file holds bytes of it that are meant for the program.
@@ -210,7 +208,7 @@ fn read_sections<'d>(
         let flags = header.sh_flags(endian).0;
         let mut contents = Contents::Other;
         let mut bits: &[u8] = &[];
-        if flags & u64::from(elf::SHF_COMPRESSED.0) != 0 {
+        if flags & elf::SHF_COMPRESSED.0 != 0 {
             // Only debug information is ever compressed by tools.
         } else if ty == elf::SHT_PROGBITS {
             contents = Contents::Bits;
@@ -226,7 +224,6 @@ fn read_sections<'d>(
             contents,
             kind: ty.0,
             flags,
-            align: header.sh_addralign(endian),
             offset: header.sh_offset(endian),
             is_executable: flags & elf::SHF_EXECINSTR.0 != 0,
             data: bits,

@@ -52,7 +52,7 @@ fn constants_are_set_by_the_name_of_their_part() {
     assert_eq!(&rodata[config + 8..config + 16], b"bees\0\0\0\0");
     assert_eq!(rodata[config + 16..config + 32], [0; 16]);
     assert_eq!(rodata[config + 32..config + 40], [0xff; 8]);
-    assert_eq!(contents(&set, "globals.data").contains(&b'A'), true);
+    assert!(contents(&set, "globals.data").contains(&b'A'));
 }
 
 #[test]
@@ -103,14 +103,13 @@ fn settings_that_do_not_fit_are_errors_that_say_why() {
         ("table[0", "1", "a `]` is missing"),
     ];
     for (name, value, wanted) in cases {
-        match with(&[(name, value)]).unwrap_err().kind {
-            ErrorKind::Global { name: told, why } => {
-                assert_eq!(told, name);
-                if name != "limit.x" {
-                    assert_eq!(why, wanted, "{name}");
-                }
-            }
-            other => panic!("{name}: {other}"),
+        let kind = with(&[(name, value)]).unwrap_err().kind;
+        let ErrorKind::Global { name: told, why } = kind else {
+            panic!("{name}: {kind}");
+        };
+        assert_eq!(told, name);
+        if name != "limit.x" {
+            assert_eq!(why, wanted, "{name}");
         }
     }
 }
