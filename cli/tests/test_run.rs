@@ -34,7 +34,11 @@ const ENDLESS: u64 = 1_000_000;
 fn can_run(program: &ProgramSpec) -> bool {
     matches!(
         program.ty,
-        ProgType::Xdp | ProgType::SchedCls | ProgType::SocketFilter | ProgType::CgroupSkb
+        ProgType::Xdp
+            | ProgType::SchedCls
+            | ProgType::SchedAct
+            | ProgType::SocketFilter
+            | ProgType::CgroupSkb
     )
 }
 

@@ -391,7 +391,11 @@ fn a_known_gap_is_a_program_with_a_verdict() {
         let twice = judged.insert((row[0].clone(), row[1].clone(), row[2].clone()), ());
         assert!(twice.is_none(), "two verdicts on {}/{}", row[0], row[1]);
     }
-    for row in rows("known_gaps.tsv") {
+    // Runs of programs of other sets differ too; those have no verdict here.
+    for row in rows("known_gaps.tsv")
+        .into_iter()
+        .filter(|row| row[3] == "verdict")
+    {
         let key = (row[0].clone(), row[1].clone(), row[2].clone());
         assert!(
             judged.contains_key(&key),

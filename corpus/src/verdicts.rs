@@ -17,6 +17,8 @@ pub enum Verdict {
     Accepted,
     /// The verifier refuses it.
     Rejected,
+    /// The kernel refuses it before it looks: by policy, or because it lacks the type.
+    NotLoadable,
 }
 
 impl Verdict {
@@ -25,6 +27,7 @@ impl Verdict {
         match self {
             Verdict::Accepted => "success",
             Verdict::Rejected => "failure",
+            Verdict::NotLoadable => "not-loadable",
         }
     }
 }
@@ -46,7 +49,26 @@ pub struct KernelVerdict {
     pub message: String,
 }
 
-/// A row of `known_gaps.tsv`: columns object, program, kernel, reason.
+/// What a known gap is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GapKind {
+    /// The verdict.
+    Verdict,
+    /// What a run gives.
+    Run,
+}
+
+impl GapKind {
+    /// The word in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            GapKind::Verdict => "verdict",
+            GapKind::Run => "run",
+        }
+    }
+}
+
+/// A row of `known_gaps.tsv`: columns object, program, kernel, kind, reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KnownGap {
     /// The object's file name.
@@ -55,6 +77,8 @@ pub struct KnownGap {
     pub program: String,
     /// The kernel that we differ from.
     pub kernel: String,
+    /// What differs.
+    pub kind: GapKind,
     /// Why.
     pub reason: String,
 }
@@ -85,7 +109,7 @@ pub fn read_known_gaps(path: &Path) -> Result<Vec<KnownGap>, TableError> {
 
 fn kernel_verdict(row: &Row<'_>) -> Result<KernelVerdict, TableError> {
     let verdict = row.text("verdict")?;
-    let verdict = [Verdict::Accepted, Verdict::Rejected]
+    let verdict = [Verdict::Accepted, Verdict::Rejected, Verdict::NotLoadable]
         .into_iter()
         .find(|v| v.name() == verdict)
         .ok_or_else(|| row.error("verdict", format!("holds `{verdict}`")))?;
@@ -100,7 +124,13 @@ fn kernel_verdict(row: &Row<'_>) -> Result<KernelVerdict, TableError> {
 }
 
 fn known_gap(row: &Row<'_>) -> Result<KnownGap, TableError> {
+    let kind = row.text("kind")?;
+    let kind = [GapKind::Verdict, GapKind::Run]
+        .into_iter()
+        .find(|k| k.name() == kind)
+        .ok_or_else(|| row.error("kind", format!("holds `{kind}`")))?;
     let gap = KnownGap {
+        kind,
         object: row.text("object")?.to_owned(),
         program: row.text("program")?.to_owned(),
         kernel: row.text("kernel")?.to_owned(),

@@ -29,7 +29,7 @@ mod world;
 pub use arena::{Perm, Placement, layout};
 pub use errno::Errno;
 pub use fault::{Access, Fault, Owner, Why};
-pub use hooks::{Packet, Place, RunInput, RunOutput, VlanTag};
+pub use hooks::{Packet, Place, RunInput, RunOutput, VlanTag, input_of};
 pub use load::{Callee, Linker, LoadError, RunError, Stop};
 pub use maps::{
     ArrayLayout, Entry, Map, MapError, MapId, Maps, RingRecord, RingState, flags as map_flags,

@@ -157,6 +157,32 @@ impl Sim {
         Ok(RunInput::args(&words))
     }
 
+    /// An object of a kernel structure by name, with those fields: its address, for arguments that are
+    /// given as numbers. It lives as long as the kernel.
+    ///
+    /// # Errors
+    /// A structure or field that does not exist, or a value of another shape.
+    pub fn kernel_object(
+        &mut self,
+        ty: &str,
+        fields: &[(String, FieldValue)],
+    ) -> Result<u64, ObjectError> {
+        let btf = self.types.as_ref().map(|types| Arc::clone(types.btf()));
+        let btf = btf.ok_or(ObjectError::NoTypes)?;
+        let id = btf.find_by_name(Kind::Struct, ty);
+        let id = id.ok_or_else(|| ObjectError::NoTarget(ty.to_owned()))?;
+        let kept = std::mem::take(&mut self.objects);
+        let maker = &mut Maker {
+            sim: self,
+            btf: &btf,
+            perm: Perm::ReadWrite,
+        };
+        let fields = FieldValue::Object(fields.to_vec());
+        let made = maker.object(id, ty, Some(&fields), 0);
+        self.objects = kept;
+        made
+    }
+
     /// The names that [`Sim::trace_input`] takes for a program.
     ///
     /// # Errors
@@ -245,14 +271,10 @@ impl Sim {
 
 /// The prototype of the structure's member that a struct_ops program is.
 fn member_proto(btf: &Btf, program: &ProgramSpec) -> Option<TypeId> {
-    let (ty, member) = match program.attach_to.split_once('.') {
-        Some((ty, member)) => (btf.find_by_name(Kind::Struct, ty)?, member),
-        None => (
-            TypeId(program.attach_btf_id),
-            program.attach_to.rsplit('/').next()?,
-        ),
-    };
-    Some(btf.member(ty, member).ok()??.member.ty)
+    let table = btf.composite(TypeId(program.attach_btf_id)).ok()?;
+    // What is the attach type of others is the member's number here.
+    let member = table.members.get(program.attach.number() as usize)?;
+    Some(member.ty)
 }
 
 /// Types of tracepoints have parameters without names; the function that calls the programs has them.

@@ -104,7 +104,7 @@ fn inputs_that_no_kernel_takes_are_refused() {
         begin(ProgType::SchedCls, &[0; 14], Some(long)),
         Err(Errno::TOOBIG)
     );
-    assert_eq!(begin(ProgType::Ext, &[], None), Err(Errno::NOTSUPP));
+    assert_eq!(begin(ProgType::Unspec, &[], None), Err(Errno::NOTSUPP));
     assert_eq!(begin(ProgType::RawTracepoint, &[1], None), refused);
     // The highest bytes of a context of a device's own.
     let mut meta = vec![0; 24];

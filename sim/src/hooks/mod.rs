@@ -88,6 +88,45 @@ impl RunInput {
     }
 }
 
+/// What a run of that type is given: as `data` and as `ctx` of a [`RunInput`].
+pub const fn input_of(ty: ProgType) -> &'static str {
+    match ty {
+        ProgType::Unspec => "nothing runs",
+        ProgType::Xdp => "an Ethernet frame, fragments where it is long; `xdp_md`",
+        ProgType::SocketFilter
+        | ProgType::SchedCls
+        | ProgType::SchedAct
+        | ProgType::CgroupSkb
+        | ProgType::LwtIn
+        | ProgType::LwtOut
+        | ProgType::LwtXmit
+        | ProgType::LwtSeg6local => "an Ethernet frame; fields of `__sk_buff` that test runs take",
+        ProgType::SkSkb => "bytes of a stream; fields of `__sk_buff`",
+        ProgType::FlowDissector => "an Ethernet frame; `bpf_flow_keys` with flags; gives the keys",
+        ProgType::Netfilter => "an Ethernet frame; needs the kernel's types",
+        ProgType::SkMsg => "the message; `sk_msg_md`",
+        ProgType::SkReuseport => "bytes from the transport header on; `sk_reuseport_md`",
+        ProgType::SkLookup => "`bpf_sk_lookup`",
+        ProgType::SockOps => "bytes of the packet, if any; `bpf_sock_ops`",
+        ProgType::CgroupSock => "`bpf_sock`",
+        ProgType::CgroupSockAddr => "`bpf_sock_addr`",
+        ProgType::CgroupSockopt => "the option's value; `bpf_sockopt`",
+        ProgType::CgroupDevice => "`bpf_cgroup_dev_ctx`",
+        ProgType::CgroupSysctl => "`bpf_sysctl`; name and values from the simulated kernel",
+        ProgType::Kprobe => "`pt_regs`, or arguments and a result",
+        ProgType::PerfEvent => "`bpf_perf_event_data`",
+        ProgType::Tracepoint => "the event's record",
+        ProgType::RawTracepoint => "up to 12 arguments",
+        ProgType::RawTracepointWritable => "the buffer; the other arguments",
+        ProgType::LircMode2 => "one sample",
+        ProgType::Syscall => "a record of any size, which is given back",
+        ProgType::Tracing | ProgType::Lsm | ProgType::StructOps => {
+            "arguments by name, objects by their kernel types"
+        }
+        ProgType::Ext => "what the replaced function's argument points to",
+    }
+}
+
 /// What a run gives back.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct RunOutput {
@@ -159,8 +198,7 @@ impl Sim {
                 let table = ctx::of(ty).ok_or(Errno::NOTSUPP)?;
                 self.begin_table(&hook, table, input)?;
             }
-            // An ext program runs as its target does: whoever runs it says at which hook.
-            ProgType::Unspec | ProgType::Ext => return Err(Errno::NOTSUPP),
+            ProgType::Unspec => return Err(Errno::NOTSUPP),
             ProgType::Kprobe
             | ProgType::Tracepoint
             | ProgType::PerfEvent
@@ -171,6 +209,8 @@ impl Sim {
             | ProgType::Tracing
             | ProgType::StructOps
             | ProgType::Lsm
+            // It replaces a function: what is given is what that function's argument points to.
+            | ProgType::Ext
             | ProgType::Syscall => self.begin_raw(&hook, input)?,
         }
         Ok(self.ctx)
@@ -237,7 +277,10 @@ impl Sim {
         }
         let bytes = input.ctx.as_deref().unwrap_or_default();
         // Types with a structure of fixed size get all of it; the others what they are given.
-        let loose = matches!(hook.ty, ProgType::Tracepoint | ProgType::Syscall);
+        let loose = matches!(
+            hook.ty,
+            ProgType::Tracepoint | ProgType::Syscall | ProgType::Ext
+        );
         let fixed = ctx::of(hook.ty).filter(|_| !loose);
         let len = fixed.map_or(bytes.len() as u64, |table| table.size.into());
         if bytes.len() as u64 > len.min(CTX_ROOM) {
@@ -249,7 +292,7 @@ impl Sim {
         match fixed {
             Some(table) => expose(&mut self.mem, self.ctx, table, hook),
             None => {
-                let writable = matches!(hook.ty, ProgType::Syscall);
+                let writable = matches!(hook.ty, ProgType::Syscall | ProgType::Ext);
                 let perm = if writable {
                     Perm::ReadWrite
                 } else {

@@ -9,7 +9,7 @@ use skep_spec::{MapFlags, MapSpec, MapType};
 
 use super::{
     Array, Bloom, Hash, Kind, Lpm, Map, MapId, Maps, Pages, Queue, Refs, Ring, Sockets, Sparse,
-    Stacks, Storage, UserRing,
+    Stacks, Storage, StructOps, UserRing,
 };
 use crate::arena::layout::MAX_MAPS;
 use crate::errno::Errno;
@@ -129,7 +129,8 @@ fn kind_of(mem: &mut Memory, id: MapId, spec: &MapSpec, cpus: u32) -> Result<Kin
         }
         MapType::UserRingbuf => Kind::UserRing(UserRing::new(spec)),
         MapType::Arena => Kind::Pages(Pages::new(mem, id, spec)?),
-        MapType::Unspec | MapType::StructOps | MapType::InsnArray => Kind::Opaque,
+        MapType::StructOps => Kind::StructOps(StructOps::new(spec)),
+        MapType::Unspec | MapType::InsnArray => Kind::Opaque,
     })
 }
 

@@ -17,6 +17,7 @@ mod sockets;
 mod sparse;
 mod stacks;
 mod storage;
+mod struct_ops;
 mod user;
 mod user_ring;
 
@@ -41,6 +42,7 @@ pub(crate) use sockets::Sockets;
 pub(crate) use sparse::Sparse;
 pub(crate) use stacks::Stacks;
 pub(crate) use storage::Storage;
+pub(crate) use struct_ops::StructOps;
 pub(crate) use user_ring::UserRing;
 
 pub use array::ArrayLayout;
@@ -119,6 +121,7 @@ pub(crate) enum Kind {
     Sockets(Sockets),
     UserRing(UserRing),
     Pages(Pages),
+    StructOps(StructOps),
     Stacks(Stacks),
     /// Values that belong to kernel objects.
     Storage(Storage),
@@ -176,6 +179,7 @@ impl Map {
             | Kind::UserRing(_)
             | Kind::Storage(_)
             | Kind::Pages(_)
+            | Kind::StructOps(_)
             | Kind::Opaque => false,
             Kind::Array(_)
             | Kind::Hash(_)
@@ -213,6 +217,7 @@ impl Map {
             | Kind::Stacks(_)
             | Kind::Storage(_)
             | Kind::Pages(_)
+            | Kind::StructOps(_)
             | Kind::Opaque => None,
         }
     }
@@ -232,6 +237,7 @@ impl Map {
             Kind::Sparse(sparse) => sparse.update(mem, key, value, flags),
             Kind::Refs(refs) => refs.update(mem, key, value, flags),
             Kind::Sockets(sockets) => sockets.update(mem, key, value, flags),
+            Kind::StructOps(table) => table.update(mem, key, value, flags),
             Kind::Queue(queue) => queue.push(mem, value, flags),
             Kind::Bloom(bloom) => bloom.push(mem, value, flags),
             Kind::Stacks(_) => Err(Errno::INVAL),
@@ -251,6 +257,7 @@ impl Map {
             Kind::Sparse(sparse) => sparse.delete(mem, key),
             Kind::Refs(refs) => refs.delete(mem, key),
             Kind::Sockets(sockets) => sockets.delete(mem, key),
+            Kind::StructOps(table) => table.delete(),
             Kind::Queue(_) => Err(Errno::INVAL),
             Kind::Bloom(_) => Err(Errno::OPNOTSUPP),
             Kind::Stacks(stacks) => stacks.delete(index_of(mem, key)),
@@ -282,6 +289,7 @@ impl Map {
             | Kind::Stacks(_)
             | Kind::Storage(_)
             | Kind::Pages(_)
+            | Kind::StructOps(_)
             | Kind::Opaque => None,
         }
     }

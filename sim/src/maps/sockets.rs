@@ -78,12 +78,21 @@ impl Sockets {
     }
 
     fn check(&self, mem: &Memory, key: Bytes<'_>, flag: u64) -> Result<(), Errno> {
+        self.check_place(mem, key, flag)?;
+        self.check_presence(mem, key, flag)
+    }
+
+    fn check_place(&self, mem: &Memory, key: Bytes<'_>, flag: u64) -> Result<(), Errno> {
         if flag > flags::EXIST {
             return Err(Errno::INVAL);
         }
         if self.is_array() && index_of(mem, key) >= self.max {
             return Err(Errno::TOOBIG);
         }
+        Ok(())
+    }
+
+    fn check_presence(&self, mem: &Memory, key: Bytes<'_>, flag: u64) -> Result<(), Errno> {
         let found = self.entries.contains_key(key.get(mem, self.key_size));
         match flag {
             flags::NOEXIST if found => Err(Errno::EXIST),
@@ -108,18 +117,15 @@ impl Sockets {
             *to = *from;
         }
         let number = u64::from_le_bytes(wide);
-        // Sockets of a port fail first where the flags and the key are wrong, the others by the number.
         let most = i32::MAX as u64;
-        let bad = if number > most {
-            Err(Errno::INVAL)
-        } else {
-            Ok(())
-        };
+        // Sockets of a port fail by flags and key first, the others by the number.
         if self.of_port() {
-            self.check(mem, key, flag).and(bad)?;
-        } else {
-            bad.and_then(|()| self.check(mem, key, flag))?;
+            self.check_place(mem, key, flag)?;
         }
+        if number > most {
+            return Err(Errno::INVAL);
+        }
+        self.check(mem, key, flag)?;
         let at = mem
             .alloc(SOCK, 8, Owner::Kernel("socket"))
             .ok_or(Errno::NOMEM)?;

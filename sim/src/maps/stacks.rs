@@ -57,6 +57,9 @@ impl Stacks {
     }
 
     pub(crate) fn delete(&mut self, id: u32) -> Result<(), Errno> {
+        if id >= self.buckets {
+            return Err(Errno::TOOBIG);
+        }
         self.traces.remove(&id).map(drop).ok_or(Errno::NOENT)
     }
 

@@ -6,7 +6,7 @@
 use skep_spec::MapType;
 
 use super::create::has_lock;
-use super::{Bytes, Cpus, Kind, Map, MapId, Maps, flags as flag};
+use super::{Bytes, Cpus, Kind, Map, MapId, Maps, StructOps, flags as flag};
 use crate::errno::Errno;
 use crate::memory::Memory;
 
@@ -47,6 +47,7 @@ impl Map {
             | Kind::Stacks(_)
             | Kind::Storage(_)
             | Kind::Pages(_)
+            | Kind::StructOps(_)
             | Kind::Opaque => 0,
         }
     }
@@ -112,6 +113,7 @@ impl Map {
             }
             Kind::Stacks(stacks) => stacks.get(super::index_of(mem, bytes)).ok_or(Errno::NOENT),
             Kind::Sockets(sockets) => sockets.cookie(key),
+            Kind::StructOps(table) => table.get(mem, bytes),
             Kind::Queue(_)
             | Kind::Bloom(_)
             | Kind::Ring(_)
@@ -139,6 +141,7 @@ impl Map {
             Kind::Refs(refs) => refs.next_key(key),
             Kind::Sparse(sparse) => sparse.next_key(key),
             Kind::Sockets(sockets) => sockets.next_key(key),
+            Kind::StructOps(_) => StructOps::next_key(key),
             Kind::Stacks(stacks) => {
                 let id = key.map(|key| super::index_of(mem, Bytes::Host(key)));
                 stacks.next_key(id)
@@ -174,6 +177,7 @@ impl Map {
             | Kind::Stacks(_)
             | Kind::Storage(_)
             | Kind::Pages(_)
+            | Kind::StructOps(_)
             | Kind::Opaque => None,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use skep_sim::helpers::{Call, Engine, Helper, find};
+use skep_sim::helpers::{Call, Engine, Helper, find, find_kfunc};
 use skep_sim::{Errno, MapId, Sim, Trap};
 use skep_spec::tables::helpers as table;
 use skep_spec::{MapSpec, ProgType};
@@ -42,6 +42,19 @@ impl Kernel {
         let Helper::Function(function) = helper else {
             panic!("{name} is no function");
         };
+        let mut all = [0; 5];
+        all[..args.len()].copy_from_slice(args);
+        function(&mut Call {
+            sim: &mut self.sim,
+            args: all,
+            name,
+            engine: &mut NoEngine,
+        })
+    }
+
+    /// Calls the kernel function of that name.
+    pub(crate) fn kfunc(&mut self, name: &str, args: &[u64]) -> Result<u64, Trap> {
+        let (name, function) = find_kfunc(name).unwrap();
         let mut all = [0; 5];
         all[..args.len()].copy_from_slice(args);
         function(&mut Call {
