@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use skep_isa::InsnIdx;
 use smallvec::SmallVec;
 
+use super::backtrack::MAX_FRAMES;
 use super::live_graph::{LiveGraph, Stale};
 use super::stored::CallChain;
 use crate::prepare::Ctx;
@@ -82,8 +83,16 @@ struct Instance {
     /// Some certain write turned out not to be one.
     write_dropped: bool,
     frames: SmallVec<[FrameTable; 2]>,
-    /// Instructions whose writes were collected at least once.
-    visited: Vec<u64>,
+    seen: Vec<Seen>,
+}
+
+/// What the walk saw of 64 instructions of an instance, one bit each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Seen {
+    /// Its writes were collected at least once.
+    visited: u64,
+    /// There were writes among them.
+    writes: u64,
 }
 
 impl Instance {
@@ -123,11 +132,14 @@ pub(crate) type AliveSlots = SmallVec<[u64; 4]>;
 pub(crate) struct StackLiveness {
     instances: Vec<Instance>,
     by_chain: FxHashMap<(Option<InstanceId>, InsnIdx, usize), InstanceId>,
+    /// The chain that was looked up last, outermost first: call, subprogram and instance.
+    last_chain: SmallVec<[(InsnIdx, usize, InstanceId); 8]>,
     graphs: FxHashMap<usize, Rc<LiveGraph>>,
     /// The instance that the walk is in, once it is known.
     current: Option<InstanceId>,
-    /// Writes of the instruction under way, by frame.
-    writes: SmallVec<[u64; 8]>,
+    /// Writes of the instruction under way, by frame; all empty unless `wrote` is set.
+    writes: [u64; MAX_FRAMES],
+    wrote: bool,
     write_idx: InsnIdx,
     memory: usize,
     /// Instructions looked at since this was last asked.
@@ -170,12 +182,25 @@ impl StackLiveness {
 
     /// The instance of frame `number` of a state, made if it is new.
     fn instance(&mut self, ctx: &Ctx<'_>, state: &impl CallChain, number: usize) -> InstanceId {
-        let mut id = self.enter(ctx, None, 0, state.subprog(0));
-        for number in 1..=number {
-            let callsite = state.entered_by(number).unwrap_or(0);
-            id = self.enter(ctx, Some(id), callsite, state.subprog(number));
+        let mut outer = None;
+        for number in 0..=number {
+            let callsite = match number {
+                0 => 0,
+                _ => state.entered_by(number).unwrap_or(0),
+            };
+            let subprog = state.subprog(number);
+            let id = match self.last_chain.get(number) {
+                Some(&(call, of, id)) if call == callsite && of == subprog => id,
+                Some(_) | None => {
+                    let id = self.enter(ctx, outer, callsite, subprog);
+                    self.last_chain.truncate(number);
+                    self.last_chain.push((callsite, subprog, id));
+                    id
+                }
+            };
+            outer = Some(id);
         }
-        id
+        outer.unwrap_or(InstanceId(0))
     }
 
     fn enter(
@@ -194,8 +219,8 @@ impl StackLiveness {
             .graphs
             .entry(subprog)
             .or_insert_with(|| Rc::new(LiveGraph::new(ctx, subprog)));
-        let visited = vec![0; graph.slots().div_ceil(64)];
-        self.memory += visited.len() * size_of::<u64>() + size_of::<Instance>();
+        let seen = vec![Seen::default(); graph.slots().div_ceil(64)];
+        self.memory += size_of_val(&*seen) + size_of::<Instance>();
         let id = InstanceId(self.instances.len() as u32);
         self.instances.push(Instance {
             outer,
@@ -205,7 +230,7 @@ impl StackLiveness {
             updated: false,
             write_dropped: false,
             frames: (0..=depth).map(|_| FrameTable::default()).collect(),
-            visited,
+            seen,
         });
         self.by_chain.insert(key, id);
         id
@@ -252,16 +277,21 @@ impl StackLiveness {
     }
 
     /// Begins collecting what an instruction writes.
+    #[inline]
     pub(super) fn reset_writes(&mut self, ctx: &Ctx<'_>, state: &impl CallChain, idx: InsnIdx) {
-        let id = self.current(ctx, state);
-        self.begin_writes(id, idx);
+        if self.current.is_none() {
+            self.current(ctx, state);
+        }
+        self.begin_writes(idx);
     }
 
-    fn begin_writes(&mut self, id: InstanceId, idx: InsnIdx) {
+    #[inline]
+    fn begin_writes(&mut self, idx: InsnIdx) {
         self.write_idx = idx;
-        self.writes.clear();
-        self.writes
-            .resize(self.instances[id.0 as usize].frames.len(), 0);
+        if self.wrote {
+            self.writes = [0; MAX_FRAMES];
+            self.wrote = false;
+        }
     }
 
     /// The instruction certainly writes these slots of a frame.
@@ -269,10 +299,12 @@ impl StackLiveness {
     pub(super) fn mark_write(&mut self, frame: usize, slots: u64) {
         if let Some(writes) = self.writes.get_mut(frame) {
             *writes |= slots;
+            self.wrote = true;
         }
     }
 
     /// Merges the collected writes with those of earlier visits of the instruction.
+    #[inline]
     pub(super) fn commit_writes(&mut self) {
         // None after a call or a return: the call's writes are its callee's, handed over later.
         if let Some(id) = self.current {
@@ -280,18 +312,28 @@ impl StackLiveness {
         }
     }
 
+    #[inline]
     fn merge_writes(&mut self, id: InstanceId) {
         let instance = &mut self.instances[id.0 as usize];
-        let idx = self.write_idx;
-        let Some(at) = idx.checked_sub(instance.start) else {
+        let at = self.write_idx.wrapping_sub(instance.start);
+        let Some(seen) = instance.seen.get_mut(at / 64) else {
             return;
         };
-        let visited = instance
-            .visited
-            .get(at / 64)
-            .is_some_and(|w| w >> (at % 64) & 1 != 0);
-        for frame in 0..instance.frames.len() {
-            let mut writes = self.writes.get(frame).copied().unwrap_or(0);
+        let bit = 1 << (at % 64);
+        let visited = seen.visited & bit != 0;
+        seen.visited |= bit;
+        // Most instructions write no stack, on no path.
+        if self.wrote || seen.writes & bit != 0 {
+            seen.writes |= bit;
+            self.merge_into_tables(id, visited);
+        }
+    }
+
+    fn merge_into_tables(&mut self, id: InstanceId, visited: bool) {
+        let instance = &mut self.instances[id.0 as usize];
+        let idx = self.write_idx;
+        for (frame, &writes) in (0..instance.frames.len()).zip(&self.writes) {
+            let mut writes = writes;
             // Tables are made for what they say only.
             if writes == 0 && (!visited || instance.frames[frame].masks.is_empty()) {
                 continue;
@@ -312,9 +354,6 @@ impl StackLiveness {
             if old & !writes != 0 {
                 instance.write_dropped = true;
             }
-        }
-        if let Some(word) = instance.visited.get_mut(at / 64) {
-            *word |= 1 << (at % 64);
         }
     }
 
@@ -394,7 +433,7 @@ impl StackLiveness {
         let entry: SmallVec<[Option<Masks>; 8]> = (0..instance.frames.len() - 1)
             .map(|frame| instance.masks(frame, instance.start).copied())
             .collect();
-        self.begin_writes(outer, callsite);
+        self.begin_writes(callsite);
         for (frame, masks) in entry.into_iter().enumerate() {
             if let Some(masks) = masks {
                 self.mark_write(frame, masks.must_write_after);
