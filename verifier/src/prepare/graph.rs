@@ -3,17 +3,52 @@
 //! Calls go on behind the call: the callee is another graph. Numbers and orders are the kernel's,
 //! since its log shows them and its liveness depends on them.
 
+use std::array;
+use std::iter::Take;
+use std::ops::Deref;
+
 use skep_isa::{InsnIdx, RawInsn, class, opcode};
-use smallvec::SmallVec;
 
 use super::Subprog;
 
-/// At most two: fall-through first.
-pub(crate) type Successors = SmallVec<[InsnIdx; 2]>;
+/// The slots that may follow a slot, at most two: fall-through first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Successors {
+    slots: [InsnIdx; 2],
+    len: u8,
+}
+
+impl Successors {
+    #[inline]
+    fn push(&mut self, idx: InsnIdx) {
+        self.slots[usize::from(self.len)] = idx;
+        self.len += 1;
+    }
+}
+
+impl Deref for Successors {
+    type Target = [InsnIdx];
+
+    #[inline]
+    fn deref(&self) -> &[InsnIdx] {
+        &self.slots[..usize::from(self.len)]
+    }
+}
+
+impl IntoIterator for Successors {
+    type Item = InsnIdx;
+    type IntoIter = Take<array::IntoIter<InsnIdx, 2>>;
+
+    #[inline]
+    fn into_iter(self) -> Self::IntoIter {
+        self.slots.into_iter().take(usize::from(self.len))
+    }
+}
 
 /// Where control may go after a slot, within its subprogram (`bpf_insn_successors`).
+#[inline]
 pub(crate) fn successors(insns: &[RawInsn], idx: InsnIdx) -> Successors {
-    let mut next = Successors::new();
+    let mut next = Successors::default();
     let insn = insns[idx];
     let is_jump = matches!(insn.class(), class::JMP | class::JMP32);
     let op = insn.code & 0xf0;
@@ -74,6 +109,11 @@ pub(crate) fn postorder(insns: &[RawInsn], subprogs: &[Subprog]) -> (Vec<u32>, V
 /// The number of each slot's strongly connected component, from 1; 0 for a slot that is in no loop.
 /// Second, one more than the highest number (`compute_scc`).
 pub(crate) fn components(insns: &[RawInsn]) -> (Vec<u32>, u32) {
+    // Every loop goes back somewhere, and most programs have none.
+    let goes_back = |at| successors(insns, at).iter().any(|&to| to <= at);
+    if !(0..insns.len()).any(goes_back) {
+        return (vec![0; insns.len()], 1);
+    }
     let mut search = Search {
         insns,
         low: vec![0; insns.len()],

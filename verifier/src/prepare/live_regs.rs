@@ -13,6 +13,7 @@ const CALLER_SAVED: u16 = 0b11_1111;
 const ALL: u16 = u16::MAX;
 
 /// What one slot reads and writes.
+#[derive(Clone, Copy)]
 struct Effect {
     reads: u16,
     writes: u16,
@@ -30,34 +31,71 @@ pub(super) fn find_live_regs(
         .iter()
         .map(|&insn| effect(insn, hook, facts, kfuncs))
         .collect();
-    let mut live = vec![0u16; insns.len()];
-    let before = Predecessors::new(insns, postorder);
-    // Each slot is looked at again only when something behind it changed: sweeping over all slots until
-    // nothing changes would take the square of their number where jumps go back over each other.
-    let mut waiting: Vec<u32> = postorder.iter().rev().copied().collect();
-    let mut waits = vec![false; insns.len()];
-    for &idx in &waiting {
-        waits[idx as usize] = true;
-    }
-    while let Some(idx) = waiting.pop() {
+    let mut live = Live {
+        insns,
+        effects,
+        before: vec![0; insns.len()],
+    };
+    // In postorder what follows a slot comes before it, unless control goes back.
+    let mut done = vec![false; insns.len()];
+    let mut goes_back = false;
+    for &idx in postorder {
         let at = idx as usize;
-        waits[at] = false;
+        done[at] = true;
+        let is_known = |&next: &usize| done.get(next).is_none_or(|&done| done);
+        goes_back |= !graph::successors(insns, at).iter().all(is_known);
+        live.find(at);
+    }
+    if goes_back {
+        live.settle(postorder);
+    }
+    live.before
+}
+
+/// Liveness under way.
+struct Live<'a> {
+    insns: &'a [RawInsn],
+    effects: Vec<Effect>,
+    /// Registers alive before each slot.
+    before: Vec<u16>,
+}
+
+impl Live<'_> {
+    /// Finds what is alive before a slot from what follows it; whether that is news.
+    #[inline]
+    fn find(&mut self, at: usize) -> bool {
         let mut after = 0;
-        for next in graph::successors(insns, at) {
-            after |= live.get(next).copied().unwrap_or(0);
+        for next in graph::successors(self.insns, at) {
+            after |= self.before.get(next).copied().unwrap_or(0);
         }
-        let alive = (after & !effects[at].writes) | effects[at].reads;
-        if alive == live[at] {
-            continue;
+        let Effect { reads, writes } = self.effects[at];
+        let alive = (after & !writes) | reads;
+        std::mem::replace(&mut self.before[at], alive) != alive
+    }
+
+    /// Goes on until nothing changes. Each slot is looked at again only when something behind it
+    /// changed: sweeping over all slots would take the square of their number where jumps go back over
+    /// each other.
+    fn settle(&mut self, postorder: &[u32]) {
+        let before = Predecessors::new(self.insns, postorder);
+        let mut waiting: Vec<u32> = postorder.iter().rev().copied().collect();
+        let mut waits = vec![false; self.insns.len()];
+        for &idx in &waiting {
+            waits[idx as usize] = true;
         }
-        live[at] = alive;
-        for &from in before.of(at) {
-            if !std::mem::replace(&mut waits[from as usize], true) {
-                waiting.push(from);
+        while let Some(idx) = waiting.pop() {
+            let at = idx as usize;
+            waits[at] = false;
+            if !self.find(at) {
+                continue;
+            }
+            for &from in before.of(at) {
+                if !std::mem::replace(&mut waits[from as usize], true) {
+                    waiting.push(from);
+                }
             }
         }
     }
-    live
 }
 
 /// The slots from which control comes, by slot.
