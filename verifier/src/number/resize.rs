@@ -9,8 +9,33 @@ use skep_isa::{Size, Width};
 impl Scalar {
     /// An unsigned load of this size from memory with unknown content.
     #[inline]
-    pub fn loaded(size: Size) -> Scalar {
-        Scalar::unknown().truncate(size)
+    pub const fn loaded(size: Size) -> Scalar {
+        let max = match size {
+            Size::B => u8::MAX as u64,
+            Size::H => u16::MAX as u64,
+            Size::W => u32::MAX as u64,
+            Size::DW => return Scalar::UNKNOWN,
+        };
+        let narrow = match size {
+            // The low half takes all values, negative ones too.
+            Size::W | Size::DW => Range32::UNBOUNDED,
+            Size::B | Size::H => Range32 {
+                umin: 0,
+                umax: max as u32,
+                smin: 0,
+                smax: max as i32,
+            },
+        };
+        Scalar {
+            known: Tnum::new(0, max),
+            wide: Range64 {
+                umin: 0,
+                umax: max,
+                smin: 0,
+                smax: max as i64,
+            },
+            narrow,
+        }
     }
 
     /// A sign-extending load of this size from memory with unknown content.
@@ -24,6 +49,9 @@ impl Scalar {
     pub fn truncate(mut self, size: Size) -> Scalar {
         if size == Size::DW {
             return self;
+        }
+        if self.is_unknown() {
+            return Scalar::loaded(size);
         }
         self.known = self.known.cast(size.bytes());
         let keep = (1u64 << size.bits()) - 1;

@@ -186,7 +186,7 @@ impl Scalar {
     /// Whether nothing is known.
     #[inline]
     pub fn is_unknown(&self) -> bool {
-        *self == Scalar::UNKNOWN
+        self.known.mask() == u64::MAX && *self == Scalar::UNKNOWN
     }
 
     /// Bits needed for the largest unsigned value: 0 for zero, 64 at most (`get_reg_width`).

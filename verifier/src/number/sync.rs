@@ -14,10 +14,11 @@ impl Scalar {
     /// Lets known bits and ranges learn from each other, as the kernel does after every operation.
     #[inline]
     pub fn sync(&mut self) {
-        if self.is_synced_const() {
+        if self.is_synced_const() || self.is_unknown() {
             return;
         }
         self.bounds_from_known();
+        let mut learned = false;
         for _ in 0..ROUNDS {
             let before = *self;
             self.narrow_from_wide();
@@ -28,9 +29,14 @@ impl Scalar {
             if *self == before {
                 break;
             }
+            learned = true;
         }
+        let known = self.known;
         self.known_from_bounds();
-        self.bounds_from_known();
+        // The same bits teach the same ranges nothing more.
+        if learned || self.known != known {
+            self.bounds_from_known();
+        }
     }
 
     /// Whether this is one value, consistently: nothing to learn.
