@@ -272,19 +272,20 @@ impl Env<'_> {
         };
         let read = self.check_read(base, &pointer, off, size, dst, sign)?;
         if let (Some(dst), Some(read)) = (dst, read) {
-            self.state.set_reg(dst, read.value);
+            let mut value = read.value;
+            if size != Size::DW
+                && let Value::Scalar(number) = &mut value
+            {
+                number.scalar = if sign {
+                    number.scalar.sign_extend(size.bits() as u8, Width::W64)
+                } else {
+                    number.scalar.truncate(size)
+                };
+            }
+            self.state.set_reg(dst, value);
             if read.precise {
                 let last = self.state.curframe();
                 self.state.precise[last].regs |= 1 << dst.index();
-            }
-            if size != Size::DW {
-                self.change_number(dst, |number| {
-                    number.scalar = if sign {
-                        number.scalar.sign_extend(size.bits() as u8, Width::W64)
-                    } else {
-                        number.scalar.truncate(size)
-                    };
-                });
             }
         }
         Ok(())

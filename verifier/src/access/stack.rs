@@ -361,6 +361,33 @@ impl Env<'_> {
         self.set_slot_precise(frame, index, precise);
     }
 
+    /// A helper writes memory that need not have been initialised: as if by stores of single bytes of
+    /// which nothing is known, so that nothing counts as certainly written.
+    pub(crate) fn write_stack_bytes(&mut self, reg: Reg, size: i32) -> Check<()> {
+        let Value::Pointer(pointer) = *self.state.reg(reg) else {
+            return Ok(());
+        };
+        let range = self.check_stack_bounds(reg, &pointer, pointer.off, size, true)?;
+        let frame = range.frame;
+        let corrupts = !self.ctx.facts.lane().ptr_leaks;
+        let end = range.min + size;
+        let mut off = range.min;
+        while off < end {
+            let index = slot_of(off);
+            let slot = self.state.frame(frame).stack.slot(index);
+            if corrupts && slot.is_spilled() && !slot.is_spilled_scalar() {
+                return Err(AccessViolation::CorruptSpilledPointer.into());
+            }
+            self.destroy_dynptr(frame, index)?;
+            self.note_fastcall_access(frame, off);
+            self.state.scratch_slot(index);
+            let size = end.min(-((index * SLOT_BYTES) as i32)) - off;
+            self.write_bytes(frame, index, off, size, Stored::Unknown)?;
+            off += size;
+        }
+        Ok(())
+    }
+
     fn set_slot_precise(&mut self, frame: usize, index: usize, precise: bool) {
         let marks = &mut self.state.precise[frame].slots;
         *marks = (*marks & !(1 << index)) | (u64::from(precise) << index);
@@ -495,6 +522,7 @@ impl Env<'_> {
             raw.range = Some((reg, size));
             return Ok(());
         }
+        let mut marked = None;
         for at in range.min..end {
             if !self.check_stack_byte(range.frame, at, write) {
                 return Err(if is_const {
@@ -514,7 +542,11 @@ impl Env<'_> {
                 }
                 .into());
             }
-            self.mark_stack_read(range.frame, self.state.insn_idx, 1 << slot_of(at));
+            let index = slot_of(at);
+            if marked != Some(index) {
+                self.mark_stack_read(range.frame, self.state.insn_idx, 1 << index);
+                marked = Some(index);
+            }
         }
         Ok(())
     }
@@ -523,7 +555,7 @@ impl Env<'_> {
     fn check_stack_byte(&mut self, frame: usize, off: i32, write: bool) -> bool {
         let index = slot_of(off);
         let lane = self.ctx.facts.lane();
-        let slot = *self.state.frame(frame).stack.slot(index);
+        let slot = self.state.frame(frame).stack.slot(index);
         let byte = slot.bytes[byte_of(off)];
         match byte {
             ByteKind::Misc => return true,

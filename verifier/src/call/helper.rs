@@ -1,12 +1,11 @@
 //! A helper call, check by check in the kernel's order: that decides which error a program gets.
 
-use skep_isa::{Reg, Size};
+use skep_isa::Reg;
 use skep_spec::tables::attach::{D_PATH, SLEEPABLE_LSM};
 use skep_spec::tables::{Condition, HelperFlags, HelperProto, helpers};
 use skep_spec::{AttachType, ProgType};
 
 use super::{CallMeta, id};
-use crate::access::{MemAccess, Stored};
 use crate::env::Env;
 use crate::state::{DynptrKind, Value};
 use crate::violation::{CallViolation, Check, NoSleep};
@@ -108,11 +107,11 @@ impl Env<'_> {
     /// The helper's own condition on where the program attaches (`fn->allowed`).
     fn condition_holds(&self, condition: Condition) -> bool {
         let hook = &self.ctx.hook;
-        let sleeps = SLEEPABLE_LSM.contains(&hook.target);
+        let sleeps = || SLEEPABLE_LSM.contains(&hook.target);
         match condition {
             Condition::Always => true,
-            Condition::SleepableLsmHook => sleeps,
-            Condition::DPath if hook.ty == ProgType::Lsm => sleeps,
+            Condition::SleepableLsmHook => sleeps(),
+            Condition::DPath if hook.ty == ProgType::Lsm => sleeps(),
             Condition::DPath => {
                 hook.attach == AttachType::TraceIter || D_PATH.contains(&hook.target)
             }
@@ -127,15 +126,11 @@ impl Env<'_> {
         }
     }
 
-    /// Memory that the helper fills is written byte by byte: what was spilled there is gone.
+    /// What was spilled in memory that the helper fills is gone.
     fn write_raw_memory(&mut self, meta: &CallMeta) -> Check<()> {
-        let Some((reg, size)) = meta.raw.range else {
-            return Ok(());
-        };
-        for off in 0..size {
-            let access = MemAccess::Write(Stored::Unknown);
-            self.check_mem_access(reg, off, Size::B, access, false)?;
+        match meta.raw.range {
+            Some((reg, size)) => self.write_stack_bytes(reg, size),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

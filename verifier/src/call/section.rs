@@ -65,7 +65,7 @@ impl Env<'_> {
                 .is_some_and(|p| p.flags.contains(PtrFlags::RCU))
         };
         self.state.update_values(is_protected, end_protection);
-        for number in 0..self.state.frames().len() {
+        for number in 0..=self.state.curframe() {
             for index in 0..self.state.frame(number).stack.len() {
                 let slot = self.state.frame(number).stack.slot(index);
                 if slot.bytes[0] == ByteKind::Iter && is_protected(&slot.value) {

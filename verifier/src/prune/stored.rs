@@ -252,7 +252,7 @@ impl Stored {
     pub(super) fn new(state: &mut State, before: Option<&Stored>, pool: &mut Pool) -> Stored {
         let mut history = std::mem::take(&mut state.history);
         history.shrink();
-        let frames = state.frames().iter().enumerate().map(|(number, frame)| {
+        let frames = state.frames().enumerate().map(|(number, frame)| {
             let before = before.and_then(|before| before.frames.get(number));
             let changed = state
                 .parent

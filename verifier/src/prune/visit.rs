@@ -235,7 +235,7 @@ impl Env<'_> {
             exactness,
         };
         let covers = old.is_some_and(|old| comparison.covers(old, &self.state));
-        let values = 11 * self.state.frames().len() + self.state.refs.list.len();
+        let values = 11 * (self.state.curframe() + 1) + self.state.refs.list.len();
         self.explored.effort.spend(values);
         covers
     }

@@ -37,7 +37,10 @@ pub(crate) struct Precise {
 /// The state of one path.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    frames: SmallVec<[Rc<Frame>; 2]>,
+    /// The current frame.
+    cur: Rc<Frame>,
+    /// The frames that called it, outermost first.
+    outer: Vec<Rc<Frame>>,
     /// One entry per frame.
     pub(crate) precise: SmallVec<[Precise; 2]>,
     /// What is held.
@@ -72,7 +75,8 @@ impl State {
     /// A path that begins at `insn_idx` with one frame.
     pub(crate) fn new(frame: Frame, insn_idx: InsnIdx) -> State {
         State {
-            frames: SmallVec::from_iter([Rc::new(frame)]),
+            cur: Rc::new(frame),
+            outer: Vec::new(),
             precise: SmallVec::from_iter([Precise::default()]),
             refs: Rc::default(),
             insn_idx,
@@ -96,24 +100,26 @@ impl State {
     /// Number of the current frame; 0 is the outermost.
     #[inline]
     pub(crate) fn curframe(&self) -> usize {
-        self.frames.len() - 1
+        self.outer.len()
     }
 
     /// All frames, outermost first.
-    pub(crate) fn frames(&self) -> &[Rc<Frame>] {
-        &self.frames
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &Rc<Frame>> {
+        self.outer.iter().chain([&self.cur])
     }
 
     /// Frame `number`.
     #[inline]
     pub(crate) fn frame(&self, number: usize) -> &Frame {
-        &self.frames[number]
+        debug_assert!(number <= self.curframe(), "no frame {number}");
+        self.outer.get(number).unwrap_or(&self.cur)
     }
 
     /// Frame `number`, to be changed.
     #[inline]
     pub(crate) fn frame_mut(&mut self, number: usize) -> &mut Frame {
-        let frame = Rc::make_mut(&mut self.frames[number]);
+        let frame = self.outer.get_mut(number).unwrap_or(&mut self.cur);
+        let frame = Rc::make_mut(frame);
         frame.stack.changes_after(self.parent);
         frame
     }
@@ -121,29 +127,30 @@ impl State {
     /// The current frame.
     #[inline]
     pub(crate) fn cur(&self) -> &Frame {
-        &self.frames[self.frames.len() - 1]
+        &self.cur
     }
 
     /// The current frame, to be changed.
     #[inline]
     pub(crate) fn cur_mut(&mut self) -> &mut Frame {
-        self.frame_mut(self.frames.len() - 1)
+        let frame = Rc::make_mut(&mut self.cur);
+        frame.stack.changes_after(self.parent);
+        frame
     }
 
     /// Enters a callee.
     pub(crate) fn push_frame(&mut self, mut frame: Frame) {
         frame.stack.made_after(self.parent);
-        self.frames.push(Rc::new(frame));
+        let caller = std::mem::replace(&mut self.cur, Rc::new(frame));
+        self.outer.push(caller);
         self.precise.push(Precise::default());
     }
 
     /// Leaves the current frame, which is returned. The outermost frame stays.
     pub(crate) fn pop_frame(&mut self) -> Option<Rc<Frame>> {
-        if self.frames.len() < 2 {
-            return None;
-        }
+        let caller = self.outer.pop()?;
         self.precise.pop();
-        self.frames.pop()
+        Some(std::mem::replace(&mut self.cur, caller))
     }
 
     /// A register of the current frame.
@@ -155,10 +162,10 @@ impl State {
     /// Writes a register of the current frame; it is no longer precise.
     #[inline]
     pub(crate) fn set_reg(&mut self, reg: Reg, value: Value) {
-        let last = self.frames.len() - 1;
+        let last = self.curframe();
         self.precise[last].regs &= !(1 << reg.index());
         self.scratched.regs |= 1 << reg.index();
-        self.frame_mut(last).regs[reg.index()] = value;
+        self.cur_mut().regs[reg.index()] = value;
     }
 
     /// Whether a register of the current frame is marked precise.
@@ -168,7 +175,7 @@ impl State {
 
     /// Copies a register of the current frame, its precision included.
     pub(crate) fn copy_reg(&mut self, dst: Reg, src: Reg) {
-        let last = self.frames.len() - 1;
+        let last = self.curframe();
         let bit = (self.precise[last].regs >> src.index()) & 1;
         let value = *self.reg(src);
         self.set_reg(dst, value);
@@ -223,14 +230,14 @@ impl State {
         mut wants: impl FnMut(&Value) -> bool,
         mut change: impl FnMut(&mut Value),
     ) {
-        for number in 0..self.frames.len() {
+        for number in 0..=self.curframe() {
             for reg in 0..11 {
-                if wants(&self.frames[number].regs[reg]) {
+                if wants(&self.frame(number).regs[reg]) {
                     change(&mut self.frame_mut(number).regs[reg]);
                 }
             }
-            for index in 0..self.frames[number].stack.len() {
-                let slot = self.frames[number].stack.slot(index);
+            for index in 0..self.frame(number).stack.len() {
+                let slot = self.frame(number).stack.slot(index);
                 if slot.is_spilled() && wants(&slot.value) {
                     change(&mut self.frame_mut(number).stack.slot_mut(index).value);
                 }
@@ -240,9 +247,9 @@ impl State {
 
     /// The instruction that frame `number` is at: the current one, or the call into the next frame.
     pub(crate) fn frame_insn_idx(&self, number: usize) -> InsnIdx {
-        match self.frames.get(number + 1) {
-            Some(callee) => callee.callsite.unwrap_or(self.insn_idx),
-            None => self.insn_idx,
+        if number >= self.curframe() {
+            return self.insn_idx;
         }
+        self.frame(number + 1).callsite.unwrap_or(self.insn_idx)
     }
 }

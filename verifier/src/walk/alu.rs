@@ -338,10 +338,16 @@ impl Env<'_> {
     /// Forgets, or with the testing flag refuses, bounds that contradict each other
     /// (`reg_bounds_sanity_check`).
     pub(crate) fn check_invariants(&mut self, reg: Reg, place: &'static str) -> Check<()> {
-        let Some(violation) = self.state.reg(reg).var().violation() else {
+        let value = self.state.reg(reg);
+        let violation = match value {
+            Value::Scalar(number) => number.scalar.violation(),
+            Value::Pointer(pointer) => pointer.var.violation(),
+            Value::Uninit => None,
+        };
+        let Some(violation) = violation else {
             return Ok(());
         };
-        let scalar = self.state.reg(reg).var();
+        let scalar = value.var();
         let violation = WalkViolation::Invariant {
             place,
             bounds: violation,

@@ -27,7 +27,6 @@ fn path() -> State {
 fn frames(state: &State) -> Vec<Frame> {
     state
         .frames()
-        .iter()
         .map(|frame| (**frame).clone())
         .collect()
 }
