@@ -4,6 +4,8 @@
 //! the set that matters *before* it (`backtrack_insn`). Only spills and fills carry numbers through
 //! memory. Where the kernel gives up, this gives up: then everything counts as exact.
 
+use std::ops::RangeInclusive;
+
 use skep_isa::{AluOp, CallTarget, Insn, InsnIdx, Operand, Reg};
 
 use super::history::{HistoryEntry, HistoryFlags, LinkedAt, LinkedRegs};
@@ -44,16 +46,19 @@ impl Wanted {
     }
 
     /// Wanted registers of a frame.
+    #[inline]
     pub(super) fn regs(&self, frame: usize) -> u16 {
         self.regs.get(frame).copied().unwrap_or(0)
     }
 
     /// Wanted slots of a frame.
+    #[inline]
     pub(super) fn slots(&self, frame: usize) -> u64 {
         self.slots.get(frame).copied().unwrap_or(0)
     }
 
     /// Wants more registers of a frame.
+    #[inline]
     pub(super) fn want_regs(&mut self, frame: usize, regs: u16) {
         if let Some(wanted) = self.regs.get_mut(frame) {
             *wanted |= regs;
@@ -61,6 +66,7 @@ impl Wanted {
     }
 
     /// Wants more slots of a frame.
+    #[inline]
     pub(super) fn want_slots(&mut self, frame: usize, slots: u64) {
         if let Some(wanted) = self.slots.get_mut(frame) {
             *wanted |= slots;
@@ -68,6 +74,7 @@ impl Wanted {
     }
 
     /// Wants these registers of a frame no longer.
+    #[inline]
     pub(super) fn drop_regs(&mut self, frame: usize, regs: u16) {
         if let Some(wanted) = self.regs.get_mut(frame) {
             *wanted &= !regs;
@@ -75,6 +82,7 @@ impl Wanted {
     }
 
     /// Wants these slots of a frame no longer.
+    #[inline]
     pub(super) fn drop_slots(&mut self, frame: usize, slots: u64) {
         if let Some(wanted) = self.slots.get_mut(frame) {
             *wanted &= !slots;
@@ -82,11 +90,17 @@ impl Wanted {
     }
 
     /// Whether nothing is wanted in this frame or its callers.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
+        let (regs, slots) = self.here();
+        if regs != 0 || slots != 0 {
+            return false;
+        }
         let frames = ..=self.frame.min(MAX_FRAMES - 1);
         self.regs[frames].iter().all(|&r| r == 0) && self.slots[frames].iter().all(|&s| s == 0)
     }
 
+    #[inline]
     fn wants(&self, reg: Reg) -> bool {
         self.regs(self.frame) & bit(reg) != 0
     }
@@ -99,6 +113,7 @@ impl Wanted {
         self.drop_regs(self.frame, bit(reg));
     }
 
+    #[inline]
     fn here(&self) -> (u16, u64) {
         (self.regs(self.frame), self.slots(self.frame))
     }
@@ -140,6 +155,85 @@ const SUBPROG_EXIT: Obstacle = Obstacle::Inconsistent("subprog exit from the fir
 
 fn bit(reg: Reg) -> u16 {
     1 << reg.index()
+}
+
+/// Which registers going back over each instruction concerns: where none of them is wanted, and the
+/// history says nothing, it changes nothing.
+#[derive(Debug, Default)]
+pub(super) struct Concerns {
+    regs: Vec<u16>,
+}
+
+/// A bit beside those of registers: whatever is wanted.
+const ALWAYS: u16 = 1 << 15;
+
+impl Concerns {
+    /// Those of a program.
+    pub(super) fn of(ctx: &Ctx<'_>) -> Concerns {
+        let regs = ctx.decoded.iter();
+        Concerns {
+            regs: regs
+                .map(|insn| insn.as_ref().map_or(ALWAYS, concerned_regs))
+                .collect(),
+        }
+    }
+
+    /// How many instructions, from the last of the range on, change nothing. The first of the range
+    /// is not counted among them.
+    #[inline]
+    pub(super) fn pass_over(&self, wanted: &Wanted, range: RangeInclusive<InsnIdx>) -> usize {
+        let regs = wanted.regs(wanted.frame) | ALWAYS;
+        let (first, last) = range.into_inner();
+        let insns = self
+            .regs
+            .get(first.saturating_add(1)..=last)
+            .unwrap_or_default();
+        let same = insns.iter().rev().take_while(|&&of| of & regs == 0);
+        same.count()
+    }
+}
+
+fn concerned_regs(insn: &Insn) -> u16 {
+    match *insn {
+        Insn::Alu {
+            op: AluOp::Mov,
+            dst,
+            ..
+        }
+        | Insn::Alu {
+            dst,
+            src: Operand::Reg(_),
+            ..
+        }
+        | Insn::MovSx { dst, .. }
+        | Insn::AddrSpaceCast { dst, .. }
+        | Insn::LoadImm64 { dst, .. }
+        | Insn::Load { dst, .. }
+        | Insn::LoadAcquire { dst, .. } => bit(dst),
+        Insn::Store { base, .. } | Insn::Atomic { base, .. } | Insn::StoreRelease { base, .. } => {
+            bit(base)
+        }
+        Insn::LoadPacket { .. } => bit(Reg::R0),
+        Insn::Jump {
+            dst,
+            src: Operand::Reg(src),
+            ..
+        } => bit(dst) | bit(src),
+        Insn::Alu {
+            src: Operand::Imm(_),
+            ..
+        }
+        | Insn::Jump {
+            src: Operand::Imm(_),
+            ..
+        }
+        | Insn::Neg { .. }
+        | Insn::Endian { .. }
+        | Insn::Imm64Hi
+        | Insn::Goto { .. }
+        | Insn::MayGoto { .. } => 0,
+        Insn::Call(_) | Insn::CallReg(_) | Insn::Exit => ALWAYS,
+    }
 }
 
 /// Goes back over instruction `idx`. `next` is the instruction that was walked after it, `entry` what

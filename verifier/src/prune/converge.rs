@@ -13,7 +13,7 @@ use super::events::PruneEvent;
 use super::explored::{Explored, StateId};
 use super::precision::ChainStart;
 use super::stored::{CallChain, Stored, same_callsites};
-use super::subsumes::{Comparison, Exactness};
+use super::subsumes::{Comparison, Exactness, Place};
 use crate::env::Env;
 use crate::prepare::Ctx;
 use crate::state::{Precise, State, Value};
@@ -179,6 +179,7 @@ impl Explored {
             ids,
             last_id,
             exactness: Exactness::Exact,
+            at: Place::default(),
         };
         for number in (0..=prev.last_frame().min(queued.curframe())).rev() {
             widen_frame(&mut comparison, prev, queued, number);

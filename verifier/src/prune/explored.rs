@@ -5,9 +5,9 @@
 //! through it. Parents are followed only while they live. Where a state's number occurs after that, it
 //! names nothing.
 
-use rustc_hash::FxHashMap;
 use skep_isa::InsnIdx;
 
+use super::backtrack::Concerns;
 use super::converge::Visits;
 use super::effort::Effort;
 use super::events::PruneEvent;
@@ -16,6 +16,7 @@ use super::id_map::IdMap;
 use super::pool::Pool;
 use super::stack_live::StackLiveness;
 use super::stored::{CallChain, Stored};
+use super::subsumes::{Comparison, Exactness, Place};
 use crate::prepare::Ctx;
 use crate::state::State;
 use crate::violation::Check;
@@ -48,6 +49,8 @@ pub(super) struct Node {
     pub(super) branches: u32,
     pub(super) hits: u32,
     pub(super) misses: u32,
+    /// What kept it from covering a path the last time: it is compared first.
+    refusing: Place,
     /// The visit of the loop that it is in, or `NONE`.
     visit: u32,
     /// What its contents take.
@@ -64,9 +67,10 @@ pub(super) struct Node {
 #[derive(Debug, Default)]
 pub(crate) struct Explored {
     nodes: Vec<Node>,
-    /// The newest state of each list.
-    heads: FxHashMap<u32, u32>,
-    lists: u32,
+    /// The newest state of each list, or `NONE`.
+    heads: Vec<u32>,
+    /// Lists that were begun.
+    begun: Vec<u32>,
     /// Listed states; those of finished subprograms keep counting, as in the kernel.
     listed: u32,
     /// Evicted states that still live, or lived when their subprogram was finished.
@@ -75,6 +79,7 @@ pub(crate) struct Explored {
     waiting: Vec<StateId>,
     counts: StateCounts,
     pool: Pool,
+    pub(super) concerns: Concerns,
     pub(super) visits: Visits,
     pub(super) live: StackLiveness,
     pub(super) ids: IdMap,
@@ -90,7 +95,8 @@ impl Explored {
     /// Nothing remembered; once per load.
     pub(crate) fn new(ctx: &Ctx<'_>) -> Explored {
         Explored {
-            lists: (ctx.insns.len() as u32).max(1),
+            heads: vec![NONE; ctx.insns.len().max(1)],
+            concerns: Concerns::of(ctx),
             ..Explored::default()
         }
     }
@@ -138,7 +144,9 @@ impl Explored {
         let bytes = bytes.map(|node| node.bytes as usize).sum();
         self.effort.give_back(bytes);
         self.nodes.clear();
-        self.heads.clear();
+        for list in self.begun.drain(..) {
+            self.heads[list as usize] = NONE;
+        }
         self.waiting.clear();
         self.pool.clear();
         self.visits.clear();
@@ -161,6 +169,7 @@ impl Explored {
     }
 
     /// A remembered state, while it lives.
+    #[inline]
     pub(super) fn stored(&self, id: StateId) -> Option<&Stored> {
         self.nodes.get(id.0 as usize)?.state.as_deref()
     }
@@ -182,14 +191,47 @@ impl Explored {
         (stored, &self.pool, &mut self.ids)
     }
 
+    /// Whether a remembered state covers the current one.
+    pub(super) fn covers(
+        &mut self,
+        ctx: &Ctx<'_>,
+        id: StateId,
+        current: &State,
+        last_id: u32,
+        exactness: Exactness,
+    ) -> bool {
+        let Some(node) = self.nodes.get_mut(id.0 as usize) else {
+            return false;
+        };
+        let Some(old) = node.state.as_deref() else {
+            return false;
+        };
+        let mut comparison = Comparison {
+            ctx,
+            pool: &self.pool,
+            ids: &mut self.ids,
+            last_id,
+            exactness,
+            at: node.refusing,
+        };
+        let covers = comparison.covers(old, current);
+        if !covers {
+            node.refusing = comparison.at;
+        }
+        covers
+    }
+
+    #[inline]
     pub(super) fn node(&self, id: StateId) -> Option<&Node> {
         self.nodes.get(id.0 as usize)
     }
 
+    #[inline]
     pub(super) fn node_mut(&mut self, id: StateId) -> Option<&mut Node> {
         self.nodes.get_mut(id.0 as usize)
     }
 
+    #[inline]
     pub(super) fn node_visit(&self, id: StateId) -> Option<u32> {
         self.node(id)
             .map(|node| node.visit)
@@ -197,6 +239,7 @@ impl Explored {
     }
 
     /// Whether paths from a remembered state are open.
+    #[inline]
     pub(super) fn is_open(&self, id: StateId) -> bool {
         self.node(id).is_some_and(|node| node.branches != 0)
     }
@@ -209,33 +252,30 @@ impl Explored {
     }
 
     /// The list that states at `idx` are in, given the call that the current frame was entered by.
-    fn bucket(&self, idx: InsnIdx, current: &State) -> u32 {
+    fn list_at(&self, idx: InsnIdx, current: &State) -> usize {
         let callsite = current.cur().callsite.map_or(u32::MAX, |idx| idx as u32);
-        (idx as u32 ^ callsite) % self.lists.max(1)
+        (idx as u32 ^ callsite) as usize % self.heads.len()
     }
 
     /// The states of that list, newest first; among them some of other instructions.
     pub(super) fn list(&self, idx: InsnIdx, current: &State) -> impl Iterator<Item = StateId> {
-        let mut next = self
-            .heads
-            .get(&self.bucket(idx, current))
-            .copied()
-            .unwrap_or(NONE);
+        let mut next = self.first_of_list(idx, current);
         std::iter::from_fn(move || {
-            let id = StateId(next);
-            next = self.nodes.get(next as usize)?.next;
+            let id = next?;
+            next = self.next_of_list(id);
             Some(id)
         })
     }
 
     /// The newest state of the list, if there is one.
+    #[inline]
     pub(super) fn first_of_list(&self, idx: InsnIdx, current: &State) -> Option<StateId> {
-        self.heads
-            .get(&self.bucket(idx, current))
-            .map(|&head| StateId(head))
+        let head = self.heads[self.list_at(idx, current)];
+        (head != NONE).then_some(StateId(head))
     }
 
     /// The next older state of a list.
+    #[inline]
     pub(super) fn next_of_list(&self, id: StateId) -> Option<StateId> {
         self.node(id)
             .map(|node| node.next)
@@ -270,14 +310,18 @@ impl Explored {
         current.parent = Some(id);
         current.first_insn_idx = current.insn_idx;
         current.dfs_depth += 1;
-        let bucket = self.bucket(current.insn_idx, current);
-        let next = self.heads.insert(bucket, id.0).unwrap_or(NONE);
+        let list = self.list_at(current.insn_idx, current);
+        let next = std::mem::replace(&mut self.heads[list], id.0);
+        if next == NONE {
+            self.begun.push(list as u32);
+        }
         self.nodes.push(Node {
             next,
             insn_idx: current.insn_idx as u32,
             branches: 1,
             hits: 0,
             misses: 0,
+            refusing: Place::default(),
             visit,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             cleaned: false,
@@ -297,12 +341,8 @@ impl Explored {
         match newer.and_then(|newer| self.node_mut(newer)) {
             Some(newer) => newer.next = next,
             None => {
-                let bucket = self.bucket(current.insn_idx, current);
-                if next == NONE {
-                    self.heads.remove(&bucket);
-                } else {
-                    self.heads.insert(bucket, next);
-                }
+                let list = self.list_at(current.insn_idx, current);
+                self.heads[list] = next;
             }
         }
         if let Some(node) = self.node_mut(id) {
@@ -388,11 +428,12 @@ impl Explored {
         Ok(())
     }
 
-    /// Whether a state may be cleaned: finished, complete, and not cleaned yet.
-    pub(super) fn is_cleanable(&self, id: StateId) -> bool {
-        self.node(id)
-            .is_some_and(|node| node.branches == 0 && !node.cleaned)
-            && !self.is_incomplete(id)
+    /// Whether a state may be cleaned: of that instruction, finished, complete, and not cleaned yet.
+    #[inline]
+    pub(super) fn is_cleanable(&self, id: StateId, idx: InsnIdx) -> bool {
+        self.node(id).is_some_and(|node| {
+            node.insn_idx as usize == idx && node.branches == 0 && !node.cleaned
+        }) && !self.is_incomplete(id)
     }
 
     /// Erases from a finished state what is not read any more (`clean_verifier_state`).

@@ -4,6 +4,8 @@
 //! nothing is wanted any more, at a state that has all the marks already, or, where the kernel loses
 //! the trail, by marking every number of every ancestor (`__mark_chain_precision`).
 
+use std::ops::RangeInclusive;
+
 use skep_isa::InsnIdx;
 
 use super::backtrack::{MAX_FRAMES, Obstacle, Wanted, step_back};
@@ -48,30 +50,69 @@ struct Segment<'h> {
     first_insn_idx: InsnIdx,
 }
 
+/// A place on the way back through a segment.
+struct Place {
+    /// The instruction.
+    idx: InsnIdx,
+    /// Entries of the history that are not gone back over yet.
+    end: usize,
+    /// The instruction of the last of them; no instruction if there is none.
+    entry_idx: InsnIdx,
+}
+
 impl Segment<'_> {
-    /// The entry that the walk back is at, if it is of that instruction.
-    fn entry(&self, end: usize, idx: InsnIdx) -> Option<&HistoryEntry> {
-        let last = self.history.get(end.checked_sub(1)?)?;
-        (last.idx() == idx).then_some(last)
+    /// Begins at `idx`, behind all entries.
+    fn at(&self, idx: InsnIdx) -> Place {
+        let end = self.history.len();
+        Place {
+            idx,
+            end,
+            entry_idx: self.entry_idx(end),
+        }
     }
 
-    /// The instruction before `idx`, or `None` where the segment begins (`get_prev_insn_idx`). One may
+    #[inline]
+    fn entry_idx(&self, end: usize) -> InsnIdx {
+        let last = end.checked_sub(1).and_then(|last| self.history.get(last));
+        last.map_or(InsnIdx::MAX, HistoryEntry::idx)
+    }
+
+    /// The entry that the walk back is at, if it is of its instruction.
+    #[inline]
+    fn entry(&self, place: &Place) -> Option<&HistoryEntry> {
+        if place.idx != place.entry_idx {
+            return None;
+        }
+        self.history.get(place.end.checked_sub(1)?)
+    }
+
+    /// The instructions from a place back to the next entry, or to the segment's beginning.
+    #[inline]
+    fn stops(&self, place: &Place) -> RangeInclusive<InsnIdx> {
+        let within = |stop: InsnIdx| if stop <= place.idx { stop } else { 0 };
+        within(self.first_insn_idx).max(within(place.entry_idx))..=place.idx
+    }
+
+    /// Goes to the instruction before; `false` where the segment begins (`get_prev_insn_idx`). One may
     /// pass the first instruction several times while there are entries left.
-    fn previous(&self, end: &mut usize, idx: InsnIdx) -> Option<Option<InsnIdx>> {
-        if idx == self.first_insn_idx {
-            let alone = *end == 1 && self.history.first().is_some_and(|e| e.idx() == idx);
-            if *end == 0 || alone {
-                return None;
+    #[inline]
+    fn go_back(&self, place: &mut Place) -> bool {
+        if place.idx == self.first_insn_idx {
+            let alone = place.end == 1 && place.entry_idx == place.idx;
+            if place.end == 0 || alone {
+                return false;
             }
         }
-        match self.entry(*end, idx) {
+        // Before the first instruction there is none.
+        place.idx = match self.entry(place) {
             Some(entry) => {
-                let prev = entry.prev();
-                *end -= 1;
-                Some(prev)
+                place.end -= 1;
+                place.entry_idx = self.entry_idx(place.end);
+                entry.prev().unwrap_or(InsnIdx::MAX)
             }
-            None => Some(idx.checked_sub(1)),
-        }
+            None => place.idx.wrapping_sub(1),
+        };
+        true
     }
 }
 
@@ -155,10 +196,11 @@ impl Explored {
         mut skip: bool,
         wanted: &mut Wanted,
     ) -> Check<Trail> {
-        let mut end = segment.history.len();
-        let mut idx = last_idx;
-        loop {
-            self.effort.spend(1);
+        let mut place = segment.at(last_idx);
+        let mut steps = 0;
+        let trail = loop {
+            steps += 1;
+            let idx = place.idx;
             if !skip {
                 self.note(PruneEvent::BacktrackInsn {
                     frame: wanted.frame,
@@ -166,23 +208,34 @@ impl Explored {
                     slots: wanted.slots(wanted.frame),
                     idx,
                 });
-                match step_back(ctx, idx, *next, segment.entry(end, idx), wanted) {
+                match step_back(ctx, idx, *next, segment.entry(&place), wanted) {
                     Ok(()) => {}
-                    Err(Obstacle::Unsupported) => return Ok(Trail::Lost),
-                    Err(Obstacle::Inconsistent(what)) => return Err(inconsistent(what)),
+                    Err(Obstacle::Unsupported) => break Ok(Trail::Lost),
+                    Err(Obstacle::Inconsistent(what)) => break Err(inconsistent(what)),
+                }
+                if wanted.is_empty() {
+                    break Ok(Trail::Ended);
                 }
             }
             skip = false;
-            if wanted.is_empty() {
-                return Ok(Trail::Ended);
-            }
             *next = Some(idx);
-            match segment.previous(&mut end, idx) {
-                None => return Ok(Trail::Begins),
-                Some(Some(previous)) if previous < ctx.insns.len() => idx = previous,
-                Some(_) => return Err(inconsistent("backtracking past the first instruction")),
+            if !segment.go_back(&mut place) {
+                break Ok(Trail::Begins);
             }
-        }
+            if !self.keeps_events() {
+                let passed = self.concerns.pass_over(wanted, segment.stops(&place));
+                if passed != 0 {
+                    steps += passed;
+                    place.idx -= passed;
+                    *next = Some(place.idx + 1);
+                }
+            }
+            if place.idx >= ctx.insns.len() {
+                break Err(inconsistent("backtracking past the first instruction"));
+            }
+        };
+        self.effort.spend(steps);
+        trail
     }
 
     /// Marks wanted numbers in a remembered state. What is no number, or is marked already, is wanted
@@ -208,6 +261,9 @@ impl Explored {
             changed |= new_regs != 0 || new_slots != 0;
             wanted.drop_regs(number, !new_regs);
             wanted.drop_slots(number, !new_slots);
+        }
+        if !self.keeps_events() {
+            return Ok(changed);
         }
         for frame in (0..=wanted.frame).rev() {
             let (regs, slots) = (wanted.regs(frame), wanted.slots(frame));

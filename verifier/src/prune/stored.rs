@@ -144,7 +144,11 @@ impl StoredFrame {
         let regs = std::array::from_fn(|reg| {
             let value = &frame.regs[reg];
             scalar_regs |= u16::from(reg < 10 && matches!(value, Value::Scalar(_))) << reg;
-            pool.keep(value)
+            // Most registers are as they were.
+            match before.map(|(before, _)| before.regs[reg]) {
+                Some(same) if pool.get(same) == value => same,
+                Some(_) | None => pool.keep(value),
+            }
         });
         let mut stored = StoredFrame {
             regs,

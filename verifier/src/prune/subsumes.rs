@@ -28,6 +28,18 @@ pub(super) enum Exactness {
     Range,
 }
 
+/// A place in two states that are being compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Place {
+    /// None of the below.
+    #[default]
+    Elsewhere,
+    /// A register of a frame.
+    Reg { frame: u8, reg: u8 },
+    /// A slot of a frame.
+    Slot { frame: u8, slot: u8 },
+}
+
 /// What comparisons share.
 pub(super) struct Comparison<'a> {
     /// The program.
@@ -40,6 +52,8 @@ pub(super) struct Comparison<'a> {
     pub(super) last_id: u32,
     /// How much must agree.
     pub(super) exactness: Exactness,
+    /// Where the states are compared; at first, where it is likely that they differ.
+    pub(super) at: Place,
 }
 
 impl Comparison<'_> {
@@ -52,6 +66,14 @@ impl Comparison<'_> {
             return false;
         }
         self.ids.reset(self.last_id);
+        if self.at != Place::Elsewhere {
+            // What does not agree while no ids are matched does not agree later either.
+            if !self.place_covers(old, cur) {
+                return false;
+            }
+            self.ids.reset(self.last_id);
+            self.at = Place::Elsewhere;
+        }
         if !self.refs_agree(&old.refs, &cur.refs) {
             return false;
         }
@@ -62,12 +84,43 @@ impl Comparison<'_> {
             };
             old.entered_by(number) == cur.entered_by(number)
                 && self.frame_covers(
+                    number as u8,
                     &old.frames[number],
                     &old.precise[number],
                     cur.frame(number),
                     live,
                 )
         })
+    }
+
+    /// Whether what lies at one place of `old` covers what lies there in `cur`, if it is compared at all.
+    fn place_covers(&mut self, old: &Stored, cur: &State) -> bool {
+        let pool = self.pool;
+        match self.at {
+            Place::Elsewhere => true,
+            Place::Reg { frame, reg } => {
+                let (number, reg) = (usize::from(frame), usize::from(reg));
+                let live = self.ctx.flow.get(old.at(number));
+                let (Some(frame), true) = (
+                    old.frames.get(number),
+                    live.is_none_or(|flow| flow.live_regs >> reg & 1 != 0),
+                ) else {
+                    return true;
+                };
+                let precise = old.precise[number].regs >> reg & 1 != 0;
+                let cur = &cur.frame(number).regs[reg];
+                self.value_covers(pool.get(frame.regs[reg]), precise, cur)
+            }
+            Place::Slot { frame, slot } => {
+                let (number, index) = (usize::from(frame), usize::from(slot));
+                let slot = old.frames.get(number).and_then(|f| f.slots.get(index));
+                let Some(slot) = slot else {
+                    return true;
+                };
+                let precise = old.precise[number].slots >> (index & 63) & 1 != 0;
+                self.slot_covers(slot, precise, cur.frame(number).stack.get(index))
+            }
+        }
     }
 
     fn refs_agree(&mut self, old: &Refs, cur: &Refs) -> bool {
@@ -105,6 +158,7 @@ impl Comparison<'_> {
 
     fn frame_covers(
         &mut self,
+        number: u8,
         old: &StoredFrame,
         precise: &Precise,
         cur: &Frame,
@@ -120,10 +174,14 @@ impl Comparison<'_> {
             let precise = precise.regs >> reg & 1 != 0;
             let pool = self.pool;
             if !self.value_covers(pool.get(old.regs[reg]), precise, &cur.regs[reg]) {
+                self.at = Place::Reg {
+                    frame: number,
+                    reg: reg as u8,
+                };
                 return false;
             }
         }
-        self.stack_covers(old, precise.slots, cur)
+        self.stack_covers(number, old, precise.slots, cur)
     }
 
     /// Whether a remembered value covers a current one (`regsafe`).
@@ -240,8 +298,12 @@ impl Comparison<'_> {
     }
 
     /// Whether the remembered stack covers the current one (`stacksafe`).
-    fn stack_covers(&mut self, old: &StoredFrame, precise: u64, cur: &Frame) -> bool {
+    fn stack_covers(&mut self, number: u8, old: &StoredFrame, precise: u64, cur: &Frame) -> bool {
         let cur = &cur.stack;
+        let refusing = |slot: usize| Place::Slot {
+            frame: number,
+            slot: slot as u8,
+        };
         if self.exactness == Exactness::Precision && self.ctx.facts.lane().uninit_stack {
             // Slots of which nothing is known cover everything.
             let mut known = old.known_slots;
@@ -250,14 +312,20 @@ impl Comparison<'_> {
                 known &= known - 1;
                 let precise = precise >> index & 1 != 0;
                 if !self.slot_covers(&old.slots[index], precise, cur.get(index)) {
+                    self.at = refusing(index);
                     return false;
                 }
             }
             return true;
         }
-        old.slots.iter().enumerate().all(|(index, slot)| {
-            self.slot_covers(slot, precise >> (index & 63) & 1 != 0, cur.get(index))
-        })
+        for (index, slot) in old.slots.iter().enumerate() {
+            let precise = precise >> (index & 63) & 1 != 0;
+            if !self.slot_covers(slot, precise, cur.get(index)) {
+                self.at = refusing(index);
+                return false;
+            }
+        }
+        true
     }
 
     fn slot_covers(&mut self, old: &StoredSlot, precise: bool, cur: Option<&Slot>) -> bool {

@@ -12,7 +12,7 @@ use super::history::{HistoryFlags, LinkedRegs};
 use super::pool::Pool;
 use super::precision::ChainStart;
 use super::stored::{CallChain, Stored, same_callsites};
-use super::subsumes::{Comparison, Exactness};
+use super::subsumes::Exactness;
 use crate::env::Env;
 use crate::prepare::InsnFlow;
 use crate::report::StateView;
@@ -65,12 +65,13 @@ impl Env<'_> {
             || flow.force_checkpoint
             || self.state.history.len() > MAX_HISTORY;
         let mut add = forced || jumps >= MIN_JUMPS && insns >= MIN_INSNS;
-        self.clean_finished_states(idx);
+        let newest = self.explored.first_of_list(idx, &self.state);
+        self.clean_finished_states(idx, newest);
 
         let mut states = 0;
         let mut newer = None;
         let mut in_loop = false;
-        let mut next = self.explored.first_of_list(idx, &self.state);
+        let mut next = newest;
         while let Some(id) = next {
             next = self.explored.next_of_list(id);
             states += 1;
@@ -121,16 +122,11 @@ impl Env<'_> {
 
     /// Erases from finished states of this instruction what is not read any more
     /// (`clean_live_states`).
-    fn clean_finished_states(&mut self, idx: InsnIdx) {
-        let mut next = self.explored.first_of_list(idx, &self.state);
+    fn clean_finished_states(&mut self, idx: InsnIdx, newest: Option<StateId>) {
+        let mut next = newest;
         while let Some(id) = next {
             next = self.explored.next_of_list(id);
-            let of_insn = self
-                .explored
-                .node(id)
-                .is_some_and(|n| n.insn_idx as usize == idx);
-            if of_insn
-                && self.explored.is_cleanable(id)
+            if self.explored.is_cleanable(id, idx)
                 && self
                     .explored
                     .stored(id)
@@ -226,15 +222,9 @@ impl Env<'_> {
 
     fn covers(&mut self, id: StateId, exactness: Exactness) -> bool {
         let last_id = self.learned.last_id();
-        let (old, pool, ids) = self.explored.stored_and_ids(id);
-        let mut comparison = Comparison {
-            ctx: self.ctx,
-            pool,
-            ids,
-            last_id,
-            exactness,
-        };
-        let covers = old.is_some_and(|old| comparison.covers(old, &self.state));
+        let covers = self
+            .explored
+            .covers(self.ctx, id, &self.state, last_id, exactness);
         let values = 11 * (self.state.curframe() + 1) + self.state.refs.list.len();
         self.explored.effort.spend(values);
         covers

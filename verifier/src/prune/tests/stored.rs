@@ -25,10 +25,7 @@ fn path() -> State {
 }
 
 fn frames(state: &State) -> Vec<Frame> {
-    state
-        .frames()
-        .map(|frame| (**frame).clone())
-        .collect()
+    state.frames().map(|frame| (**frame).clone()).collect()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::super::id_map::IdMap;
 use super::super::pool::Pool;
 use super::super::stored::Stored;
-use super::super::subsumes::{Comparison, Exactness};
+use super::super::subsumes::{Comparison, Exactness, Place};
 use super::*;
 use crate::number::Scalar;
 use skep_isa::Width;
@@ -25,6 +25,7 @@ fn covers(exactness: Exactness, old: &State, cur: &State) -> bool {
         ids: &mut ids,
         last_id: LAST_ID,
         exactness,
+        at: Place::default(),
     };
     comparison.covers(&old, cur)
 }
