@@ -47,6 +47,35 @@ pub struct HelperSet {
     pub rows: &'static [Allow],
     /// Sets that are asked next.
     pub bases: &'static [&'static HelperSet],
+    /// Helpers that it has rows for.
+    own: Ids,
+    /// Helpers that it or one of its bases has rows for.
+    all: Ids,
+}
+
+/// Helpers by number, one bit each.
+#[derive(Clone, Copy, Debug)]
+struct Ids([u64; 4]);
+
+impl Ids {
+    const fn with(mut self, id: u32) -> Ids {
+        self.0[id as usize / 64] |= 1 << (id % 64);
+        self
+    }
+
+    const fn and(mut self, other: &Ids) -> Ids {
+        let mut i = 0;
+        while i < self.0.len() {
+            self.0[i] |= other.0[i];
+            i += 1;
+        }
+        self
+    }
+
+    fn has(&self, id: u32) -> bool {
+        let word = self.0.get(id as usize / 64).copied().unwrap_or(0);
+        word >> (id % 64) & 1 != 0
+    }
 }
 
 impl HelperSet {
@@ -59,12 +88,22 @@ impl HelperSet {
 
     /// The row that decides. Sets nest at most six deep.
     fn decide(&self, hook: &Hook<'_>, id: u32) -> Option<&'static Allow> {
-        let from = self.rows.partition_point(|row| row.proto.id < id);
-        let own = self.rows.get(from..).unwrap_or_default();
-        let mut of_id = own.iter().take_while(|row| row.proto.id == id);
-        of_id
-            .find(|row| row.when.holds(hook))
+        if !self.all.has(id) {
+            return None;
+        }
+        self.decide_alone(hook, id)
             .or_else(|| self.bases.iter().find_map(|base| base.decide(hook, id)))
+    }
+
+    fn decide_alone(&self, hook: &Hook<'_>, id: u32) -> Option<&'static Allow> {
+        if !self.own.has(id) {
+            return None;
+        }
+        let from = self.rows.partition_point(|row| row.proto.id < id);
+        self.rows[from..]
+            .iter()
+            .take_while(|row| row.proto.id == id)
+            .find(|row| row.when.holds(hook))
     }
 }
 
@@ -137,10 +176,24 @@ impl Allow {
 
 /// A set, from its rows and bases.
 const fn set(rows: &'static [Allow], bases: &'static [&'static HelperSet]) -> HelperSet {
+    let mut own = Ids([0; 4]);
+    let mut i = 0;
+    while i < rows.len() {
+        own = own.with(rows[i].proto.id);
+        i += 1;
+    }
+    let mut all = own;
+    let mut i = 0;
+    while i < bases.len() {
+        all = all.and(&bases[i].all);
+        i += 1;
+    }
     HelperSet {
         needs: Needs::Any,
         rows,
         bases,
+        own,
+        all,
     }
 }
 
