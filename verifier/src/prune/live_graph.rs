@@ -98,29 +98,36 @@ impl LiveGraph {
     }
 }
 
+/// Where each place's predecessors begin, with one more entry than places, and the predecessors.
 fn predecessors(next: &[[u32; 2]], places: &[u32]) -> (Vec<u32>, Vec<u32>) {
-    let edges = || {
-        next.iter().enumerate().flat_map(|(place, next)| {
-            let to = next
-                .iter()
-                .filter_map(|&slot| places.get(slot as usize).copied());
-            to.filter(|&to| to != NONE)
-                .map(move |to| (place as u32, to as usize))
-        })
-    };
+    let place_of = |slot: u32| places.get(slot as usize).map_or(NONE, |&place| place);
+    // At first, each place's number is counted one entry further, and summed up to where it ends.
     let mut starts = vec![0_u32; next.len() + 1];
-    for (_, to) in edges() {
-        starts[to + 1] += 1;
+    for &[a, b] in next {
+        for to in [place_of(a), place_of(b)] {
+            if to != NONE {
+                starts[to as usize + 1] += 1;
+            }
+        }
     }
-    for place in 0..next.len() {
-        starts[place + 1] += starts[place];
+    let mut total = 0;
+    for end in &mut starts {
+        total += *end;
+        *end = total;
     }
-    let mut filled = starts.clone();
-    let mut before = vec![0; starts[next.len()] as usize];
-    for (from, to) in edges() {
-        before[filled[to] as usize] = from;
-        filled[to] += 1;
+    // Filled from their ends, these become the beginnings.
+    let mut before = vec![0; total as usize];
+    for (from, &[a, b]) in next.iter().enumerate().rev() {
+        for to in [place_of(b), place_of(a)] {
+            if to != NONE {
+                let end = &mut starts[to as usize + 1];
+                *end -= 1;
+                before[*end as usize] = from as u32;
+            }
+        }
     }
+    starts.remove(0);
+    starts.push(total);
     (starts, before)
 }
 

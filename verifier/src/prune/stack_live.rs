@@ -103,20 +103,31 @@ impl Instance {
             .get(idx.checked_sub(self.start)?)
     }
 
-    /// What is known of a frame at an instruction, to be added to.
-    fn masks_mut(&mut self, frame: usize, idx: InsnIdx, memory: &mut usize) -> Option<&mut Masks> {
-        let slot = idx.checked_sub(self.start)?;
-        let table = self.frames.get_mut(frame)?;
+    /// Changes what is known of a frame at an instruction, if `change` says that it does.
+    fn change_masks(
+        &mut self,
+        frame: usize,
+        idx: InsnIdx,
+        memory: &mut usize,
+        change: impl FnOnce(&mut Masks) -> bool,
+    ) {
+        let Some(slot) = idx.checked_sub(self.start) else {
+            return;
+        };
+        let Some(table) = self.frames.get_mut(frame) else {
+            return;
+        };
         if table.masks.is_empty() {
             let len = self.graph.slots();
             *memory += len * size_of::<Masks>();
             table.masks.resize(len, Masks::default());
             table.stale = Stale::none(self.graph.len());
         }
-        if let Some(place) = self.graph.place(slot) {
+        if table.masks.get_mut(slot).is_some_and(change)
+            && let Some(place) = self.graph.place(slot)
+        {
             table.stale.add(place);
         }
-        table.masks.get_mut(slot)
     }
 
     fn is_alive(&self, frame: usize, idx: InsnIdx) -> u64 {
@@ -267,12 +278,14 @@ impl StackLiveness {
 
     fn add_read(&mut self, id: InstanceId, frame: usize, idx: InsnIdx, slots: u64) {
         let instance = &mut self.instances[id.0 as usize];
-        let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else {
-            return;
-        };
-        let reads = masks.may_read | slots;
-        let news = reads != masks.may_read && reads & !masks.live_before != 0;
-        masks.may_read = reads;
+        let mut news = false;
+        instance.change_masks(frame, idx, &mut self.memory, |masks| {
+            let reads = masks.may_read | slots;
+            let changes = reads != masks.may_read;
+            news = changes && reads & !masks.live_before != 0;
+            masks.may_read = reads;
+            changes
+        });
         instance.updated |= news;
     }
 
@@ -338,22 +351,23 @@ impl StackLiveness {
             if writes == 0 && (!visited || instance.frames[frame].masks.is_empty()) {
                 continue;
             }
-            let Some(masks) = instance.masks_mut(frame, idx, &mut self.memory) else {
-                continue;
-            };
-            // Linux 6.18 looks at 32 of the 64 slots here, so that it may take a write below them for
-            // certain that is not.
-            let old = masks.must_write & u64::from(u32::MAX);
-            if visited {
-                writes &= old;
-            }
-            if old != writes {
-                masks.must_write = writes;
-                instance.updated = true;
-            }
-            if old & !writes != 0 {
-                instance.write_dropped = true;
-            }
+            let (mut changes, mut drops) = (false, false);
+            instance.change_masks(frame, idx, &mut self.memory, |masks| {
+                // Linux 6.18 looks at 32 of the 64 slots here, so that it may take a write below them
+                // for certain that is not.
+                let old = masks.must_write & u64::from(u32::MAX);
+                if visited {
+                    writes &= old;
+                }
+                changes = old != writes;
+                drops = old & !writes != 0;
+                if changes {
+                    masks.must_write = writes;
+                }
+                changes
+            });
+            instance.updated |= changes;
+            instance.write_dropped |= drops;
         }
     }
 
