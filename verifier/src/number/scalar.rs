@@ -219,6 +219,14 @@ impl Scalar {
     /// How this scalar contradicts itself, if it does.
     #[inline]
     pub fn violation(&self) -> Option<BoundsViolation> {
+        let ordered = self.wide.is_ordered() & self.narrow.is_ordered();
+        if ordered && !self.known.subreg_is_const() {
+            return None;
+        }
+        self.find_violation()
+    }
+
+    fn find_violation(&self) -> Option<BoundsViolation> {
         if !self.wide.is_ordered() || !self.narrow.is_ordered() {
             return Some(BoundsViolation::CrossedRange);
         }

@@ -20,6 +20,9 @@ impl Scalar {
         self.bounds_from_known();
         let mut learned = false;
         for _ in 0..ROUNDS {
+            if self.is_small() {
+                break;
+            }
             let before = *self;
             self.narrow_from_wide();
             self.narrow.share_signs();
@@ -37,6 +40,20 @@ impl Scalar {
         if learned || self.known != known {
             self.bounds_from_known();
         }
+    }
+
+    /// Whether all ranges say the same, and that the sign bits are zero and the high half is too: no
+    /// range can teach another. What the 64-bit range says of the known bits comes last, anyway.
+    #[inline]
+    fn is_small(&self) -> bool {
+        let (wide, narrow) = (&self.wide, &self.narrow);
+        let (min, max) = (wide.umin as i32, wide.umax as i32);
+        min >= 0
+            && max >= min
+            && (wide.umin, wide.umax) == (min as u64, max as u64)
+            && (wide.smin, wide.smax) == (i64::from(min), i64::from(max))
+            && (narrow.umin, narrow.umax) == (min as u32, max as u32)
+            && (narrow.smin, narrow.smax) == (min, max)
     }
 
     /// Whether this is one value, consistently: nothing to learn.

@@ -144,34 +144,52 @@ struct Search<'a> {
     next_scc: u32,
 }
 
+/// A slot on the way that the search is on.
+struct Step {
+    at: InsnIdx,
+    next: Successors,
+    /// Edges that were followed.
+    followed: usize,
+}
+
 impl Search<'_> {
     fn run(&mut self, root: InsnIdx) {
-        let mut path = vec![root];
-        while let Some(&at) = path.last() {
-            if self.pre[at] == 0 {
-                self.pre[at] = self.next_preorder;
-                self.low[at] = self.next_preorder;
-                self.next_preorder += 1;
-                self.stack.push(at);
-            }
-            // A fall-through behind the last slot is no edge; such programs are refused elsewhere.
-            let next = successors(self.insns, at);
-            let mut unvisited = None;
-            for &to in next.iter().filter(|&&to| to < self.insns.len()) {
-                if self.pre[to] == 0 {
-                    unvisited = Some(to);
-                    break;
+        let mut path = vec![self.enter(root)];
+        while let Some(top) = path.last_mut() {
+            let at = top.at;
+            if let Some(&to) = top.next.get(top.followed) {
+                top.followed += 1;
+                // A fall-through behind the last slot is no edge; such programs are refused elsewhere.
+                if to >= self.insns.len() {
+                    continue;
                 }
-                self.low[at] = self.low[at].min(self.low[to]);
-            }
-            if let Some(to) = unvisited {
-                path.push(to);
+                if self.pre[to] == 0 {
+                    path.push(self.enter(to));
+                } else {
+                    self.low[at] = self.low[at].min(self.low[to]);
+                }
                 continue;
             }
-            if self.low[at] == self.pre[at] {
-                self.close(at, next.contains(&at));
+            let low = self.low[at];
+            if low == self.pre[at] {
+                self.close(at, top.next.contains(&at));
             }
             path.pop();
+            if let Some(from) = path.last() {
+                self.low[from.at] = self.low[from.at].min(self.low[at]);
+            }
+        }
+    }
+
+    fn enter(&mut self, at: InsnIdx) -> Step {
+        self.pre[at] = self.next_preorder;
+        self.low[at] = self.next_preorder;
+        self.next_preorder += 1;
+        self.stack.push(at);
+        Step {
+            at,
+            next: successors(self.insns, at),
+            followed: 0,
         }
     }
 

@@ -6,7 +6,7 @@ use skep_spec::ProgFlags;
 
 use super::Next;
 use crate::env::Env;
-use crate::number::Scalar;
+use crate::number::{BoundsViolation, Scalar};
 use crate::state::{Delta, Link, Number, Pointer, PtrFlags, Region, Value};
 use crate::violation::{Check, WalkViolation};
 
@@ -337,17 +337,26 @@ impl Env<'_> {
 
     /// Forgets, or with the testing flag refuses, bounds that contradict each other
     /// (`reg_bounds_sanity_check`).
+    #[inline]
     pub(crate) fn check_invariants(&mut self, reg: Reg, place: &'static str) -> Check<()> {
-        let value = self.state.reg(reg);
-        let violation = match value {
+        let violation = match self.state.reg(reg) {
             Value::Scalar(number) => number.scalar.violation(),
             Value::Pointer(pointer) => pointer.var.violation(),
             Value::Uninit => None,
         };
-        let Some(violation) = violation else {
-            return Ok(());
-        };
-        let scalar = value.var();
+        match violation {
+            None => Ok(()),
+            Some(violation) => self.settle_register(reg, place, violation),
+        }
+    }
+
+    fn settle_register(
+        &mut self,
+        reg: Reg,
+        place: &'static str,
+        violation: BoundsViolation,
+    ) -> Check<()> {
+        let scalar = self.state.reg(reg).var();
         let violation = WalkViolation::Invariant {
             place,
             bounds: violation,
