@@ -22,10 +22,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// Bytes that it takes once the path goes on without it, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Pending>()
-            + size_of::<Frame>()
-            + self.state.history.bytes()
-            + size_of_val(&*self.state.refs.list)
+        size_of::<Pending>() + size_of::<Frame>() + size_of_val(&*self.state.refs.list)
     }
 }
 

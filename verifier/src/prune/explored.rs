@@ -11,7 +11,7 @@ use super::backtrack::Concerns;
 use super::converge::Visits;
 use super::effort::Effort;
 use super::events::PruneEvent;
-use super::history::History;
+use super::history::{Entries, History};
 use super::id_map::IdMap;
 use super::pool::Pool;
 use super::stack_live::StackLiveness;
@@ -79,6 +79,8 @@ pub(crate) struct Explored {
     waiting: Vec<StateId>,
     counts: StateCounts,
     pool: Pool,
+    /// What histories hold.
+    pub(crate) entries: Entries,
     pub(super) concerns: Concerns,
     pub(super) visits: Visits,
     pub(super) live: StackLiveness,
@@ -141,8 +143,9 @@ impl Explored {
     /// main program and each global subprogram.
     pub(crate) fn clear(&mut self) {
         let bytes = self.nodes.iter().filter(|node| node.state.is_some());
-        let bytes = bytes.map(|node| node.bytes as usize).sum();
-        self.effort.give_back(bytes);
+        let bytes: usize = bytes.map(|node| node.bytes as usize).sum();
+        self.effort
+            .give_back(bytes + self.entries.clear() * Entries::BYTES);
         self.nodes.clear();
         for list in self.begun.drain(..) {
             self.heads[list as usize] = NONE;
@@ -163,9 +166,9 @@ impl Explored {
     }
 
     /// The history of a remembered state, and the state before it.
-    pub(crate) fn history(&self, id: StateId) -> Option<(&History, Option<StateId>)> {
+    pub(crate) fn history(&self, id: StateId) -> Option<(History, Option<StateId>)> {
         self.stored(id)
-            .map(|stored| (&stored.history, stored.parent))
+            .map(|stored| (stored.history, stored.parent))
     }
 
     /// A remembered state, while it lives.
@@ -422,7 +425,6 @@ impl Explored {
             }
             self.leave_loop(ctx, id)?;
             next = self.stored(id).and_then(|stored| stored.parent);
-            self.forget_history(id);
             self.free_if_dead(id);
         }
         Ok(())
@@ -453,15 +455,5 @@ impl Explored {
             stored.erase(number, live, alive);
         }
         self.note(PruneEvent::Cleaned { id });
-    }
-
-    /// No walk goes back through a finished state, unless along a loop's backedges.
-    fn forget_history(&mut self, id: StateId) {
-        if self.is_incomplete(id) {
-            return;
-        }
-        if let Some(stored) = self.stored_mut(id) {
-            stored.history = History::default();
-        }
     }
 }

@@ -5,7 +5,6 @@
 //! What lies between two entries was walked straight on. [`super::backtrack`] reads it backwards.
 
 use std::ops::BitOr;
-use std::rc::Rc;
 
 use skep_isa::{InsnIdx, Reg};
 
@@ -155,60 +154,113 @@ impl HistoryEntry {
     }
 }
 
-/// Jumps and stack accesses of a path since its parent was remembered. Copies share their entries
-/// until one of them records more.
-#[derive(Clone, Debug, Default)]
+/// Jumps and stack accesses of a path since its parent was remembered: the last one's place among
+/// all [`Entries`], and how many there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct History {
-    entries: Option<Rc<Vec<HistoryEntry>>>,
+    /// Means nothing where there are none.
+    last: u32,
+    len: u32,
 }
 
 impl History {
-    /// The entries, oldest first.
-    pub(crate) fn entries(&self) -> &[HistoryEntry] {
-        self.entries.as_deref().map_or(&[], Vec::as_slice)
-    }
-
     /// Number of entries.
-    pub(crate) fn len(&self) -> usize {
-        self.entries().len()
+    #[inline]
+    pub(crate) const fn len(self) -> usize {
+        self.len as usize
+    }
+}
+
+/// An entry, and the place of the one before it.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    entry: HistoryEntry,
+    before: u32,
+}
+
+/// The entries of all histories. Each knows the one before it, so that paths that part share what they
+/// have in common; none is changed.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    nodes: Vec<Node>,
+}
+
+impl Entries {
+    /// Bytes that an entry takes.
+    pub(super) const BYTES: usize = size_of::<Node>();
+
+    /// The last entry of a history.
+    #[inline]
+    pub(super) fn last(&self, history: History) -> Option<&HistoryEntry> {
+        if history.len == 0 {
+            return None;
+        }
+        self.nodes
+            .get(history.last as usize)
+            .map(|node| &node.entry)
     }
 
-    /// Bytes that it takes, roughly.
-    pub(crate) fn bytes(&self) -> usize {
-        const ALLOCATIONS: usize = 64;
-        match self.len() {
-            0 => 0,
-            len => ALLOCATIONS + len * size_of::<HistoryEntry>(),
+    /// A history without its last entry.
+    #[inline]
+    pub(super) fn before_last(&self, history: History) -> History {
+        let node = self.nodes.get(history.last as usize);
+        History {
+            last: node.map_or(0, |node| node.before),
+            len: history.len.saturating_sub(1),
         }
     }
 
-    /// Gives back memory that more entries would have taken.
-    pub(super) fn shrink(&mut self) {
-        if let Some(entries) = self.entries.as_mut().and_then(Rc::get_mut) {
-            entries.shrink_to_fit();
-        }
+    /// The entries of a history, last one first.
+    pub(crate) fn back(&self, history: History) -> impl Iterator<Item = &HistoryEntry> {
+        let mut rest = history;
+        std::iter::from_fn(move || {
+            let entry = self.last(rest)?;
+            rest = self.before_last(rest);
+            Some(entry)
+        })
     }
 
     /// Records arriving at `idx` from `prev`.
-    pub(crate) fn push(
+    #[inline]
+    pub(super) fn push(
         &mut self,
+        history: &mut History,
         idx: InsnIdx,
         prev: Option<InsnIdx>,
         flags: HistoryFlags,
         linked: LinkedRegs,
     ) {
-        let entry = HistoryEntry::new(idx, prev, flags, linked);
-        Rc::make_mut(self.entries.get_or_insert_default()).push(entry);
+        self.add(history, HistoryEntry::new(idx, prev, flags, linked));
     }
 
     /// Adds to the last entry: an instruction has one entry however much it records.
-    pub(crate) fn merge_into_last(&mut self, flags: HistoryFlags, linked: LinkedRegs) {
-        let Some(entries) = &mut self.entries else {
+    pub(super) fn merge_into_last(
+        &mut self,
+        history: &mut History,
+        flags: HistoryFlags,
+        linked: LinkedRegs,
+    ) {
+        let Some(&(mut entry)) = self.last(*history) else {
             return;
         };
-        if let Some(last) = Rc::make_mut(entries).last_mut() {
-            last.prev_and_flags |= u32::from(flags.0) << 20;
-            last.linked = linked;
-        }
+        entry.prev_and_flags |= u32::from(flags.0) << 20;
+        entry.linked = linked;
+        *history = self.before_last(*history);
+        self.add(history, entry);
+    }
+
+    #[inline]
+    fn add(&mut self, history: &mut History, entry: HistoryEntry) {
+        let before = history.last;
+        history.last = self.nodes.len() as u32;
+        history.len += 1;
+        self.nodes.push(Node { entry, before });
+    }
+
+    /// Forgets all; returns how many there were.
+    pub(super) fn clear(&mut self) -> usize {
+        let count = self.nodes.len();
+        self.nodes.clear();
+        count
     }
 }

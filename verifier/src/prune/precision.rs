@@ -11,7 +11,7 @@ use skep_isa::InsnIdx;
 use super::backtrack::{MAX_FRAMES, Obstacle, Wanted, step_back};
 use super::events::PruneEvent;
 use super::explored::{Explored, StateId};
-use super::history::{History, HistoryEntry};
+use super::history::{Entries, History, HistoryEntry};
 use crate::prepare::Ctx;
 use crate::state::State;
 use crate::violation::{Check, Stop};
@@ -38,79 +38,72 @@ impl ChainStart {
             frame: state.curframe(),
             insn_idx: state.insn_idx,
             first_insn_idx: state.first_insn_idx,
-            history: state.history.clone(),
+            history: state.history,
             parent: state.parent,
         }
     }
 }
 
-/// The part of a walk back that lies within one state.
-struct Segment<'h> {
-    history: &'h [HistoryEntry],
-    first_insn_idx: InsnIdx,
-}
-
-/// A place on the way back through a segment.
+/// A place on the way back through one state.
 struct Place {
     /// The instruction.
     idx: InsnIdx,
-    /// Entries of the history that are not gone back over yet.
-    end: usize,
-    /// The instruction of the last of them; no instruction if there is none.
+    /// Where the state's history begins.
+    first_insn_idx: InsnIdx,
+    /// What of the history is not gone back over yet.
+    history: History,
+    /// The instruction of its last entry; no instruction if there is none.
     entry_idx: InsnIdx,
 }
 
-impl Segment<'_> {
+impl Place {
     /// Begins at `idx`, behind all entries.
-    fn at(&self, idx: InsnIdx) -> Place {
-        let end = self.history.len();
+    fn new(entries: &Entries, idx: InsnIdx, first_insn_idx: InsnIdx, history: History) -> Place {
+        let last = entries.last(history);
         Place {
             idx,
-            end,
-            entry_idx: self.entry_idx(end),
+            first_insn_idx,
+            history,
+            entry_idx: last.map_or(InsnIdx::MAX, HistoryEntry::idx),
         }
     }
 
+    /// What the history says of the instruction.
     #[inline]
-    fn entry_idx(&self, end: usize) -> InsnIdx {
-        let last = end.checked_sub(1).and_then(|last| self.history.get(last));
-        last.map_or(InsnIdx::MAX, HistoryEntry::idx)
-    }
-
-    /// The entry that the walk back is at, if it is of its instruction.
-    #[inline]
-    fn entry(&self, place: &Place) -> Option<&HistoryEntry> {
-        if place.idx != place.entry_idx {
+    fn entry<'e>(&self, entries: &'e Entries) -> Option<&'e HistoryEntry> {
+        if self.idx != self.entry_idx {
             return None;
         }
-        self.history.get(place.end.checked_sub(1)?)
+        entries.last(self.history)
     }
 
-    /// The instructions from a place back to the next entry, or to the segment's beginning.
+    /// The instructions from here back to the next entry, or to the history's beginning.
     #[inline]
-    fn stops(&self, place: &Place) -> RangeInclusive<InsnIdx> {
-        let within = |stop: InsnIdx| if stop <= place.idx { stop } else { 0 };
-        within(self.first_insn_idx).max(within(place.entry_idx))..=place.idx
+    fn straight(&self) -> RangeInclusive<InsnIdx> {
+        let within = |stop: InsnIdx| if stop <= self.idx { stop } else { 0 };
+        within(self.first_insn_idx).max(within(self.entry_idx))..=self.idx
     }
 
     /// Goes to the instruction before; `false` where the segment begins (`get_prev_insn_idx`). One may
     /// pass the first instruction several times while there are entries left.
     #[inline]
-    fn go_back(&self, place: &mut Place) -> bool {
-        if place.idx == self.first_insn_idx {
-            let alone = place.end == 1 && place.entry_idx == place.idx;
-            if place.end == 0 || alone {
+    fn go_back(&mut self, entries: &Entries) -> bool {
+        let at_entry = self.idx == self.entry_idx;
+        if self.idx == self.first_insn_idx {
+            let alone = self.history.len() == 1 && at_entry;
+            if self.history.len() == 0 || alone {
                 return false;
             }
         }
         // Before the first instruction there is none.
-        place.idx = match self.entry(place) {
-            Some(entry) => {
-                place.end -= 1;
-                place.entry_idx = self.entry_idx(place.end);
+        self.idx = match entries.last(self.history) {
+            Some(entry) if at_entry => {
+                self.history = entries.before_last(self.history);
+                let last = entries.last(self.history);
+                self.entry_idx = last.map_or(InsnIdx::MAX, HistoryEntry::idx);
                 entry.prev().unwrap_or(InsnIdx::MAX)
             }
-            None => place.idx.wrapping_sub(1),
+            Some(_) | None => self.idx.wrapping_sub(1),
         };
         true
     }
@@ -138,7 +131,7 @@ impl Explored {
             return Ok(false);
         }
         let mut changed = false;
-        let mut history = start.history.clone();
+        let mut history = start.history;
         let mut first_insn_idx = start.first_insn_idx;
         let mut last_idx = start.insn_idx;
         let mut next = None;
@@ -151,11 +144,8 @@ impl Explored {
                 first_idx: first_insn_idx,
                 subseq_idx: next,
             });
-            let segment = Segment {
-                history: history.entries(),
-                first_insn_idx,
-            };
-            match self.follow(ctx, &segment, last_idx, &mut next, skip, &mut wanted)? {
+            let place = Place::new(&self.entries, last_idx, first_insn_idx, history);
+            match self.follow(ctx, place, &mut next, skip, &mut wanted)? {
                 Trail::Ended => return Ok(changed),
                 Trail::Lost => {
                     self.mark_all_precise(start);
@@ -175,7 +165,7 @@ impl Explored {
             };
             next = Some(first_insn_idx);
             first_insn_idx = state.first_insn_idx as InsnIdx;
-            history = state.history.clone();
+            history = state.history;
             parent = state.parent;
             match state.last_insn_idx {
                 Some(idx) => last_idx = idx as InsnIdx,
@@ -190,13 +180,11 @@ impl Explored {
     fn follow(
         &mut self,
         ctx: &Ctx<'_>,
-        segment: &Segment<'_>,
-        last_idx: InsnIdx,
+        mut place: Place,
         next: &mut Option<InsnIdx>,
         mut skip: bool,
         wanted: &mut Wanted,
     ) -> Check<Trail> {
-        let mut place = segment.at(last_idx);
         let mut steps = 0;
         let trail = loop {
             steps += 1;
@@ -208,7 +196,7 @@ impl Explored {
                     slots: wanted.slots(wanted.frame),
                     idx,
                 });
-                match step_back(ctx, idx, *next, segment.entry(&place), wanted) {
+                match step_back(ctx, idx, *next, place.entry(&self.entries), wanted) {
                     Ok(()) => {}
                     Err(Obstacle::Unsupported) => break Ok(Trail::Lost),
                     Err(Obstacle::Inconsistent(what)) => break Err(inconsistent(what)),
@@ -219,11 +207,11 @@ impl Explored {
             }
             skip = false;
             *next = Some(idx);
-            if !segment.go_back(&mut place) {
+            if !place.go_back(&self.entries) {
                 break Ok(Trail::Begins);
             }
             if !self.keeps_events() {
-                let passed = self.concerns.pass_over(wanted, segment.stops(&place));
+                let passed = self.concerns.pass_over(wanted, place.straight());
                 if passed != 0 {
                     steps += passed;
                     place.idx -= passed;

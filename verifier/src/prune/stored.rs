@@ -120,9 +120,9 @@ pub(super) struct StoredFrame {
 #[derive(Debug)]
 pub(super) struct Stored {
     /// Outermost first.
-    pub(super) frames: SmallVec<[Rc<StoredFrame>; 1]>,
+    pub(super) frames: SmallVec<[Rc<StoredFrame>; 2]>,
     /// What must be exact, by frame.
-    pub(super) precise: SmallVec<[Precise; 1]>,
+    pub(super) precise: SmallVec<[Precise; 2]>,
     pub(super) refs: Rc<Refs>,
     pub(super) history: History,
     pub(super) parent: Option<StateId>,
@@ -254,8 +254,7 @@ fn store_slots(
 impl Stored {
     /// Remembers a state whose parent is `before`. Its history goes with it.
     pub(super) fn new(state: &mut State, before: Option<&Stored>, pool: &mut Pool) -> Stored {
-        let mut history = std::mem::take(&mut state.history);
-        history.shrink();
+        let history = std::mem::take(&mut state.history);
         let frames = state.frames().enumerate().map(|(number, frame)| {
             let before = before.and_then(|before| before.frames.get(number));
             let changed = state
@@ -289,8 +288,8 @@ impl Stored {
     /// Bytes that it takes, roughly: what it shares with the state before it is not counted.
     pub(super) fn bytes(&self, before: Option<&Stored>) -> usize {
         // Each allocation takes a little more than what is in it.
-        let mut bytes = size_of::<Stored>() + self.history.bytes();
-        if self.frames.len() > 1 {
+        let mut bytes = size_of::<Stored>();
+        if self.frames.len() > 2 {
             bytes += self.frames.len() * (size_of::<usize>() + size_of::<Precise>()) + 32;
         }
         for (number, frame) in self.frames.iter().enumerate() {

@@ -8,7 +8,7 @@ use skep_spec::ProgFlags;
 
 use super::events::PruneEvent;
 use super::explored::StateId;
-use super::history::{HistoryFlags, LinkedRegs};
+use super::history::{Entries, HistoryFlags, LinkedRegs};
 use super::pool::Pool;
 use super::precision::ChainStart;
 use super::stored::{CallChain, Stored, same_callsites};
@@ -322,14 +322,17 @@ impl Env<'_> {
     /// instruction records goes into one entry. `self.state.insn_idx` and `last_insn_idx` must be set.
     pub(crate) fn push_history(&mut self, flags: HistoryFlags, linked: LinkedRegs) -> Check<()> {
         let stamp = self.learned.insns_processed;
-        if self.explored.history_stamp == stamp && self.state.history.len() > 0 {
-            self.state.history.merge_into_last(flags, linked);
+        let (explored, state) = (&mut self.explored, &mut self.state);
+        let history = &mut state.history;
+        explored.effort.keep(Entries::BYTES);
+        if explored.history_stamp == stamp && history.len() > 0 {
+            explored.entries.merge_into_last(history, flags, linked);
             return Ok(());
         }
-        self.explored.history_stamp = stamp;
-        self.state
-            .history
-            .push(self.state.insn_idx, self.state.last_insn_idx, flags, linked);
+        explored.history_stamp = stamp;
+        explored
+            .entries
+            .push(history, state.insn_idx, state.last_insn_idx, flags, linked);
         Ok(())
     }
 

@@ -364,17 +364,16 @@ impl Env<'_> {
     /// The way to the current instruction: every place where the path did not go on to the next slot,
     /// as (where it arrived, where it came from), oldest first.
     pub(crate) fn path(&self) -> Vec<(InsnIdx, InsnIdx)> {
-        let mut histories = vec![&self.state.history];
-        let mut next = self.state.parent;
-        while let Some((history, parent)) = next.and_then(|id| self.explored.history(id)) {
-            histories.push(history);
-            next = parent;
+        let mut jumps = Vec::new();
+        let mut next = Some((self.state.history, self.state.parent));
+        while let Some((history, parent)) = next {
+            let entries = self.explored.entries.back(history);
+            let ways = entries.filter_map(|entry| Some((entry.idx(), entry.prev()?)));
+            jumps.extend(ways.filter(|&(idx, prev)| self.next_slot(prev) != idx));
+            next = parent.and_then(|id| self.explored.history(id));
         }
-        let entries = histories.iter().rev().flat_map(|history| history.entries());
-        let jumps = entries.filter_map(|entry| Some((entry.idx(), entry.prev()?)));
+        jumps.reverse();
         jumps
-            .filter(|&(idx, prev)| self.next_slot(prev) != idx)
-            .collect()
     }
 
     fn next_slot(&self, idx: InsnIdx) -> InsnIdx {

@@ -1,7 +1,7 @@
 //! Going back over instructions, one at a time.
 
 use super::super::backtrack::{Obstacle, Wanted, step_back};
-use super::super::history::{History, HistoryFlags, LinkedAt, LinkedRegs};
+use super::super::history::{Entries, History, HistoryFlags, LinkedAt, LinkedRegs};
 use super::*;
 use skep_isa::Reg;
 
@@ -17,11 +17,11 @@ fn back(
     next: usize,
     recorded: Option<(HistoryFlags, LinkedRegs)>,
 ) -> Result<(), Obstacle> {
-    let mut history = History::default();
+    let (mut entries, mut history) = (Entries::default(), History::default());
     if let Some((flags, linked)) = recorded {
-        history.push(idx, idx.checked_sub(1), flags, linked);
+        entries.push(&mut history, idx, idx.checked_sub(1), flags, linked);
     }
-    step_back(ctx, idx, Some(next), history.entries().last(), wanted)
+    step_back(ctx, idx, Some(next), entries.last(history), wanted)
 }
 
 fn wanting(frame: usize, numbers: &[u8]) -> Wanted {

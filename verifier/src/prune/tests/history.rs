@@ -2,7 +2,7 @@
 
 use skep_isa::Reg;
 
-use super::super::history::{History, HistoryEntry, HistoryFlags, LinkedAt, LinkedRegs};
+use super::super::history::{Entries, History, HistoryEntry, HistoryFlags, LinkedAt, LinkedRegs};
 
 #[test]
 fn an_entry_takes_sixteen_bytes() {
@@ -41,35 +41,44 @@ fn six_linked_members_fit_and_no_seventh() {
     assert_eq!(linked.iter().collect::<Vec<_>>(), members);
 }
 
+/// A history's entries, oldest first.
+fn entries(all: &Entries, history: History) -> Vec<HistoryEntry> {
+    let mut entries: Vec<_> = all.back(history).copied().collect();
+    entries.reverse();
+    entries
+}
+
 #[test]
 fn the_first_instruction_has_none_before_it() {
+    let mut all = Entries::default();
     let mut history = History::default();
-    history.push(0, None, HistoryFlags::NONE, LinkedRegs::NONE);
-    history.push(
-        999_999,
-        Some(0),
-        HistoryFlags::stack_access(7, 63),
-        LinkedRegs::NONE,
-    );
-    history.push(3, Some(999_998), HistoryFlags::NONE, LinkedRegs::NONE);
-    let entries: Vec<_> = history
-        .entries()
-        .iter()
-        .map(|e| (e.idx(), e.prev()))
-        .collect();
-    assert_eq!(entries, [(0, None), (999_999, Some(0)), (3, Some(999_998))]);
-    assert_eq!(history.entries()[1].flags().accessed_slot(), Some((7, 63)));
+    all.push(&mut history, 0, None, HistoryFlags::NONE, LinkedRegs::NONE);
+    let flags = HistoryFlags::stack_access(7, 63);
+    all.push(&mut history, 999_999, Some(0), flags, LinkedRegs::NONE);
+    let flags = HistoryFlags::NONE;
+    all.push(&mut history, 3, Some(999_998), flags, LinkedRegs::NONE);
+    let entries = entries(&all, history);
+    let ways: Vec<_> = entries.iter().map(|e| (e.idx(), e.prev())).collect();
+    assert_eq!(ways, [(0, None), (999_999, Some(0)), (3, Some(999_998))]);
+    assert_eq!(entries[1].flags().accessed_slot(), Some((7, 63)));
 }
 
 #[test]
 fn an_instruction_that_records_twice_has_one_entry() {
     let mut linked = LinkedRegs::NONE;
     assert!(linked.push(0, LinkedAt::Reg(Reg::R3)));
+    let mut all = Entries::default();
     let mut history = History::default();
-    history.push(5, Some(4), HistoryFlags::NONE, LinkedRegs::NONE);
-    history.merge_into_last(HistoryFlags::SRC_NOT_SCALAR, linked);
+    all.push(
+        &mut history,
+        5,
+        Some(4),
+        HistoryFlags::NONE,
+        LinkedRegs::NONE,
+    );
+    all.merge_into_last(&mut history, HistoryFlags::SRC_NOT_SCALAR, linked);
     assert_eq!(history.len(), 1);
-    let entry = history.entries()[0];
+    let entry = entries(&all, history)[0];
     assert_eq!((entry.idx(), entry.prev()), (5, Some(4)));
     assert!(entry.flags().contains(HistoryFlags::SRC_NOT_SCALAR));
     assert_eq!(entry.linked, linked);
@@ -77,11 +86,24 @@ fn an_instruction_that_records_twice_has_one_entry() {
 
 #[test]
 fn a_copy_does_not_see_what_is_recorded_later() {
+    let mut all = Entries::default();
     let mut history = History::default();
-    history.push(1, Some(0), HistoryFlags::NONE, LinkedRegs::NONE);
-    let copy = history.clone();
-    history.push(2, Some(1), HistoryFlags::NONE, LinkedRegs::NONE);
-    history.merge_into_last(HistoryFlags::DST_NOT_SCALAR, LinkedRegs::NONE);
-    assert_eq!(copy.len(), 1);
-    assert_eq!(history.len(), 2);
+    all.push(
+        &mut history,
+        1,
+        Some(0),
+        HistoryFlags::NONE,
+        LinkedRegs::NONE,
+    );
+    let (copy, before) = (history, entries(&all, history));
+    all.merge_into_last(&mut history, HistoryFlags::DST_NOT_SCALAR, LinkedRegs::NONE);
+    all.push(
+        &mut history,
+        2,
+        Some(1),
+        HistoryFlags::NONE,
+        LinkedRegs::NONE,
+    );
+    assert_eq!(entries(&all, copy), before);
+    assert_eq!(entries(&all, history).len(), 2);
 }
