@@ -13,6 +13,7 @@ use crate::crosscheck::CrosscheckArgs;
 use crate::dis::DisArgs;
 use crate::inspect::InspectArgs;
 use crate::run::RunArgs;
+use crate::test::TestArgs;
 use crate::verify::VerifyArgs;
 
 /// Verify, run, inspect, assemble and cross-check eBPF programs, without a kernel and with one.
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     Crosscheck(CrosscheckArgs),
     Run(RunArgs),
+    Test(TestArgs),
     Inspect(InspectArgs),
     Dis(DisArgs),
     Asm(AsmArgs),

@@ -15,6 +15,7 @@ mod failure;
 mod input;
 mod inspect;
 mod kernels;
+mod live;
 mod opening;
 mod panics;
 mod pool;
@@ -22,6 +23,7 @@ mod progress;
 mod run;
 mod select;
 mod style;
+mod test;
 mod verify;
 
 use std::process::ExitCode;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Asm(args) => asm::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Conformance(args) => conformance::run(args),
+        Command::Test(args) => test::run(args),
     };
     match result {
         Ok(tally) => tally.code(),

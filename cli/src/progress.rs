@@ -6,6 +6,37 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// A line that counts runs, where there are many and someone looks.
+pub(crate) struct Count(ProgressBar);
+
+/// Runs from which on it is worth a line.
+const MANY_RUNS: u64 = 100_000;
+
+impl Count {
+    /// For that many runs.
+    pub(crate) fn new(runs: u64) -> Count {
+        if runs < MANY_RUNS || !stderr().is_terminal() {
+            return Count(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(runs), ProgressDrawTarget::stderr());
+        let template = "{bar:24} {human_pos}/{human_len} runs, {per_sec}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Count(bar)
+    }
+
+    /// So many are done.
+    pub(crate) fn at(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
+    /// Takes the line away.
+    pub(crate) fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// Inputs from which on it is worth a line.
 const MANY: usize = 8;
 

@@ -4,8 +4,11 @@ pub mod context;
 mod error;
 mod host;
 pub mod maps;
+pub mod object;
 pub mod packet;
+pub mod test;
 pub mod text;
+pub mod topology;
 
 pub use error::Error;
 pub use host::{

@@ -149,7 +149,8 @@ fn cpus(spec: &MapSpec, sim: &Sim) -> usize {
     }
 }
 
-fn records(sim: &mut Sim, id: MapId, spec: &MapSpec) -> Vec<Vec<u8>> {
+/// Takes the records out of a ring buffer, or the values out of a queue.
+pub fn records(sim: &mut Sim, id: MapId, spec: &MapSpec) -> Vec<Vec<u8>> {
     if spec.ty == MapType::Ringbuf {
         return sim
             .ring_consume(id)
@@ -222,6 +223,37 @@ pub fn put(sim: &mut Sim, id: MapId, key: Option<&Value>, value: &Value) -> Resu
     let value = encode_value(&spec, all, value)?.bytes;
     sim.map_update(id, &key, &value, 0)
         .map_err(|errno| Error::new(format!("{REFUSED}: {errno}")))
+}
+
+/// Deletes a key.
+///
+/// # Errors
+/// What is no key, or not there.
+pub fn delete(sim: &mut Sim, id: MapId, key: Option<&Value>) -> Result<(), Error> {
+    let Some(map) = sim.maps().get(id) else {
+        return Err(Error::new("there is no such map"));
+    };
+    let key = encode_key(map.spec(), key)?.bytes;
+    sim.map_delete(id, &key)
+        .map_err(|errno| Error::new(format!("{REFUSED}: {errno}")))
+}
+
+/// Bytes of a map's key, and of a value if there is one.
+///
+/// # Errors
+/// What does not fit.
+pub fn bytes_of(
+    sim: &Sim,
+    id: MapId,
+    key: Option<&Value>,
+    value: Option<&Value>,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
+    let Some(map) = sim.maps().get(id) else {
+        return Err(Error::new("there is no such map"));
+    };
+    let key = encode_key(map.spec(), key)?.bytes;
+    let value = value.map(|value| encode_value(map.spec(), map.user_value_size(), value));
+    Ok((key, value.transpose()?.map(|v| v.bytes)))
 }
 
 /// How an error begins that is the map's and not the writer's.

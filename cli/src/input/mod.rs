@@ -24,7 +24,7 @@ use crate::select::Names;
 
 pub(crate) use assembly::assemble_text;
 pub(crate) use object::{little_endian, open_source, read};
-pub(crate) use paths::{Kind, Source, expand, is_file};
+pub(crate) use paths::{Kind, Source, expand, is_file, plain};
 
 /// How the loader says that a section tells no program type.
 const UNKNOWN_TYPE: &str = "program type";

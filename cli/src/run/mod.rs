@@ -3,93 +3,34 @@
 //! The program is verified first: what a kernel would not load is not run unless asked for. The run
 //! depends on the object and the options alone.
 
+mod args;
+mod live;
+mod many;
 mod print;
+mod topology;
+mod trace;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use clap::Args;
 use skep_host::maps::{self, MapChange, Snapshot};
 use skep_host::{context, packet};
-use skep_interp::{Machine, Outcome, RunError};
+use skep_interp::{BUDGET, Machine, Nobody, Outcome, RunError};
 use skep_isa::{RawInsn, opcode};
 use skep_sim::{Config, Output, ProgId, RunInput, RunOutput, Sim};
 use skep_spec::{MapType, ObjectSpec, ProgramSpec};
 
-use crate::args::{OpenArgs, TextFormat};
+use crate::args::TextFormat;
 use crate::diagnostic;
 use crate::exit::Tally;
 use crate::failure::{Failure, note};
 use crate::input::{Source, Unit, expand, is_file, little_endian, open_source};
 use crate::kernels::{Kernel, Kernels};
+use crate::progress::Count;
 use crate::verify::finish;
 use crate::verify::judge::{Judgement, judge};
 
-/// Run a program at its simulated hook and show what it did
-///
-/// The program is verified first and runs with every access checked. Exit code: 0 it ran, 1 it was
-/// rejected or trapped, 2 usage or bad input, 4 it needs something that is not simulated.
-#[derive(Args, Debug)]
-pub(crate) struct RunArgs {
-    /// The object or assembly text, with `/PROGRAM` behind it if it holds several: FILE.o/PROGRAM
-    #[arg(value_name = "FILE[/PROGRAM]")]
-    input: PathBuf,
-
-    /// The program, by name
-    #[arg(long, value_name = "NAME")]
-    prog: Option<String>,
-
-    /// The packet: a file with its bytes, or hex digits, beginning with the Ethernet header
-    #[arg(long, value_name = "HEX|FILE")]
-    packet: Option<String>,
-
-    /// Set a field of the context, such as `mark=7`, `cb[0]=1`, `args[1]=0x10`; repeatable
-    #[arg(long = "ctx", value_name = "NAME=VALUE")]
-    ctx: Vec<String>,
-
-    /// Put a value into a map before the run, such as `limits[0]=5`; repeatable
-    #[arg(long = "map", value_name = "NAME[KEY]=VALUE")]
-    map: Vec<String>,
-
-    /// Name of the current process
-    #[arg(long, value_name = "NAME", default_value = "skep")]
-    comm: String,
-
-    /// Process and thread id of the current process
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pid: u32,
-
-    /// User id of the current process
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    uid: u32,
-
-    /// Begin of the pseudorandom numbers
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-
-    /// The CPU that the program runs on
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    cpu: u32,
-
-    /// Times to run it with the same input; maps keep their contents in between
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    repeat: u32,
-
-    /// Run it though it may be rejected
-    #[arg(long)]
-    no_verify: bool,
-
-    /// Kernel BTF to resolve what the object needs; `running` means the running kernel's
-    #[arg(long, value_name = "FILE")]
-    btf: Option<PathBuf>,
-
-    #[command(flatten)]
-    open: OpenArgs,
-
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
-    format: TextFormat,
-}
+pub(crate) use args::RunArgs;
 
 /// What a run did, compared with a program that does nothing.
 struct Effects {
@@ -100,21 +41,75 @@ struct Effects {
     maps: Vec<MapChange>,
 }
 
+/// A program in a simulated kernel, ready to run.
+struct Ready {
+    unit: Unit,
+    object: ObjectSpec,
+    sim: Sim,
+    machine: Machine,
+    prog: ProgId,
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// What makes a run impossible.
 pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
+    if let Some(path) = &args.topology {
+        return topology::run(path, args);
+    }
+    let mut tally = Tally::default();
+    let Some(mut ready) = prepare(args, &mut tally)? else {
+        return Ok(tally);
+    };
+    if !args.pcap.is_empty() {
+        return many::run(&mut ready, args, tally);
+    }
+    let ty = ready.unit.spec.ty;
+    if args.packet.is_none() && packet::takes_packet(ty) {
+        note("no --packet: the packet is UDP over IPv4, 60 bytes");
+    }
+    let data = packet::find(ty, args.packet.as_deref(), "--packet")?;
+    let input = input_of(&ready, data, args)?;
+    match execute(&mut ready, &input, args) {
+        Ok(effects) => {
+            let unit = &ready.unit;
+            let printed = match args.format {
+                TextFormat::Human => print::human(unit, &effects, args.repeat),
+                TextFormat::Json => print::json(unit, &effects, args.repeat),
+            };
+            if let Some(path) = &args.write {
+                let packets = [(0, effects.outcome.output.data.as_slice())];
+                many::write_capture(path, packets)?;
+            }
+            if args.on_kernel {
+                live::compare(&ready, &[input], &effects, args, &mut tally)?;
+            }
+            finish(printed, tally)
+        }
+        Err(Ended::Input(failure)) => Err(failure),
+        Err(Ended::Trap(error)) => {
+            tell_trap(&ready.unit, &ready.sim, &error, args, &mut tally);
+            Ok(tally)
+        }
+    }
+}
+
+/// Reads, verifies and loads the program; `None` if it may not run.
+fn prepare(args: &RunArgs, tally: &mut Tally) -> Result<Option<Ready>, Failure> {
     let kernels = Kernels::new(&[], args.btf.as_deref())?.opening(&args.open)?;
     let kernel = kernels.first()?;
-    let (source, named) = find_source(&args.input)?;
+    let input = args
+        .input
+        .as_deref()
+        .ok_or_else(|| Failure::new("no file is given"))?;
+    let (source, named) = find_source(input)?;
     let object = open_source(&source, &kernel)?;
     little_endian(&source, &object)?;
     let program = choose(&source, &object, args.prog.as_deref().or(named.as_deref()))?;
     let unit = unit(&source, program, &kernel);
-    let mut tally = Tally::default();
-    if !args.no_verify && !may_run(&unit, &mut tally) {
-        return Ok(tally);
+    if !args.no_verify && !may_run(&unit, tally) {
+        return Ok(None);
     }
     let config = Config {
         seed: args.seed,
@@ -133,35 +128,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
     for setting in &args.map {
         maps::set(&mut sim, setting)?;
     }
-    if args.packet.is_none() && packet::takes_packet(program.ty) {
-        note("no --packet: the packet is UDP over IPv4, 60 bytes");
-    }
-    let data = packet::find(program.ty, args.packet.as_deref(), "--packet")?;
-    let ctx = context::build(program, &args.ctx, data.len()).map_err(|e| e.in_place("--ctx"))?;
-    let input = RunInput { data, ctx };
     let mut machine = Machine::new();
-    let prog = load(
-        &mut machine,
-        &mut sim,
-        &object,
-        program,
-        &kernel,
-        args.no_verify,
-    )?;
-    match execute(&machine, &mut sim, prog, &input, args) {
-        Ok(effects) => {
-            let printed = match args.format {
-                TextFormat::Human => print::human(&unit, &effects, args.repeat),
-                TextFormat::Json => print::json(&unit, &effects, args.repeat),
-            };
-            finish(printed, tally)
-        }
-        Err(Ended::Input(failure)) => Err(failure),
-        Err(Ended::Trap(error)) => {
-            tell_trap(&unit, &sim, &error, args, &mut tally);
-            Ok(tally)
-        }
-    }
+    let no_verify = args.no_verify;
+    let prog = load(&mut machine, &mut sim, &object, program, &kernel, no_verify)?;
+    Ok(Some(Ready {
+        unit,
+        object,
+        sim,
+        machine,
+        prog,
+    }))
+}
+
+/// What a run is given.
+fn input_of(ready: &Ready, data: Vec<u8>, args: &RunArgs) -> Result<RunInput, Failure> {
+    let ctx =
+        context::build(&ready.unit.spec, &args.ctx, data.len()).map_err(|e| e.in_place("--ctx"))?;
+    Ok(RunInput { data, ctx })
 }
 
 /// The file, and the program behind it: `a.o`, or `a.o/main`.
@@ -293,25 +276,40 @@ enum Ended {
     Trap(skep_interp::Stop),
 }
 
-fn execute(
-    machine: &Machine,
-    sim: &mut Sim,
-    prog: ProgId,
-    input: &RunInput,
-    args: &RunArgs,
-) -> Result<Effects, Ended> {
+fn execute(ready: &mut Ready, input: &RunInput, args: &RunArgs) -> Result<Effects, Ended> {
+    let Ready {
+        unit,
+        sim,
+        machine,
+        prog,
+        ..
+    } = ready;
     let ended = |error| match error {
         RunError::Stop(stop) => Ended::Trap(stop),
         RunError::Input(_) | RunError::NoProgram(_) | RunError::OtherKernel => {
-            Ended::Input(refused(machine, prog, &error, args))
+            Ended::Input(refused(machine, *prog, &error, args))
         }
     };
-    let untouched = run_nothing(machine, sim, prog, input).map_err(ended)?;
+    let untouched = run_nothing(machine, sim, *prog, input).map_err(ended)?;
     let before = Snapshot::take(sim);
-    let mut outcome = machine.run(sim, prog, input).map_err(ended)?;
-    for _ in 1..args.repeat {
-        outcome = machine.run(sim, prog, input).map_err(ended)?;
+    let budget = args.max_insns.unwrap_or(BUDGET);
+    let mut once = || {
+        if args.trace {
+            let trace = trace::Trace::new(unit);
+            machine.run_observed(sim, *prog, input, budget, trace)
+        } else {
+            machine.run_observed(sim, *prog, input, budget, Nobody)
+        }
+    };
+    let mut outcome = once().map_err(ended)?;
+    let progress = Count::new(args.repeat.into());
+    for turn in 1..args.repeat {
+        outcome = once().map_err(ended)?;
+        if turn % (1 << 14) == 0 {
+            progress.at(turn.into());
+        }
     }
+    progress.finish();
     let maps = before.changes(sim);
     Ok(Effects {
         outcome,

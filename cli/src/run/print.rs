@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use skep_host::maps::{EntryChange, MapChange};
 use skep_host::packet::diff;
 use skep_host::text::{names, value};
-use skep_sim::Redirect;
+use skep_sim::{Output, Redirect};
 use skep_spec::tables::ctx::{self, CtxValue};
 use skep_spec::{MapSpec, MapType};
 
@@ -45,10 +45,7 @@ pub(super) fn human(unit: &Unit, effects: &Effects, repeat: u32) -> io::Result<(
         "executed",
         &format!("{insns} instructions{times}"),
     )?;
-    for line in effects.output.printk.iter().take(MOST_SHOWN) {
-        item(&mut out, "printk", line)?;
-    }
-    more(&mut out, effects.output.printk.len())?;
+    printed(&mut out, &effects.output)?;
     if let Some(redirect) = &effects.output.redirect {
         item(&mut out, "redirected", &redirect_text(redirect))?;
     }
@@ -63,15 +60,32 @@ pub(super) fn human(unit: &Unit, effects: &Effects, repeat: u32) -> io::Result<(
             &format!("{} bytes to device {}", copy.data.len(), copy.ifindex),
         )?;
     }
-    for record in effects.output.perf.iter().take(MOST_SHOWN) {
-        let text = format!("[{}] {}", record.index, value::hex(&record.data));
-        item(&mut out, "perf event", &text)?;
-    }
-    more(&mut out, effects.output.perf.len())?;
+    perf(&mut out, &effects.output)?;
     for change in &effects.maps {
         map(&mut out, change)?;
     }
     Ok(())
+}
+
+/// What programs printed and told.
+pub(super) fn output(out: &mut dyn Write, output: &Output) -> io::Result<()> {
+    printed(out, output)?;
+    perf(out, output)
+}
+
+fn printed(out: &mut dyn Write, output: &Output) -> io::Result<()> {
+    for line in output.printk.iter().take(MOST_SHOWN) {
+        item(out, "printk", line)?;
+    }
+    more(out, output.printk.len())
+}
+
+fn perf(out: &mut dyn Write, output: &Output) -> io::Result<()> {
+    for record in output.perf.iter().take(MOST_SHOWN) {
+        let text = format!("[{}] {}", record.index, value::hex(&record.data));
+        item(out, "perf event", &text)?;
+    }
+    more(out, output.perf.len())
 }
 
 fn item(out: &mut dyn Write, name: &str, text: &str) -> io::Result<()> {
@@ -145,7 +159,8 @@ fn redirect_text(redirect: &Redirect) -> String {
     }
 }
 
-fn map(out: &mut dyn Write, change: &MapChange) -> io::Result<()> {
+/// Changes of a map.
+pub(super) fn map(out: &mut dyn Write, change: &MapChange) -> io::Result<()> {
     item(
         out,
         "map",
@@ -265,7 +280,7 @@ pub(super) fn json(unit: &Unit, effects: &Effects, repeat: u32) -> io::Result<()
     writeln!(stdout().lock(), "{document:#}")
 }
 
-fn json_map(change: &MapChange) -> Value {
+pub(super) fn json_map(change: &MapChange) -> Value {
     let entries: Vec<_> = change
         .entries
         .iter()

@@ -1,5 +1,8 @@
 //! Files that are wrong in one way each, made from good ones.
 
+#[path = "runs.rs"]
+mod runs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +19,7 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("skep-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join("no-objects")).unwrap();
-        for (name, bytes) in files() {
+        for (name, bytes) in files().into_iter().chain(runs::files()) {
             fs::write(path.join(name), bytes).unwrap();
         }
         Folder(path)

@@ -86,6 +86,8 @@ pub fn find(ty: ProgType, given: Option<&str>, place: &str) -> Result<Vec<u8>, E
 pub fn bytes(given: &str, place: &str) -> Result<Vec<u8>, Error> {
     let (name, bytes) = if Path::new(given).is_file() {
         (given, read(given)?)
+    } else if given.contains('=') {
+        (place, layered(given).map_err(|e| e.in_place(place))?)
     } else {
         let bytes = hex_bytes(given).map_err(|e| {
             let what = format!("`{given}` is neither a file nor hex digits ({e})");
@@ -106,6 +108,20 @@ pub fn bytes(given: &str, place: &str) -> Result<Vec<u8>, Error> {
         return Err(Error::of(name, what).help("an Ethernet header has 14 bytes"));
     }
     Ok(bytes)
+}
+
+/// A packet by its layers, as the inside of an inline table.
+fn layered(text: &str) -> Result<Vec<u8>, Error> {
+    /// What the text stands for.
+    #[derive(serde::Deserialize)]
+    struct Inline {
+        packet: super::Layers,
+    }
+    let inline: Inline = toml::from_str(&format!("packet = {{ {text} }}")).map_err(|e| {
+        Error::new(e.message().replace('\n', ", "))
+            .help("layers are written like ipv4 = { dst = \"192.0.2.9\" }, udp = { dst = 53 }")
+    })?;
+    inline.packet.bytes()
 }
 
 /// Bytes of an Ethernet header, without which no test run begins.

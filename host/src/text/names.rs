@@ -4,7 +4,32 @@ use skep_spec::ProgType;
 
 /// The name of a return value at the program's hook, or what it means; empty where it has none.
 pub fn verdict(ty: ProgType, value: u32) -> String {
-    let names: &[(i32, &str)] = match ty {
+    if ty == ProgType::SocketFilter {
+        return socket_filter(value);
+    }
+    let name = table(ty)
+        .iter()
+        .find(|(number, _)| *number == value.cast_signed());
+    name.map_or_else(String::new, |(_, name)| (*name).to_owned())
+}
+
+/// The return value of that name, upper case or lower, with its prefix or without.
+pub fn value(ty: ProgType, name: &str) -> Option<u32> {
+    let same = |full: &str| {
+        let short = full.rsplit_once("ACT_").or_else(|| full.split_once('_'));
+        full.eq_ignore_ascii_case(name) || short.is_some_and(|s| s.1.eq_ignore_ascii_case(name))
+    };
+    let row = table(ty).iter().find(|(_, full)| same(full));
+    row.map(|(number, _)| number.cast_unsigned())
+}
+
+/// The names of return values of a type.
+pub fn all(ty: ProgType) -> Vec<&'static str> {
+    table(ty).iter().map(|(_, name)| *name).collect()
+}
+
+fn table(ty: ProgType) -> &'static [(i32, &'static str)] {
+    match ty {
         ProgType::Xdp => &XDP,
         ProgType::SchedCls | ProgType::SchedAct => &TC,
         ProgType::LwtIn | ProgType::LwtOut | ProgType::LwtXmit | ProgType::LwtSeg6local => &LWT,
@@ -16,8 +41,8 @@ pub fn verdict(ty: ProgType, value: u32) -> String {
         | ProgType::CgroupSysctl
         | ProgType::CgroupSockopt => &CGROUP,
         ProgType::Netfilter => &NETFILTER,
-        ProgType::SocketFilter => return socket_filter(value),
         ProgType::Unspec
+        | ProgType::SocketFilter
         | ProgType::Kprobe
         | ProgType::Tracepoint
         | ProgType::PerfEvent
@@ -31,11 +56,7 @@ pub fn verdict(ty: ProgType, value: u32) -> String {
         | ProgType::Ext
         | ProgType::Lsm
         | ProgType::Syscall => &[],
-    };
-    let name = names
-        .iter()
-        .find(|(number, _)| *number == value.cast_signed());
-    name.map_or_else(String::new, |(_, name)| (*name).to_owned())
+    }
 }
 
 fn socket_filter(value: u32) -> String {
@@ -95,5 +116,9 @@ mod tests {
         );
         assert_eq!(verdict(ProgType::Tracepoint, 0), "");
         assert_eq!(verdict(ProgType::Xdp, 9), "");
+        assert_eq!(value(ProgType::Xdp, "XDP_TX"), Some(3));
+        assert_eq!(value(ProgType::Xdp, "tx"), Some(3));
+        assert_eq!(value(ProgType::SchedCls, "shot"), Some(2));
+        assert_eq!(value(ProgType::SchedCls, "XDP_TX"), None);
     }
 }
