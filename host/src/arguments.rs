@@ -74,9 +74,7 @@ fn field(value: &Value) -> Result<FieldValue, Error> {
             Some(number) => FieldValue::Number(number),
             None => FieldValue::Text(text.clone()),
         },
-        Value::Array(items) => {
-            FieldValue::List(items.iter().map(field).collect::<Result<_, _>>()?)
-        }
+        Value::Array(items) => FieldValue::List(items.iter().map(field).collect::<Result<_, _>>()?),
         Value::Object(members) => {
             let mut fields = Vec::new();
             for (name, value) in members {

@@ -1,5 +1,6 @@
 //! A simulated machine in a library: objects, interfaces, links, packets, events, and tests of programs.
 
+pub mod arguments;
 pub mod context;
 mod error;
 mod host;

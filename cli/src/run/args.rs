@@ -42,6 +42,11 @@ pub(crate) struct RunArgs {
     #[arg(long = "ctx", value_name = "NAME=VALUE")]
     pub(super) ctx: Vec<String>,
 
+    /// Set an argument of the function or tracepoint that the program attaches to; structures are given as
+    /// JSON, such as 'task={"pid": 42, "comm": "bash"}'; repeatable
+    #[arg(long = "arg", value_name = "NAME=VALUE")]
+    pub(super) arg: Vec<String>,
+
     /// Put a value into a map before the run, such as `limits[0]=5`; repeatable
     #[arg(long = "map", value_name = "NAME[KEY]=VALUE")]
     pub(super) map: Vec<String>,

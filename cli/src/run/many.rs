@@ -292,6 +292,9 @@ fn human(
     if judged.len() > MOST_SHOWN {
         writeln!(out, "  {DIM}… and more{DIM:#}")?;
     }
+    if sums.runs == 0 {
+        return Ok(());
+    }
     let width = sums
         .verdicts
         .keys()

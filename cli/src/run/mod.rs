@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use skep_host::maps::{self, MapChange, Snapshot};
-use skep_host::{context, packet};
+use skep_host::{arguments, context, packet};
 use skep_interp::{BUDGET, Machine, Nobody, Outcome, RunError};
 use skep_isa::{RawInsn, opcode};
 use skep_sim::{Config, Output, ProgId, RunInput, RunOutput, Sim};
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
         note("no --packet: the packet is UDP over IPv4, 60 bytes");
     }
     let data = packet::find(ty, args.packet.as_deref(), "--packet")?;
-    let input = input_of(&ready, data, args)?;
+    let input = input_of(&mut ready, data, args)?;
     match execute(&mut ready, &input, args) {
         Ok(effects) => {
             let unit = &ready.unit;
@@ -121,6 +121,9 @@ fn prepare(args: &RunArgs, tally: &mut Tally) -> Result<Option<Ready>, Failure> 
     }
     let maps = maps::usable(&object, program, &kernel.facts);
     let mut sim = Sim::with_config(config, &maps).map_err(|e| Failure::of(source.shown(), e))?;
+    if let Some(btf) = kernel.facts.btf() {
+        sim.set_kernel_btf(Arc::clone(btf));
+    }
     sim.cpu = args.cpu;
     sim.process.comm.clone_from(&args.comm);
     (sim.process.pid, sim.process.tgid) = (args.pid, args.pid);
@@ -141,7 +144,18 @@ fn prepare(args: &RunArgs, tally: &mut Tally) -> Result<Option<Ready>, Failure> 
 }
 
 /// What a run is given.
-fn input_of(ready: &Ready, data: Vec<u8>, args: &RunArgs) -> Result<RunInput, Failure> {
+fn input_of(ready: &mut Ready, data: Vec<u8>, args: &RunArgs) -> Result<RunInput, Failure> {
+    let mut values = serde_json::Map::new();
+    for text in &args.arg {
+        let (name, value) = arguments::read(text).map_err(|e| e.in_place("--arg"))?;
+        values.insert(name, value);
+    }
+    if args.ctx.is_empty() && data.is_empty() {
+        let input = arguments::input(&mut ready.sim, &ready.unit.spec, &values);
+        if let Some(input) = input.map_err(|e| e.in_place("--arg"))? {
+            return Ok(input);
+        }
+    }
     let ctx =
         context::build(&ready.unit.spec, &args.ctx, data.len()).map_err(|e| e.in_place("--ctx"))?;
     Ok(RunInput { data, ctx })

@@ -55,6 +55,9 @@ pub struct Test {
     /// Fields of the context.
     #[serde(default)]
     pub ctx: Map<String, Value>,
+    /// Arguments of the function that the program attaches to.
+    #[serde(default)]
+    pub args: Map<String, Value>,
     /// The CPU.
     pub cpu: Option<u32>,
     /// Runs with the same input.
@@ -91,6 +94,8 @@ pub struct Step {
     pub pcap: Option<String>,
     /// Fields of the context.
     pub ctx: Map<String, Value>,
+    /// Arguments of the function that the program attaches to.
+    pub args: Map<String, Value>,
     /// The CPU.
     pub cpu: Option<u32>,
     /// Runs with the same input.
@@ -197,6 +202,7 @@ impl Test {
             packet: self.packet.clone(),
             pcap: self.pcap.clone(),
             ctx: self.ctx.clone(),
+            args: self.args.clone(),
             cpu: self.cpu,
             repeat: self.repeat,
             expect: self.expect.clone().unwrap_or_default(),

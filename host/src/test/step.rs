@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use skep_interp::{BUDGET, Machine, Nobody, RunError};
 use skep_sim::{Config, ProgId, RunInput, RunOutput, Sim};
@@ -13,7 +14,7 @@ use super::check::{Ran, check};
 use super::file::{Entry, Packet, Step, Test};
 use super::{Outcome, Suite, TestResult, beside, read};
 use crate::packet::{self, capture, takes_packet};
-use crate::{Error, context, maps};
+use crate::{Error, arguments, context, maps};
 
 /// Runs of a step at most.
 const MOST_REPEATS: u32 = 100_000_000;
@@ -223,6 +224,9 @@ pub fn prepare(suite: &Suite, test: &Test, cpus: Option<u32>) -> Result<Subject,
         .cloned()
         .collect();
     let mut sim = Sim::with_config(config, &specs).map_err(|e| Error::new(e.to_string()))?;
+    if let Some(btf) = suite.facts.btf() {
+        sim.set_kernel_btf(Arc::clone(btf));
+    }
     if let Some(comm) = &test.process.comm {
         sim.process.comm.clone_from(comm);
     }
@@ -274,7 +278,7 @@ fn run_step(
             subject.sim.cpu
         )));
     }
-    let inputs = inputs(&suite.path, program, step)?;
+    let inputs = inputs(&suite.path, program, step, &mut subject.sim)?;
     let mut given = Given {
         prog,
         program,
@@ -346,7 +350,18 @@ impl Given<'_> {
 }
 
 /// What the runs of a step are given.
-fn inputs(file: &Path, program: &ProgramSpec, step: &Step) -> Result<Vec<RunInput>, Error> {
+fn inputs(
+    file: &Path,
+    program: &ProgramSpec,
+    step: &Step,
+    sim: &mut Sim,
+) -> Result<Vec<RunInput>, Error> {
+    if step.ctx.is_empty() && step.packet.is_none() && step.pcap.is_none() {
+        let input = arguments::input(sim, program, &step.args);
+        if let Some(input) = input.map_err(|e| e.in_place("args"))? {
+            return Ok(vec![input]);
+        }
+    }
     let settings = context::settings(&step.ctx).map_err(|e| e.in_place("ctx"))?;
     let mut packets = Vec::new();
     match (&step.packet, &step.pcap) {

@@ -104,7 +104,10 @@ fn special(text: &str, size: usize) -> Result<Option<Vec<u8>>, String> {
         return if bytes.len() == size {
             Ok(Some(bytes))
         } else {
-            Err(format!("`{digits}` has {} bytes, not {size}", bytes.len()))
+            Err(format!(
+                "`{digits}` is {} long, not {size} bytes",
+                count(bytes.len())
+            ))
         };
     }
     Ok(match size {
@@ -113,6 +116,14 @@ fn special(text: &str, size: usize) -> Result<Option<Vec<u8>>, String> {
         16 => text.parse::<Ipv6Addr>().ok().map(|a| a.octets().to_vec()),
         _ => None,
     })
+}
+
+/// A number of bytes, in words.
+fn count(bytes: usize) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        more => format!("{more} bytes"),
+    }
 }
 
 fn integer(value: &Value, size: usize) -> Result<Vec<u8>, String> {
