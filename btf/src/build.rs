@@ -139,6 +139,14 @@ impl BtfBuilder {
         id
     }
 
+    /// Appends a record of words as they are.
+    pub(crate) fn record_of(&mut self, words: impl Iterator<Item = u32>) -> TypeId {
+        let id = self.next_id();
+        self.offsets.push(self.types.len());
+        words.for_each(|word| self.put(word));
+        id
+    }
+
     /// An integer of `size` bytes.
     pub fn int(&mut self, name: &str, size: u32, encoding: IntEncoding) -> TypeId {
         let id = self.record(Kind::Int, name, 0, false, size);

@@ -121,6 +121,13 @@ impl CoreReloKind {
             .unwrap_or(CoreReloKind::Other(raw))
     }
 
+    fn raw(self) -> u32 {
+        if let CoreReloKind::Other(raw) = self {
+            return raw;
+        }
+        CORE_KINDS.iter().position(|k| *k == self).unwrap_or(0) as u32
+    }
+
     /// libbpf's name of the kind, such as `byte_off`.
     pub fn name(self) -> &'static str {
         match self {
@@ -238,12 +245,13 @@ fn records<T>(
     Ok(out)
 }
 
-/// Builds a `.BTF.ext` section: functions and lines, grouped by ELF section.
+/// Builds a `.BTF.ext` section: functions, lines and CO-RE relocations, grouped by ELF section.
 #[derive(Debug, Clone)]
 pub struct BtfExtBuilder {
     endian: Endian,
     funcs: Vec<SecRecords<FuncInfo>>,
     lines: Vec<SecRecords<LineInfo>>,
+    core_relos: Vec<SecRecords<CoreRelo>>,
 }
 
 impl BtfExtBuilder {
@@ -253,6 +261,7 @@ impl BtfExtBuilder {
             endian,
             funcs: Vec::new(),
             lines: Vec::new(),
+            core_relos: Vec::new(),
         }
     }
 
@@ -266,22 +275,32 @@ impl BtfExtBuilder {
         push(&mut self.lines, section, info);
     }
 
-    /// The section as bytes, with an empty list of CO-RE relocations.
+    /// Adds a CO-RE relocation; `section` is the name's offset in the BTF's strings.
+    pub fn core_relo(&mut self, section: u32, relo: CoreRelo) {
+        push(&mut self.core_relos, section, relo);
+    }
+
+    /// The section as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let e = self.endian;
         let funcs = encode(e, 8, &self.funcs, |f| vec![f.insn_off, f.ty.0]);
         let lines = encode(e, 16, &self.lines, |l| {
             vec![l.insn_off, l.file, l.text, l.line_col]
         });
+        let relos = encode(e, 16, &self.core_relos, |r| {
+            vec![r.insn_off, r.ty.0, r.access, r.kind.raw()]
+        });
         let (flen, llen) = (funcs.len() as u32, lines.len() as u32);
+        let rlen = relos.len() as u32;
         let mut out = Vec::new();
         out.extend_from_slice(&e.put_u16(MAGIC));
         out.extend_from_slice(&[1, 0]);
-        for word in [CORE_HEADER_LEN, 0, flen, flen, llen, flen + llen, 0] {
+        for word in [CORE_HEADER_LEN, 0, flen, flen, llen, flen + llen, rlen] {
             out.extend_from_slice(&e.put_u32(word));
         }
         out.extend_from_slice(&funcs);
         out.extend_from_slice(&lines);
+        out.extend_from_slice(&relos);
         out
     }
 }

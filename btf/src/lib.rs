@@ -27,6 +27,7 @@ mod error;
 mod ext;
 mod index;
 mod kinds;
+mod merge;
 mod seq;
 mod text;
 mod types;
@@ -41,6 +42,7 @@ pub use bytes::Endian;
 pub use error::{Error, ErrorKind};
 pub use ext::{BtfExt, BtfExtBuilder, CoreRelo, CoreReloKind, FuncInfo, LineInfo, SecRecords};
 pub use kinds::{FuncLinkage, IntEncoding, Kind, TypeId, VarLinkage};
+pub use merge::dedup;
 pub use seq::{Record, Seq, SeqIter};
 pub use types::{
     Array, Composite, DataSec, DeclTag, Enum, EnumValue, Float, Func, FuncProto, Fwd, Int, Member,
