@@ -28,6 +28,8 @@ pub(crate) struct Section<'d> {
     pub(crate) kind: u32,
     /// `sh_flags`.
     pub(crate) flags: u64,
+    /// Bytes to whose multiple its address is rounded; 0 and 1 do not round.
+    pub(crate) align: u64,
     /// Where it begins in the file.
     pub(crate) offset: u64,
     /// Whether it is marked executable.
@@ -224,6 +226,7 @@ fn read_sections<'d>(
             contents,
             kind: ty.0,
             flags,
+            align: header.sh_addralign(endian),
             offset: header.sh_offset(endian),
             is_executable: flags & elf::SHF_EXECINSTR.0 != 0,
             data: bits,

@@ -16,7 +16,9 @@ mod embedded;
 mod error;
 mod externs;
 mod fixup;
+mod guards;
 mod info;
+mod join;
 mod kconfig;
 mod kernel;
 mod link;
@@ -29,5 +31,7 @@ mod survey;
 
 pub use embedded::{Embedded, find_embedded, is_bpf_object};
 pub use error::{Error, ErrorKind};
+pub use guards::{Guard, GuardedBy, MissingAccess, missing_accesses};
+pub use join::{JoinError, join};
 pub use open::{Options, object_name, open};
 pub use survey::{RelocInfo, SectionInfo, Survey, SymbolInfo, survey};

@@ -2,7 +2,7 @@
 
 use skep_btf::{Btf, BtfBuilder, FuncLinkage, IntEncoding, TypeId, VarLinkage};
 use skep_isa::{RawInsn, opcode, pseudo};
-use skep_loader::{Options, open};
+use skep_loader::{GuardedBy, Options, missing_accesses, open};
 use skep_spec::{KernelVersion, ObjectSpec};
 use std::sync::Arc;
 
@@ -186,4 +186,28 @@ fn btf_holds_no_externs_afterwards() {
     }
     let id = btf.find_by_name(skep_btf::Kind::DataSec, ".ksyms").unwrap();
     assert_eq!(btf.ty(id).unwrap().as_datasec().unwrap().size, 16);
+}
+
+#[test]
+fn what_the_kernel_lacks_names_its_guard() {
+    let object = resolved();
+    let program = object.program("relocated").expect("a program");
+    let missing = missing_accesses(program);
+    assert_eq!(missing.len(), 1);
+    let [missing] = &missing[..] else { return };
+    assert_eq!(missing.access.subject, "struct task___mine.missing");
+    let guard = missing.guard.as_ref().expect("it is guarded");
+    let GuardedBy::Core(by) = &guard.by else {
+        panic!("guarded by {:?}", guard.by);
+    };
+    assert_eq!(
+        (by.kind.name(), by.subject.as_str()),
+        ("field_exists", "struct task___mine.missing")
+    );
+    assert!(guard.insn_idx < missing.insn_idx);
+
+    // Without the branch, nothing keeps it from being reached.
+    let mut open = program.clone();
+    open.insns[guard.insn_idx] = RawInsn::new(0xb7, 3, 0, 0, 0);
+    assert!(missing_accesses(&open)[0].guard.is_none());
 }

@@ -1,4 +1,4 @@
-/* clang-19 -target bpf -mcpu=v3 -O2 -g -c basic.c -o basic.o && llvm-strip-19 -g basic.o */
+/* clang-19 -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -c basic.c -o basic.o && llvm-strip-19 -g basic.o */
 #include "skep.h"
 
 struct {

@@ -1,4 +1,4 @@
-/* clang-19 -target bpf -mcpu=v3 -O2 -g -c globals.c -o globals.o && llvm-strip-19 -g globals.o */
+/* clang-19 -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -c globals.c -o globals.o && llvm-strip-19 -g globals.o */
 #include "skep.h"
 
 enum mode { SLOW = 1, FAST = 5 };

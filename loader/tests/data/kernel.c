@@ -1,4 +1,4 @@
-/* clang-19 -target bpf -mcpu=v3 -O2 -g -c kernel.c -o kernel.o && llvm-strip-19 -g kernel.o */
+/* clang-19 -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -c kernel.c -o kernel.o && llvm-strip-19 -g kernel.o */
 #include "skep.h"
 
 struct parent {

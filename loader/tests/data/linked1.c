@@ -1,4 +1,4 @@
-/* clang-19 -target bpf -mcpu=v3 -O2 -g -c linked1.c -o linked1.o && llvm-strip-19 -g linked1.o */
+/* clang-19 -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -c linked1.c -o linked1.o && llvm-strip-19 -g linked1.o */
 #include "skep.h"
 
 struct shared {

@@ -1,4 +1,4 @@
-/* clang-19 -target bpf -mcpu=v3 -O2 -g -c linked2.c -o linked2.o && llvm-strip-19 -g linked2.o */
+/* clang-19 -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -c linked2.c -o linked2.o && llvm-strip-19 -g linked2.o */
 #include "skep.h"
 
 struct shared {
