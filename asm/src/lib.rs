@@ -34,6 +34,7 @@ mod elf_section;
 mod error;
 mod lex;
 mod link;
+mod mnemonic;
 mod parse;
 mod parse_alu;
 mod parse_memory;

@@ -1,14 +1,15 @@
 //! One instruction's text to an instruction, with what it refers to by name left open.
 //!
 //! Both printed styles are read, the kernel's and clang's, in any spacing; README.md lists the forms.
-//! This file has jumps, calls and the choice between forms; `parse_alu` and `parse_memory` the rest.
+//! This file has jumps, calls and the choice between forms; `parse_alu` and `parse_memory` the rest,
+//! `mnemonic` the dialect of mnemonics.
 
 use skep_isa::{CallTarget, Imm64, Insn, JmpOp, Operand, Reg, Width};
 
 use crate::cursor::{Cursor, Read};
 use crate::error::Span;
 use crate::lex::Tok;
-use crate::{parse_alu, parse_memory};
+use crate::{mnemonic, parse_alu, parse_memory};
 
 /// What an instruction refers to by name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,12 +65,18 @@ pub(crate) fn statement(cur: &mut Cursor<'_>) -> Read<Statement> {
             }
             "lock" => {
                 cur.next();
-                parse_memory::store(cur)?.into()
+                match mnemonic::locked(cur)? {
+                    Some(insn) => insn.into(),
+                    None => parse_memory::store(cur)?.into(),
+                }
             }
             "store_release" => parse_memory::store_release(cur)?.into(),
             "ld_pseudo" => ld_pseudo(cur)?.into(),
             word if register(word).is_some() => parse_alu::assignment(cur)?,
-            word => return Err(cur.here().error(format!("unknown instruction `{word}`"))),
+            word => match mnemonic::statement(cur)? {
+                Some(statement) => statement,
+                None => return Err(cur.here().error(format!("unknown instruction `{word}`"))),
+            },
         },
         _ => return Err(cur.expected("an instruction")),
     };
@@ -187,7 +194,11 @@ fn target(cur: &mut Cursor<'_>) -> Read<Result<i32, (String, Span)>> {
 }
 
 /// A statement that jumps to `target`; `insn` makes the instruction for a distance in slots.
-fn jump(cur: &mut Cursor<'_>, near: bool, insn: impl FnOnce(i32) -> Insn) -> Read<Statement> {
+pub(crate) fn jump(
+    cur: &mut Cursor<'_>,
+    near: bool,
+    insn: impl FnOnce(i32) -> Insn,
+) -> Read<Statement> {
     let mark = cur.mark();
     match target(cur)? {
         Ok(off) if near && i16::try_from(off).is_err() => Err(cur

@@ -238,3 +238,43 @@ fn what_objects_cannot_say_is_an_error() {
         assert_eq!(write_elf(&object, None).unwrap_err().to_string(), what);
     }
 }
+
+/// Runs `bpftool prog load` in a mount namespace of its own: the pin is gone with it.
+fn load_by_bpftool(folder: &std::path::Path, object: &std::path::Path) -> Result<(), String> {
+    let script = "mount --make-rprivate / && mount -t bpf none \"$1\" || exit 77; \
+                  exec bpftool prog loadall \"$2\" \"$1/p\"";
+    let run = std::process::Command::new("unshare")
+        .args(["-m", "sh", "-c", script, "sh"])
+        .args([folder, object])
+        .output()
+        .map_err(|e| format!("skipped: {e}"))?;
+    let told = String::from_utf8_lossy(&run.stderr).into_owned();
+    match run.status.code() {
+        Some(0) => Ok(()),
+        Some(77 | 127) => Err(format!("skipped: {told}")),
+        Some(_) | None => Err(told),
+    }
+}
+
+#[test]
+fn bpftool_loads_what_is_written() {
+    let folder = std::env::temp_dir().join(format!("skep-bpftool-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("bpffs")).unwrap();
+    let sources = [
+        ".license GPL\n.map m hash key u32 value u64 entries 4\n.prog p xdp\n\
+         *(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nr1 = map[m] ll\ncall map_lookup_elem\n\
+         r0 = 2\nexit\n"
+            .to_owned(),
+    ];
+    for source in &sources {
+        let object = assemble(source, &Options::default()).unwrap();
+        let path = folder.join("written.o");
+        std::fs::write(&path, write_elf(&object, None).unwrap()).unwrap();
+        match load_by_bpftool(&folder.join("bpffs"), &path) {
+            Ok(()) => {}
+            Err(why) if why.starts_with("skipped") => eprintln!("{why}"),
+            Err(why) => panic!("{why}"),
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -18,7 +18,7 @@ const MISTAKES: [(&str, &str); 56] = [
         ".prog p xdp\n    r0 == 1",
         "2:8: expected an assignment (= += -= *= /= s/= |= &= <<= >>= s>>= %= s%= ^=), found `==`",
     ),
-    (".prog p xdp\nmov r0, 1", "2:1: unknown instruction `mov`"),
+    (".prog p xdp\nmow r0, 1", "2:1: unknown instruction `mow`"),
     (".prog p xdp\nr11 = 1", "2:1: unknown instruction `r11`"),
     (
         ".prog p xdp\nr1 = r11",
