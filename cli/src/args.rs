@@ -12,6 +12,7 @@ use crate::conformance::ConformanceArgs;
 use crate::crosscheck::CrosscheckArgs;
 use crate::dis::DisArgs;
 use crate::inspect::InspectArgs;
+use crate::link::LinkArgs;
 use crate::run::RunArgs;
 use crate::test::TestArgs;
 use crate::verify::VerifyArgs;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     Dis(DisArgs),
     Asm(AsmArgs),
+    Link(LinkArgs),
     Bench(BenchArgs),
     Conformance(ConformanceArgs),
 }
@@ -82,7 +84,7 @@ pub(crate) struct OpenArgs {
     /// Set a global variable of objects before they are loaded, such as `limit=4`, `table[2]=7`,
     /// `config.mode=FAST`; repeatable
     #[arg(short = 'G', long = "global", value_name = "NAME=VALUE")]
-    pub(crate) globals: Vec<String>,
+    pub(crate) settings: Vec<String>,
 
     /// Give a section of global data another size; an array at its end follows; repeatable
     #[arg(long, value_name = "SECTION=BYTES")]

@@ -7,8 +7,9 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use skep_btf::{CoreReloKind, Usage};
 use skep_isa::{Insn, InsnIdx, Names, decode, kernel_text};
-use skep_spec::{Facts, ProgramSpec};
+use skep_spec::{CoreAnswer, Facts, ProgramSpec};
 use skep_verifier::report::{Explanation, InsnNote, RegNote, StepKind};
 
 use crate::input::Unit;
@@ -142,15 +143,63 @@ pub(crate) fn draw(unit: &Unit, refusal: &Refusal) -> String {
         Some(at) => title.element(place_of(unit, at)),
         None => Group::with_title(title),
     };
-    group = group.element(Level::NOTE.message(wrap(&told.what)));
+    let core = refusal.at().and_then(|at| missing_access(unit, at));
+    let (what, hint) = match &core {
+        Some((what, hint)) => (what, hint),
+        None => (&told.what, &told.hint),
+    };
+    group = group.element(Level::NOTE.message(wrap(what)));
     for reg in told.regs.iter().filter(|reg| is_read(unit, refusal, reg)) {
         group = group.element(Level::NOTE.with_name("value").message(wrap(&reg_text(reg))));
     }
     if let Some(path) = path_text(told) {
         group = group.element(Level::NOTE.with_name("path").message(wrap(&path)));
     }
-    group = group.element(Level::HELP.message(wrap(&told.hint)));
+    group = group.element(Level::HELP.message(wrap(hint)));
     format!("\n{}\n\n", Renderer::styled().render(&[group]))
+}
+
+/// What is wrong and what helps, where the instruction is an access to something that the kernel
+/// lacks: loaders put a call of no function in its place.
+fn missing_access(unit: &Unit, at: InsnIdx) -> Option<(String, String)> {
+    let access = unit.spec.core_at(at)?;
+    if access.answer != CoreAnswer::Missing {
+        return None;
+    }
+    let (subject, kernel) = (&access.subject, &unit.kernel.name);
+    let what = format!(
+        "The types of kernel {kernel} have no `{subject}`, whose {} is asked for here (CO-RE). Loaders \
+         put a call of no function in the place of such an access, and this one is reached.",
+        asked(access.kind)
+    );
+    let check = match access.kind.usage() {
+        Usage::Field => "bpf_core_field_exists(…)",
+        Usage::Type => "bpf_core_type_exists(…)",
+        Usage::EnumValue => "bpf_core_enum_value_exists(…)",
+        Usage::Unknown => "a check",
+    };
+    let hint = format!(
+        "Use it only behind {check}, or describe this kernel's layout in a flavour of the type \
+         (`struct name___old`) and choose at run time."
+    );
+    Some((what, hint))
+}
+
+/// What a relocation asks for, in words.
+fn asked(kind: CoreReloKind) -> &'static str {
+    match kind {
+        CoreReloKind::FieldByteOffset => "offset",
+        CoreReloKind::FieldByteSize | CoreReloKind::TypeSize => "size",
+        CoreReloKind::FieldSigned => "signedness",
+        CoreReloKind::FieldLshift | CoreReloKind::FieldRshift => "place in its bit-field",
+        CoreReloKind::TypeIdLocal | CoreReloKind::TypeIdTarget => "type id",
+        CoreReloKind::EnumValue => "number",
+        CoreReloKind::FieldExists
+        | CoreReloKind::TypeExists
+        | CoreReloKind::TypeMatches
+        | CoreReloKind::EnumValueExists => "existence",
+        CoreReloKind::Other(_) => "unknown property",
+    }
 }
 
 /// Draws a message on the line that an instruction comes from, or on the instruction itself.

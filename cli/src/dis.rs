@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use skep_asm::{disassemble, disassemble_program};
-use skep_spec::{MapSpec, ObjectSpec, ProgramSpec};
+use skep_btf::Type;
+use skep_isa::pseudo;
+use skep_spec::{CoreAnswer, MapSpec, ObjectSpec, ProgramSpec};
 
 use crate::args::InputArgs;
 use crate::diagnostic::{Place, insn_text};
@@ -181,7 +183,8 @@ fn each_unit(
     Ok(Ok(()))
 }
 
-/// Instructions with their numbers, under their source lines where there are any.
+/// Instructions with their numbers, under their functions and source lines where there are any, and
+/// with what they refer to behind them.
 fn list_unit(out: &mut dyn Write, unit: &Unit) -> io::Result<()> {
     let spec = &unit.spec;
     writeln!(
@@ -191,6 +194,9 @@ fn list_unit(out: &mut dyn Write, unit: &Unit) -> io::Result<()> {
     )?;
     let (mut last, mut second) = (None, false);
     for (idx, insn) in spec.insns.iter().enumerate() {
+        if let Some(name) = function_at(spec, idx) {
+            writeln!(out, "{name}:")?;
+        }
         let place = spec.line_at(idx).and_then(|_| Place::find(spec, idx));
         let at = place.as_ref().map(|p| (p.file.clone(), p.line));
         if at.is_some() && at != last {
@@ -201,9 +207,76 @@ fn list_unit(out: &mut dyn Write, unit: &Unit) -> io::Result<()> {
             last = at;
         }
         if !second {
-            writeln!(out, "{idx:5}: {}", insn_text(unit, idx))?;
+            let text = insn_text(unit, idx);
+            let remarks = remarks(spec, idx);
+            if remarks.is_empty() {
+                writeln!(out, "{idx:5}: {text}")?;
+            } else {
+                let remarks = remarks.join("; ");
+                writeln!(out, "{idx:5}: {text:<36} {DIM}; {remarks}{DIM:#}")?;
+            }
         }
         second = !second && insn.is_ld_imm64();
     }
     writeln!(out)
+}
+
+/// The function that begins at a slot, in programs of several.
+fn function_at(spec: &ProgramSpec, idx: usize) -> Option<String> {
+    if spec.func_info.len() < 2 {
+        return None;
+    }
+    let at = spec
+        .func_info
+        .partition_point(|f| (f.insn_off as usize) < idx);
+    let info = spec
+        .func_info
+        .get(at)
+        .filter(|f| f.insn_off as usize == idx)?;
+    let btf = spec.btf.as_ref()?;
+    Some(btf.ty(info.type_id.into()).ok()?.name().to_owned())
+}
+
+/// What an instruction's text does not say: the global variable, the CO-RE access, what is missing.
+fn remarks(spec: &ProgramSpec, idx: usize) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Some(variable) = variable(spec, idx) {
+        remarks.push(variable);
+    }
+    if let Some(access) = spec.core_at(idx) {
+        let lacking = match &access.answer {
+            CoreAnswer::Missing => ", which the kernel lacks",
+            CoreAnswer::Unasked | CoreAnswer::Found { .. } | CoreAnswer::Failed(_) => "",
+        };
+        let (kind, subject) = (access.kind.name(), &access.subject);
+        remarks.push(format!("CO-RE {kind} of {subject}{lacking}"));
+    } else {
+        let waits = spec
+            .unresolved
+            .iter()
+            .filter(|u| u.insn_idx == idx && idx != 0);
+        remarks.extend(waits.map(|u| format!("needs {}", u.what)));
+    }
+    remarks
+}
+
+/// The global variable whose address a slot loads: its name, and the distance into it.
+fn variable(spec: &ProgramSpec, idx: usize) -> Option<String> {
+    let insn = spec.insns.get(idx)?;
+    if !insn.is_ld_imm64() || insn.src() != pseudo::MAP_VALUE {
+        return None;
+    }
+    let map = spec.maps.get(usize::try_from(insn.imm).ok()?)?;
+    let offset = u32::try_from(spec.insns.get(idx + 1)?.imm).ok()?;
+    let btf = map.btf.as_ref()?;
+    let Ok(Type::DataSec(section)) = btf.ty(map.btf_value_id.into()) else {
+        return None;
+    };
+    let mut vars = section.vars.iter();
+    let var = vars.find(|v| offset >= v.offset && offset - v.offset < v.size)?;
+    let name = btf.ty(var.ty).ok()?.name().to_owned();
+    Some(match offset - var.offset {
+        0 => name,
+        distance => format!("{name}+{distance}"),
+    })
 }

@@ -15,6 +15,7 @@ mod failure;
 mod input;
 mod inspect;
 mod kernels;
+mod link;
 mod live;
 mod opening;
 mod panics;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Dis(args) => dis::run(args),
         Command::Asm(args) => asm::run(args),
+        Command::Link(args) => link::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Conformance(args) => conformance::run(args),
         Command::Test(args) => test::run(args),

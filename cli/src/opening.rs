@@ -28,7 +28,7 @@ impl Opening {
     /// Files that cannot be read, settings without `=`.
     pub(crate) fn new(args: &OpenArgs) -> Result<Opening, Failure> {
         let mut opening = Opening::default();
-        for setting in &args.globals {
+        for setting in &args.settings {
             let (name, value) = halves(setting, "-G", "NAME=VALUE, such as -G limit=4")?;
             opening.globals.push((name.to_owned(), value.to_owned()));
         }

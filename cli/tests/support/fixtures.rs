@@ -72,6 +72,7 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("big-endian.o", loader("basic-be.o")),
         ("globals.o", loader("globals.o")),
         ("types.o", loader("types.o")),
+        ("kernel.o", loader("kernel.o")),
         ("linked1.o", loader("linked1.o")),
         ("linked2.o", loader("linked2.o")),
         ("32-bit.o", patched(4, &[1])),

@@ -1,4 +1,12 @@
 //! `skep inspect`: what an object holds, and what it needs from a kernel.
+//!
+//! The overview is here; `parts` has the tables that options ask for, `core` the report of CO-RE
+//! accesses, `value` values as C, `json` everything for machines.
+
+mod core;
+mod json;
+mod parts;
+mod value;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write, stdout};
@@ -7,16 +15,17 @@ use std::sync::Arc;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use serde_json::{Value, json};
+use serde_json::json;
 use skep_btf::TypeId;
 use skep_isa::{opcode, pseudo};
+use skep_loader::Survey;
 use skep_spec::{Facts, MapFlags, MapSpec, ObjectSpec, ProgFlags, ProgType, ProgramSpec};
 
 use crate::args::{OpenArgs, TextFormat};
 use crate::exit::Tally;
 use crate::failure::Failure;
-use crate::input::{Source, expand, open_source};
-use crate::kernels::Kernels;
+use crate::input::{Kind, Source, expand, open_source, read};
+use crate::kernels::{Kernel, Kernels};
 use crate::style::{DIM, TITLE, UNDECIDED};
 use crate::verify::finish;
 
@@ -28,9 +37,37 @@ pub(crate) struct InspectArgs {
     inputs: Vec<PathBuf>,
 
     /// Kernel BTF against which to resolve what the objects need; `running` means the running
-    /// kernel's
+    /// kernel's; repeatable: --core then compares kernels
     #[arg(long, value_name = "FILE")]
-    btf: Option<PathBuf>,
+    btf: Vec<PathBuf>,
+
+    /// Also list the file's sections and symbols
+    #[arg(long)]
+    sections: bool,
+
+    /// Also list the references of code and data to symbols
+    #[arg(long)]
+    relocations: bool,
+
+    /// Also show the types of keys and values of maps as C
+    #[arg(long)]
+    types: bool,
+
+    /// Also show global variables with their values
+    #[arg(long)]
+    globals: bool,
+
+    /// Also list what programs ask about the kernel's types, and which kernels answer
+    #[arg(long)]
+    core: bool,
+
+    /// Also say how much of the code has source lines
+    #[arg(long)]
+    lines: bool,
+
+    /// All of these
+    #[arg(short, long)]
+    all: bool,
 
     #[command(flatten)]
     open: OpenArgs,
@@ -45,20 +82,17 @@ pub(crate) struct InspectArgs {
 /// # Errors
 /// What made it impossible from the start.
 pub(crate) fn run(args: &InspectArgs) -> Result<Tally, Failure> {
-    let kernels = Kernels::new(&[], args.btf.as_deref())?.opening(&args.open)?;
-    let kernel = kernels.first()?;
+    let kernels = kernels(args)?;
     let mut tally = Tally::default();
     let (mut objects, mut errors) = (Vec::new(), Vec::new());
     let mut out = anstream::stdout().lock();
     let mut printed = Ok(());
     for source in expand(&args.inputs) {
-        let opened = source.and_then(|s| open_source(&s, &kernel).map(|object| (s, object)));
-        match opened {
-            Ok((source, object)) => match args.format {
-                TextFormat::Json => objects.push(json_object(&source, &object, &kernel.facts)),
+        match source.and_then(|source| Inspected::new(source, &kernels)) {
+            Ok(inspected) => match args.format {
+                TextFormat::Json => objects.push(json::object(&inspected)),
                 TextFormat::Human => {
-                    printed = printed
-                        .and_then(|()| print_object(&mut out, &source, &object, &kernel.facts));
+                    printed = printed.and_then(|()| print_object(&mut out, &inspected, args));
                 }
             },
             Err(failure) => {
@@ -73,6 +107,78 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Tally, Failure> {
         printed = writeln!(stdout().lock(), "{document:#}");
     }
     finish(printed, tally)
+}
+
+/// The kernels whose types are given, by the names of their files; one without types if none is.
+fn kernels(args: &InspectArgs) -> Result<Vec<Arc<Kernel>>, Failure> {
+    let mut kernels = Vec::new();
+    let given: Vec<_> = args.btf.iter().map(PathBuf::as_path).map(Some).collect();
+    for btf in if given.is_empty() {
+        &[None][..]
+    } else {
+        &given
+    } {
+        let chosen = Kernels::new(&[], *btf)?.opening(&args.open)?;
+        let kernel = chosen.first()?;
+        let name = btf.and_then(|path| path.file_name());
+        kernels.push(Arc::new(Kernel {
+            name: match name {
+                Some(name) => kernel_name(&name.to_string_lossy()),
+                None => kernel.name.clone(),
+            },
+            facts: kernel.facts.clone(),
+            opening: Arc::clone(&kernel.opening),
+        }));
+    }
+    Ok(kernels)
+}
+
+/// A BTF file's name without the endings that say what it is.
+fn kernel_name(file: &str) -> String {
+    let mut name = file;
+    for ending in [".zst", ".xz", ".gz", ".btf"] {
+        name = name.strip_suffix(ending).unwrap_or(name);
+    }
+    name.to_owned()
+}
+
+/// An object as the first kernel's, with its file, and its programs as every kernel's.
+struct Inspected {
+    source: Source,
+    object: ObjectSpec,
+    /// The file's own tables; none of assembly.
+    survey: Option<Survey>,
+    /// The programs of the other kernels, by kernel.
+    others: Vec<Vec<ProgramSpec>>,
+    kernels: Vec<Arc<Kernel>>,
+}
+
+impl Inspected {
+    fn new(source: Source, kernels: &[Arc<Kernel>]) -> Result<Inspected, Failure> {
+        let Some((first, rest)) = kernels.split_first() else {
+            return Err(Failure::new("no kernel was chosen"));
+        };
+        let object = open_source(&source, first)?;
+        let survey = match source.kind {
+            Kind::Object => skep_loader::survey(&read(&source)?).ok(),
+            Kind::Assembly | Kind::Requests => None,
+        };
+        let mut others = Vec::new();
+        for kernel in rest {
+            others.push(open_source(&source, kernel)?.programs);
+        }
+        Ok(Inspected {
+            source,
+            object,
+            survey,
+            others,
+            kernels: kernels.to_vec(),
+        })
+    }
+
+    fn facts(&self) -> Option<&Facts> {
+        self.kernels.first().map(|k| &k.facts)
+    }
 }
 
 /// A table without lines, indented.
@@ -100,12 +206,31 @@ fn print_table(out: &mut dyn Write, table: &mut Table, right: &[usize]) -> io::R
     Ok(())
 }
 
-fn print_object(
-    out: &mut dyn Write,
-    source: &Source,
-    object: &ObjectSpec,
-    facts: &Facts,
-) -> io::Result<()> {
+fn print_object(out: &mut dyn Write, inspected: &Inspected, args: &InspectArgs) -> io::Result<()> {
+    let object = &inspected.object;
+    print_title(out, inspected)?;
+    if !object.programs.is_empty() {
+        print_programs(out, object)?;
+    }
+    if !object.maps.is_empty() {
+        print_maps(out, object)?;
+    }
+    if let Some(facts) = inspected.facts() {
+        print_needs(out, object, facts)?;
+    }
+    for part in &object.skipped {
+        writeln!(
+            out,
+            " {UNDECIDED}passed over{UNDECIDED:#} {}: {}",
+            part.name, part.why
+        )?;
+    }
+    parts::print(out, inspected, args)?;
+    writeln!(out)
+}
+
+fn print_title(out: &mut dyn Write, inspected: &Inspected) -> io::Result<()> {
+    let (source, object) = (&inspected.source, &inspected.object);
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let programs = plural(object.programs.len(), "program");
     let maps = plural(object.maps.len(), "map");
@@ -117,11 +242,28 @@ fn print_object(
     let btf = object.btf.as_ref().map_or("no BTF".to_owned(), |btf| {
         plural((btf.end() - btf.start()) as usize, "BTF type")
     });
+    let order = if object.big_endian {
+        ", big-endian"
+    } else {
+        ""
+    };
+    let place = match &source.part {
+        Some(part) => format!(
+            ", at byte {:#x}{}{}",
+            part.bytes.start,
+            if part.place.is_empty() { "" } else { " in " },
+            part.place
+        ),
+        None => String::new(),
+    };
     writeln!(
         out,
-        "{TITLE}{}{TITLE:#}  {programs}, {maps}, {btf}, licence {license}",
+        "{TITLE}{}{TITLE:#}  {programs}, {maps}, {btf}, licence {license}{order}{place}",
         source.file()
-    )?;
+    )
+}
+
+fn print_programs(out: &mut dyn Write, object: &ObjectSpec) -> io::Result<()> {
     let mut programs = table(&["PROGRAM", "TYPE", "ATTACH", "SECTION", "INSNS", "MAPS"]);
     for program in &object.programs {
         let maps: Vec<_> = program.maps.iter().map(|m| m.name.as_str()).collect();
@@ -134,30 +276,22 @@ fn print_object(
             maps.join(" "),
         ]);
     }
-    print_table(out, &mut programs, &[4])?;
-    if !object.maps.is_empty() {
-        let mut maps = table(&["MAP", "TYPE", "KEY", "VALUE", "ENTRIES", "NOTES"]);
-        for map in &object.maps {
-            maps.add_row([
-                map.name.clone(),
-                map.ty.to_string(),
-                map.key_size.to_string(),
-                map.value_size.to_string(),
-                map.max_entries.to_string(),
-                notes(map).join(", "),
-            ]);
-        }
-        print_table(out, &mut maps, &[2, 3, 4])?;
+    print_table(out, &mut programs, &[4])
+}
+
+fn print_maps(out: &mut dyn Write, object: &ObjectSpec) -> io::Result<()> {
+    let mut maps = table(&["MAP", "TYPE", "KEY", "VALUE", "ENTRIES", "NOTES"]);
+    for map in &object.maps {
+        maps.add_row([
+            map.name.clone(),
+            map.ty.to_string(),
+            map.key_size.to_string(),
+            map.value_size.to_string(),
+            map.max_entries.to_string(),
+            notes(map).join(", "),
+        ]);
     }
-    print_needs(out, object, facts)?;
-    for part in &object.skipped {
-        writeln!(
-            out,
-            " {UNDECIDED}passed over{UNDECIDED:#} {}: {}",
-            part.name, part.why
-        )?;
-    }
-    writeln!(out)
+    print_table(out, &mut maps, &[2, 3, 4])
 }
 
 /// Helpers and whatever could not be resolved without a kernel, each once.
@@ -180,7 +314,7 @@ fn print_needs(out: &mut dyn Write, object: &ObjectSpec, facts: &Facts) -> io::R
     if !unresolved.is_empty() {
         writeln!(
             out,
-            " {UNDECIDED}needs a kernel's types{UNDECIDED:#} (--btf) for:"
+            " {UNDECIDED}needs from a kernel{UNDECIDED:#} (--btf, --kconfig, --kallsyms):"
         )?;
         for (what, count) in unresolved.iter().take(MOST_NEEDS) {
             let times = if *count == 1 {
@@ -222,8 +356,10 @@ fn wrapped(out: &mut dyn Write, title: &str, words: &[&str]) -> io::Result<()> {
 fn helper_calls(program: &ProgramSpec, facts: &Facts) -> BTreeMap<u32, String> {
     let mut second = false;
     let mut calls = BTreeMap::new();
-    for insn in &program.insns {
-        if !second && insn.code == opcode::CALL && insn.src() == 0 {
+    for (at, insn) in program.insns.iter().enumerate() {
+        // Loaders put a call of no function where an access cannot be satisfied.
+        let is_access = program.core_at(at).is_some();
+        if !second && !is_access && insn.code == opcode::CALL && insn.src() == 0 {
             let id = insn.imm.cast_unsigned();
             let name = facts
                 .helper_name(id)
@@ -321,70 +457,4 @@ fn value_type(map: &MapSpec) -> Option<String> {
         (Some(key), Some(value)) => Some(format!("{key} -> {value}")),
         (None, Some(_)) | (Some(_), None) | (None, None) => None,
     }
-}
-
-fn json_object(source: &Source, object: &ObjectSpec, facts: &Facts) -> Value {
-    let skipped: Vec<_> = object
-        .skipped
-        .iter()
-        .map(|s| json!({ "name": s.name, "why": s.why }))
-        .collect();
-    json!({
-        "file_name": source.file(),
-        "path": source.shown(),
-        "license": object.license,
-        "kernel_version": object.kernel_version,
-        "btf_types": object.btf.as_ref().map(|btf| btf.end() - btf.start()),
-        "programs": object.programs.iter().map(|p| json_program(p, facts)).collect::<Vec<_>>(),
-        "maps": object.maps.iter().map(json_map).collect::<Vec<_>>(),
-        "skipped": skipped,
-    })
-}
-
-fn json_program(program: &ProgramSpec, facts: &Facts) -> Value {
-    let maps: Vec<_> = program.maps.iter().map(|m| m.name.as_str()).collect();
-    let unresolved: Vec<_> = program
-        .unresolved
-        .iter()
-        .map(|u| json!({ "insn_idx": u.insn_idx, "what": u.what }))
-        .collect();
-    json!({
-        "prog_name": program.name,
-        "section": program.section,
-        "prog_type": program.ty.name(),
-        "attach_type": program.attach.name(),
-        "attach_to": program.attach_to,
-        "autoload": program.autoload,
-        "flags": program.flags.bits(),
-        "insns": program.insns.len(),
-        "functions": program.func_info.len(),
-        "lines": program.line_info.len(),
-        "maps": maps,
-        "helpers": helper_calls(program, facts).into_values().collect::<Vec<_>>(),
-        "kfunc_calls": kfunc_calls(program),
-        "unresolved": unresolved,
-    })
-}
-
-fn json_map(map: &Arc<MapSpec>) -> Value {
-    json!({
-        "name": map.name,
-        "type": map.ty.name(),
-        "key_size": map.key_size,
-        "value_size": map.value_size,
-        "max_entries": map.max_entries,
-        "flags": map.flags.bits(),
-        "extra": map.extra,
-        "frozen": map.frozen,
-        "pinned": map.pinned,
-        "init_bytes": map.init.as_ref().map(Vec::len),
-        "slots": map.slots,
-        "inner": map.inner.as_ref().map(|inner| json!({
-            "type": inner.ty.name(),
-            "key_size": inner.key_size,
-            "value_size": inner.value_size,
-            "max_entries": inner.max_entries,
-            "flags": inner.flags.bits(),
-        })),
-    })
 }
