@@ -97,6 +97,8 @@ const MAPS: &[(&str, MapType, u32, u32, u32, MapFlags)] = &[
     ("devhash",    MapType::DevmapHash,       4,    4,    8, MapFlags::empty()),
     ("reuse",      MapType::ReuseportSockarray, 4,  8,    8, MapFlags::empty()),
     ("cgstore",    MapType::CgroupStorage,   16,   24,    0, MapFlags::empty()),
+    ("cgstore2",   MapType::CgroupStorage,   16,    8,    0, MapFlags::empty()),
+    ("pcstore",    MapType::PercpuCgroupStorage, 16, 8,   0, MapFlags::empty()),
     ("userring",   MapType::UserRingbuf,      0,    0, 4096, MapFlags::empty()),
 ];
 
@@ -202,6 +204,8 @@ impl Shapes {
             self.func("sub", int, &[ptr, ptr], fixed).0,
             self.func("sub_long", long, &[int, int, ptr], fixed).0,
             self.func("sub_none", int, &[], fixed).0,
+            self.func("sub_void", TypeId::VOID, &[], fixed).0,
+            self.func("sub_ptr", ptr, &[], fixed).0,
         ]
     }
 

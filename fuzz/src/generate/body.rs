@@ -51,6 +51,8 @@ pub(super) struct Body<'g> {
     pub(super) rounds: u32,
     /// Bytes of stack that the function uses.
     pub(super) stack: i32,
+    /// Every function begins by calling the next.
+    pub(super) chained: bool,
     /// Kinds of steps and how often they are taken.
     pub(super) weights: Vec<(u32, Step)>,
     /// Labels that are jumped to and stand somewhere further on.
@@ -90,6 +92,7 @@ impl<'g> Body<'g> {
             nest: 0,
             rounds: 1,
             stack: 64,
+            chained: false,
             weights: Vec::new(),
             ahead: Vec::new(),
             ends: Vec::new(),

@@ -4,7 +4,7 @@ use skep_isa::{AluOp, Insn, JmpOp, Reg, Size, Width};
 use skep_spec::tables::{Access, CtxAccess, CtxValue, Returns, ctx};
 
 use super::body::Body;
-use super::model::Val;
+use super::model::{MemKind, Val};
 use super::scalar::num_of;
 
 const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::DW];
@@ -103,7 +103,18 @@ impl Body<'_> {
                     null: true,
                     common: true,
                 },
-                CtxValue::FlowKeys | CtxValue::TpBuffer | CtxValue::BtfId(_) => Val::Other,
+                CtxValue::FlowKeys => {
+                    let (kind, len) = (MemKind::FlowKeys, 56);
+                    Val::Mem {
+                        kind,
+                        id,
+                        lo: 0,
+                        hi: 0,
+                        len,
+                        null: false,
+                    }
+                }
+                CtxValue::TpBuffer | CtxValue::BtfId(_) => Val::Other,
             };
             let sign = value == CtxValue::Scalar && size != Size::DW && self.rng.chance(10);
             self.emit(Insn::Load {
@@ -125,7 +136,7 @@ impl Body<'_> {
         let off = match self.rng.below(4) {
             0 => self.rng.range(0, i64::from(end)) as i32,
             1 => end - self.rng.below(9) as i32,
-            2 => self.rng.range(-8, 8) as i32,
+            2 => self.rng.range(-64, 16) as i32,
             _ => (self.rng.range(0, i64::from(end)) as i32) & !3,
         }
         .clamp(-4096, 4096);

@@ -50,7 +50,7 @@ impl Body<'_> {
         if moves && self.nest > 1 || proto.has(HelperFlags::ASYNC_CALLBACK) {
             return false;
         }
-        if proto.id == 12 && self.holding {
+        if proto.id == 12 && self.holding && !self.fault(20) {
             return false;
         }
         let acquires = proto.has(HelperFlags::ACQUIRES) || matches!(proto.ret.ty, RetType::Mem);
@@ -225,8 +225,17 @@ impl Body<'_> {
                 }
             }
             ArgType::ConstStr => {
-                let map = self.map_index(RODATA);
-                let off = if self.fault(10) { 60 } else { 56 };
+                let constant = if self.fault(6) {
+                    self.rng.index(self.cat.maps.len())
+                } else {
+                    RODATA
+                };
+                let map = self.map_index(constant);
+                let off = if self.fault(10) {
+                    self.rng.below(64) as u32
+                } else {
+                    56
+                };
                 self.left -= 1;
                 self.emit(Insn::LoadImm64 {
                     dst: reg,
@@ -510,10 +519,16 @@ impl Body<'_> {
         self.load(size, dst, sock, off, super::scalar::num_of(size));
     }
 
-    /// The address of a callback.
+    /// The address of a callback, or by mistake of any function.
     pub(super) fn function_address(&mut self, reg: Reg, callback: Callback) {
         self.left -= 2;
-        self.out.func(reg, callback.label);
+        let any = self.rng.index(self.functions.len());
+        let wrong = if self.fault(6) {
+            self.functions.get(any).map(|f| f.label)
+        } else {
+            None
+        };
+        self.out.func(reg, wrong.unwrap_or(callback.label));
         self.model.set(reg, Val::Other);
     }
 }

@@ -350,7 +350,7 @@ impl Body<'_> {
             Val::Packet { .. } => (true, self.writes_packets()),
             _ => (true, true),
         };
-        let write = if self.fault(5) { !writable } else { writable };
+        let write = if self.fault(8) { !writable } else { writable };
         match self.rng.below(10) {
             0..=3 if write => self.store_any(size, base, off),
             4 if write => {
@@ -480,6 +480,44 @@ impl Body<'_> {
             self.model.set(Reg::R0, num_of(size));
         } else if fetch {
             self.model.set(src, num_of(size));
+        }
+    }
+
+    /// One instruction that is reached with different pointers on two paths: allowed as long as both are
+    /// of the same kind of memory.
+    pub(super) fn step_mix(&mut self) {
+        let Some(one) = self.pointer() else { return };
+        let before = self.guard(&[one]);
+        let other = match self.pointer() {
+            Some(other) if self.rng.chance(60) => other,
+            Some(_) | None => match self.ctx() {
+                Some(ctx) if self.fault(20) => ctx,
+                Some(_) | None => Reg::FP,
+            },
+        };
+        self.guard(&[other]);
+        let dst = self.free();
+        self.protect = before;
+        if dst == one || dst == other {
+            return;
+        }
+        let label = self.label();
+        self.mov(dst, one);
+        self.condition(label);
+        self.mov(dst, other);
+        self.place(label);
+        let (size, off) = if other == Reg::FP {
+            (Size::DW, -8)
+        } else {
+            (Size::B, 0)
+        };
+        if self.model.get(dst) != Val::Other || self.fault(40) {
+            if self.rng.chance(30) {
+                self.store(size, dst, off, 0.into());
+            } else {
+                let into = self.free();
+                self.load(size, into, dst, off, num_of(size));
+            }
         }
     }
 

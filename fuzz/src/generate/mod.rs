@@ -101,6 +101,7 @@ enum Step {
     Skip,
     Break,
     Family,
+    Mix,
 }
 
 /// Steps and how often they are taken; each program favours some of them.
@@ -124,6 +125,7 @@ const STEPS: &[(u32, Step)] = &[
     (1, Step::WildJump),
     (6, Step::Sink),
     (4, Step::Family),
+    (1, Step::Mix),
 ];
 
 /// What a program is mostly made of.
@@ -194,6 +196,7 @@ impl Body<'_> {
             Step::Skip => self.step_skip(),
             Step::Break => self.step_break(),
             Step::Family => self.step_family(),
+            Step::Mix => self.step_mix(),
         }
     }
 
@@ -264,6 +267,7 @@ impl Generator {
         let gpl = !rng.chance(2);
         let mut body = Body::new(rng, &self.catalogue, &self.facts, hook);
         body.faults = faults;
+        body.chained = body.rng.chance(1);
         body.weights = weights(body.rng.choose(TASTES).copied().unwrap_or_default());
         body.functions(size);
         let mut spec = self.request(&format!("p{seed:x}"), body, damage);
@@ -300,6 +304,9 @@ impl Generator {
                     type_id: f.type_id,
                 })
                 .collect();
+            if body.rng.below(80) == 0 {
+                damage_info(&mut spec.func_info, &mut body.rng);
+            }
         }
         spec
     }
@@ -315,6 +322,20 @@ impl Generator {
                 rng.choose(types).copied().unwrap_or(none)
             }
         }
+    }
+}
+
+/// Makes function information wrong.
+fn damage_info(info: &mut Vec<FuncInfo>, rng: &mut Rng) {
+    let at = rng.index(info.len());
+    let Some(one) = info.get_mut(at) else { return };
+    match rng.below(6) {
+        0 => one.insn_off = one.insn_off.wrapping_add(1),
+        1 => one.insn_off = 0,
+        2 => one.type_id = rng.below(140) as u32,
+        3 => one.type_id = u32::MAX >> rng.below(20),
+        4 => drop(info.remove(at)),
+        _ => info.reverse(),
     }
 }
 
@@ -340,7 +361,8 @@ fn flags(ty: ProgType, rng: &mut Rng) -> ProgFlags {
     if rng.chance(3) {
         flags |= ProgFlags::TEST_RND_HI32;
     }
-    if ty == ProgType::Syscall || ty == ProgType::Kprobe && rng.chance(10) {
+    let sleeps = ty == ProgType::Syscall || ty == ProgType::Kprobe && rng.chance(10);
+    if sleeps != (rng.below(400) == 0) {
         flags |= ProgFlags::SLEEPABLE;
     }
     if ty == ProgType::Xdp && rng.chance(10) {

@@ -51,6 +51,8 @@ pub(super) enum MemKind {
     Record,
     /// An argument of a global function.
     Arg,
+    /// What a flow dissector fills.
+    FlowKeys,
 }
 
 impl Val {

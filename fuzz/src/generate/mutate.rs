@@ -222,6 +222,7 @@ fn grossly(insn: RawInsn, rng: &mut Rng) -> Option<RawInsn> {
         class::ALU | class::ALU64 | class::JMP | class::JMP32
     );
     match rng.below(8) {
+        0 if insn.is_ld_imm64() => Some(RawInsn { off: 1, ..insn }),
         0 | 1 => Some(RawInsn {
             regs: insn.regs & 0xf0 | rng.below(11) as u8,
             ..insn
@@ -239,6 +240,10 @@ fn grossly(insn: RawInsn, rng: &mut Rng) -> Option<RawInsn> {
             })
         }
         6 if !insn.is_ld_imm64() => Some(RawInsn::new(opcode::JA, 0, 0, 0, 0)),
+        7 if !insn.is_ld_imm64() && rng.chance(50) => Some(RawInsn {
+            imm: insn.imm ^ 1,
+            ..insn
+        }),
         7 if !insn.is_ld_imm64() => Some(RawInsn {
             off: rng.range(-8, 8) as i16,
             ..insn

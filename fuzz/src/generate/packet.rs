@@ -226,7 +226,10 @@ impl Body<'_> {
             self.hook.ty,
             ProgType::SocketFilter | ProgType::SchedCls | ProgType::SchedAct
         );
-        if !known && !self.fault(30) || self.holding || self.protect & 0x7f != 0 {
+        if !known && !self.fault(30) || self.protect & 0x7f != 0 {
+            return;
+        }
+        if self.holding && !self.fault(20) {
             return;
         }
         if self.function != 0 && !self.fault(30) {

@@ -46,8 +46,10 @@ pub(super) struct Callback {
     pub(super) ctx: bool,
 }
 
-/// Functions of one program.
+/// Functions of one program, as a rule.
 const MOST: usize = 8;
+/// Functions of a program whose functions call each other in a chain.
+const CHAIN: usize = 11;
 
 impl Body<'_> {
     /// Writes the main function and all that it came to need.
@@ -101,6 +103,9 @@ impl Body<'_> {
             }
         };
         self.place(function.label);
+        if self.chained && self.functions.len() < CHAIN {
+            self.call_static();
+        }
         let returned = function.returns.and_then(|at| Reg::ARGS.get(at).copied());
         let returned = returned.map(|reg| self.keep(reg));
         if let Some(reg) = returned {
@@ -232,6 +237,10 @@ impl Body<'_> {
         self.rng.choose(&types).copied().unwrap_or(0)
     }
 
+    fn most_functions(&self) -> usize {
+        if self.chained { CHAIN } else { MOST }
+    }
+
     /// A call of a subprogram.
     pub(super) fn step_call(&mut self) {
         if self.protect & 0x3f != 0 || self.holding && self.rng.chance(50) {
@@ -247,10 +256,10 @@ impl Body<'_> {
             .collect();
         let again = self.rng.choose(&later).copied();
         if let Some(at) = again
-            && (self.rng.chance(50) || self.functions.len() >= MOST)
+            && (self.rng.chance(50) || self.functions.len() >= self.most_functions())
         {
             self.call_again(at);
-        } else if self.functions.len() >= MOST {
+        } else if self.functions.len() >= self.most_functions() {
             if self.fault(5) {
                 // Recursion.
                 self.call_function(self.function);
