@@ -96,6 +96,18 @@ none:
     *(u32 *)(r2 + 0) = 1
     r0 = 0
     exit
+.func u64 write_below(void)
+    r1 = -8
+    r1 += r10
+    *(u64 *)(r1 + 0) = 7
+    r0 = 0
+    exit
+.func u64 write_below_itself(void)
+    r1 = r10
+    r1 += -8
+    *(u64 *)(r1 + 0) = 7
+    r0 = 0
+    exit
 .struct __sk_buff { u32 len }
 
 .cases sched_cls
@@ -135,6 +147,27 @@ a_stack_address_is_returned:
     r0 = 0
     exit
     ; error: cannot return stack pointer to the caller
+
+; A number that the frame pointer is added to is taken for a pointer into the outermost frame.
+a_number_plus_a_frame_is_the_caller_s: ; accepted
+    *(u64 *)(r10 - 8) = 0
+    call write_below
+    r0 = *(u64 *)(r10 - 8)
+    if r0 == 7 goto out
+    r0 = *(u64 *)(r0 + 0)
+out:
+    r0 = 0
+    exit
+
+a_frame_plus_a_number_is_its_own:  ; accepted
+    *(u64 *)(r10 - 8) = 0
+    call write_below_itself
+    r0 = *(u64 *)(r10 - 8)
+    if r0 == 0 goto out
+    r0 = *(u64 *)(r0 + 0)
+out:
+    r0 = 0
+    exit
 
 a_caller_s_stack_is_written:       ; accepted
     r1 = r10
