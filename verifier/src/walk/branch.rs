@@ -57,7 +57,6 @@ impl Env<'_> {
     /// `if dst op src goto +off`.
     pub(super) fn check_jump(&mut self, jump: Jump) -> Check<Next> {
         let (left, right) = self.check_jump_operands(&jump)?;
-        let linked = self.collect_linked(&jump);
         let taken = branch_taken(self, jump.op, jump.width, &left, &right);
         let idx = self.state.insn_idx;
         let target = target(idx, i32::from(jump.off));
@@ -77,6 +76,7 @@ impl Env<'_> {
                 Next::Fallthrough
             });
         }
+        let linked = self.collect_linked(&jump);
         if linked.len() > 1 {
             // Both edges share this: precision wanted of one member reaches the others.
             self.push_history(HistoryFlags::NONE, linked)?;
