@@ -97,6 +97,7 @@ fn is_trace(line: &str) -> bool {
     text.is_empty()
         || text.starts_with(';')
         || processed(text).is_some()
+        || text == "stack depth"
         || text.starts_with("stack depth ")
         || text.starts_with("verification time ")
         || text.starts_with("from ")
@@ -131,6 +132,13 @@ verification time 212 usec
 stack depth 8+16
 processed 4 insns (limit 1000000) max_states_per_insn 2 total_states 3 peak_states 3 mark_read 1
 ";
+
+    #[test]
+    fn a_message_without_a_line_feed_is_told_from_the_time() {
+        let log = "invalid type id 7 in func infoverification time 4 usec\nstack depth \n\
+                   processed 0 insns (limit 1000000) max_states_per_insn 0\n";
+        assert_eq!(last_message(log), "invalid type id 7 in func info");
+    }
 
     #[test]
     fn the_message_is_what_is_neither_path_nor_figure() {
