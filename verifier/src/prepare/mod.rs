@@ -377,6 +377,17 @@ fn first_fault<A, B>(
 
 /// Subprograms of a program that is refused before it is walked, as the kernel counts them then.
 pub(crate) fn count_subprogs(spec: &ProgramSpec, facts: &Facts, violation: &Violation) -> usize {
+    let unread = matches!(
+        violation,
+        Violation::Form(
+            FormViolation::FirstFuncOffset { .. }
+                | FormViolation::FuncOrder { .. }
+                | FormViolation::FuncType { .. }
+        )
+    );
+    if unread {
+        return 0;
+    }
     let uncounted = matches!(
         violation,
         Violation::Form(

@@ -57,7 +57,7 @@ pub(super) fn text(violation: &FormViolation) -> String {
         F::FuncOrder { off, before } => {
             format!("same or smaller insn offset ({off}) than previous func info record ({before})")
         }
-        F::FuncType { id } => format!("invalid type id {id} in func info"),
+        F::FuncType { id } => format!("invalid type id {} in func info", id.cast_signed()),
         F::FuncCount => "number of funcs in func_info doesn't match number of subprogs".to_owned(),
         F::FuncLayout => {
             "func_info BTF section doesn't match subprog layout in BPF program".to_owned()
