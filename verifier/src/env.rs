@@ -42,6 +42,8 @@ pub(crate) struct Env<'a> {
     pub(crate) trace: &'a mut dyn Trace,
     /// What the trace asks for.
     pub(crate) log_level: u32,
+    /// Whether the trace asks for states.
+    pub(crate) shows_states: bool,
     /// What was written to it.
     pub(crate) log: LogState,
     /// Whether an instruction is being looked at, to which a violation belongs.

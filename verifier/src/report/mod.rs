@@ -15,6 +15,7 @@ mod tests;
 mod value;
 mod view;
 
+use skep_isa::InsnIdx;
 use skep_spec::{Facts, ProgramSpec};
 
 pub use buffer::Log;
@@ -23,7 +24,7 @@ pub use explain::{
 };
 pub(crate) use log::{LogState, log_subprogs, log_unprepared};
 pub(crate) use prune_log::wants_prune_events;
-pub use view::{StateView, ValueView};
+pub use view::{Known, StateView, ValueView};
 
 use crate::violation::Violation;
 use scene::Scene;
@@ -45,6 +46,15 @@ pub trait Trace {
 
     /// Drops everything from `position` on.
     fn rewind(&mut self, position: usize);
+
+    /// Whether [`Trace::state`] is to be called; asked once.
+    fn wants_states(&self) -> bool {
+        false
+    }
+
+    /// Takes what is known of the current frame before the instruction at `at` is walked on a path. A
+    /// path that a remembered state covers ends without being told here.
+    fn state(&mut self, _at: InsnIdx, _state: &StateView) {}
 }
 
 /// Receives nothing.

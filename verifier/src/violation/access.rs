@@ -6,6 +6,7 @@ use super::KptrViolation;
 use crate::number::Scalar;
 use crate::report::ValueView;
 
+named! {
 /// Memory accesses that are not allowed. Offsets and sizes are in bytes; `off` includes the fixed
 /// offset of the pointer unless it is given apart.
 #[derive(Clone, PartialEq, Debug)]
@@ -164,4 +165,5 @@ pub enum AccessViolation {
     ZeroSize { reg: Reg, min: u64, max: u64 },
     /// A size without upper bound.
     UnboundedSize { reg: Reg },
+}
 }

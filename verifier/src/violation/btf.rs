@@ -5,6 +5,7 @@ use skep_isa::Reg;
 use crate::number::Scalar;
 use crate::report::ValueView;
 
+named! {
 /// Kernel structures and arguments that cannot be read or written. Types (`id`, `ty`) are of the kernel's
 /// BTF; offsets and sizes are in bytes.
 #[derive(Clone, PartialEq, Debug)]
@@ -54,6 +55,7 @@ pub enum BtfViolation {
     MapFieldNegative { reg: Reg, id: u32, off: i32 },
     /// A field of a map is written.
     MapFieldWrite { id: u32 },
+}
 }
 
 /// Members of kernel structures that cannot be read; a member is its index in the type `id`.

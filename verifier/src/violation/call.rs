@@ -17,6 +17,7 @@ pub enum NoSleep {
     Irq,
 }
 
+named! {
 /// Calls of helpers, subprograms and kernel functions that are not allowed. `id` is a helper's number.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "fields are named for what they are")]
@@ -80,7 +81,9 @@ pub enum CallViolation {
     /// A dynptr or iterator.
     Object(ObjectViolation),
 }
+}
 
+named! {
 /// Arguments that a helper does not take.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "fields are named for what they are")]
@@ -120,6 +123,7 @@ pub enum ArgumentViolation {
     /// The size to allocate is not known.
     AllocSize { reg: Reg },
 }
+}
 
 /// Strings that are not constant, or not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,6 +145,7 @@ pub enum StringViolation {
     FormatData,
 }
 
+named! {
 /// Spin locks and timers that are not there, or may not be taken or given up. `field` is the type
 /// that the kernel's message names.
 #[derive(Clone, PartialEq, Debug)]
@@ -205,7 +210,9 @@ pub enum FieldViolation {
     /// Another lock must be given up first.
     Order,
 }
+}
 
+named! {
 /// Calls of global subprograms that are not allowed.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "fields are named for what they are")]
@@ -228,6 +235,7 @@ pub enum GlobalViolation {
     MaybeNull { arg: usize },
     /// The argument is neither number nor arena pointer.
     NoArena { reg: Reg },
+}
 }
 
 macro_rules! stop_from {

@@ -2,6 +2,7 @@
 
 use skep_isa::InsnIdx;
 
+named! {
 /// Programs whose shape is wrong before any path is walked.
 #[derive(Clone, PartialEq, Debug)]
 pub enum FormViolation {
@@ -229,4 +230,5 @@ pub enum FormViolation {
     StructOpsMap,
     /// A map that sleepable programs cannot use.
     MapForSleepable,
+}
 }

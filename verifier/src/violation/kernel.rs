@@ -2,6 +2,7 @@
 
 use skep_btf::Kind;
 
+named! {
 /// Things of the kernel that a request names and that are not there, or not for it: the tracepoint,
 /// function, hook or iterator that it attaches to, whose BTF id is in the request, and variables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,4 +74,5 @@ pub enum KernelViolation {
         /// Its id.
         id: u32,
     },
+}
 }

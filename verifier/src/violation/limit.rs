@@ -4,6 +4,7 @@ use skep_isa::InsnIdx;
 
 use crate::report::StateView;
 
+named! {
 /// Limits of complexity and size.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LimitViolation {
@@ -63,4 +64,5 @@ pub enum LimitViolation {
         /// The call.
         idx: InsnIdx,
     },
+}
 }

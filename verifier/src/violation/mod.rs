@@ -2,6 +2,30 @@
 //!
 //! A variant names a rule and carries what was seen (registers, offsets, ranges), never text.
 
+/// Declares enums whose variants know their names, so that tools can tell which rules were met.
+macro_rules! named {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $($(#[$about:meta])* $variant:ident $(($($tuple:tt)*))? $({$($fields:tt)*})?),* $(,)?
+    }) => {
+        $(#[$meta])*
+        pub enum $name {
+            $($(#[$about])* $variant $(($($tuple)*))? $({$($fields)*})?),*
+        }
+
+        impl $name {
+            /// The names of all variants.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($variant)),*];
+
+            /// The variant's name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $($name::$variant { .. } => stringify!($variant)),*
+                }
+            }
+        }
+    };
+}
+
 mod access;
 mod btf;
 mod call;
@@ -47,6 +71,45 @@ pub enum Violation {
     Call(CallViolation),
     /// A limit of complexity or size.
     Limit(LimitViolation),
+}
+
+impl Violation {
+    /// Every rule's room and name, in the order of their declarations.
+    pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let rooms: [(&str, &[&'static str]); 11] = [
+            ("request", RequestViolation::NAMES),
+            ("form", FormViolation::NAMES),
+            ("kernel", KernelViolation::NAMES),
+            ("walk", WalkViolation::NAMES),
+            ("access", AccessViolation::NAMES),
+            ("btf", BtfViolation::NAMES),
+            ("call", CallViolation::NAMES),
+            ("argument", ArgumentViolation::NAMES),
+            ("field", FieldViolation::NAMES),
+            ("global", GlobalViolation::NAMES),
+            ("limit", LimitViolation::NAMES),
+        ];
+        let each = rooms.into_iter();
+        each.flat_map(|(room, names)| names.iter().map(move |name| (room, *name)))
+            .filter(|rule| !matches!(*rule, ("call", "Argument" | "Field" | "Global")))
+    }
+
+    /// The rule's room and name.
+    pub fn name(&self) -> (&'static str, &'static str) {
+        match self {
+            Violation::Request(rule) => ("request", rule.name()),
+            Violation::Form(rule) => ("form", rule.name()),
+            Violation::Kernel(rule) => ("kernel", rule.name()),
+            Violation::Walk(rule) => ("walk", rule.name()),
+            Violation::Access(rule) => ("access", rule.name()),
+            Violation::Btf(rule) => ("btf", rule.name()),
+            Violation::Call(CallViolation::Argument(rule)) => ("argument", rule.name()),
+            Violation::Call(CallViolation::Field(rule)) => ("field", rule.name()),
+            Violation::Call(CallViolation::Global(rule)) => ("global", rule.name()),
+            Violation::Call(rule) => ("call", rule.name()),
+            Violation::Limit(rule) => ("limit", rule.name()),
+        }
+    }
 }
 
 /// Something that the kernel judges and this verifier does not model: no verdict.

@@ -1,5 +1,6 @@
 //! Load requests that are refused before the program is looked at.
 
+named! {
 /// Load requests that are refused before the program is looked at; kernels say nothing but an error
 /// number.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,4 +23,5 @@ pub enum RequestViolation {
     },
     /// A BTF id to attach to that no type can have, or of a program type that attaches to none.
     AttachBtfId,
+}
 }

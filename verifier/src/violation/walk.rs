@@ -38,6 +38,7 @@ pub enum ReservedIn {
     Atomic,
 }
 
+named! {
 /// Instructions that may not be executed in the state that a path has reached.
 #[derive(Clone, PartialEq, Debug)]
 pub enum WalkViolation {
@@ -276,4 +277,5 @@ pub enum WalkViolation {
     ExceptionCallbackArgument,
     /// The same load or store goes through pointers of different kinds on different paths.
     DifferentPointers,
+}
 }

@@ -112,6 +112,7 @@ fn verdict_of(
 impl<'a> Env<'a> {
     fn new(ctx: &'a Ctx<'a>, trace: &'a mut dyn Trace) -> Env<'a> {
         let log_level = trace.level();
+        let shows_states = trace.wants_states();
         let mut explored = Explored::new(ctx);
         if report::wants_prune_events(log_level) {
             explored.keep_events();
@@ -124,6 +125,7 @@ impl<'a> Env<'a> {
             pending: Vec::new(),
             trace,
             log_level,
+            shows_states,
             log: LogState::default(),
             at_insn: false,
         }
@@ -270,6 +272,9 @@ impl<'a> Env<'a> {
                     self.push_history(HistoryFlags::NONE, LinkedRegs::NONE)?;
                 }
                 self.log_insn(resumed);
+                if self.shows_states {
+                    self.trace.state(idx, &StateView::of(&self.state));
+                }
                 self.learned.at(idx).seen = true;
                 resumed = false;
                 prev = Some(idx);
