@@ -11,6 +11,7 @@ use crate::bench::BenchArgs;
 use crate::conformance::ConformanceArgs;
 use crate::crosscheck::CrosscheckArgs;
 use crate::dis::DisArgs;
+use crate::fuzz::FuzzArgs;
 use crate::inspect::InspectArgs;
 use crate::link::LinkArgs;
 use crate::run::RunArgs;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Link(LinkArgs),
     Bench(BenchArgs),
     Conformance(ConformanceArgs),
+    Fuzz(FuzzArgs),
 }
 
 /// What to read, and which programs of it are meant.

@@ -12,6 +12,7 @@ mod diagnostic;
 mod dis;
 mod exit;
 mod failure;
+mod fuzz;
 mod input;
 mod inspect;
 mod kernels;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Conformance(args) => conformance::run(args),
         Command::Test(args) => test::run(args),
+        Command::Fuzz(args) => fuzz::run(args),
     };
     match result {
         Ok(tally) => tally.code(),

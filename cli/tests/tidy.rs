@@ -93,7 +93,7 @@ const CRATES: [(&str, &[&str]); 14] = [
         "cli",
         &[
             "isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "jit", "kernel",
-            "corpus", "host",
+            "corpus", "fuzz", "host",
         ],
     ),
 ];

@@ -2,11 +2,15 @@
 //! compare verifiers, engines and kernels on them.
 //!
 //! [`Generator`] turns a seed into a [`ProgramSpec`](skep_spec::ProgramSpec), the same one on every
-//! machine. [`LiveKernel`] asks the running kernel and this project's verifier about a request and says
-//! whether they agree; [`shrink`] reduces a request that shows a difference to a small one that still
-//! does. Loads only: nothing is attached.
+//! machine, and [`mutant`] damages one. An [`oracle`] says of a subject whether what must hold does;
+//! [`campaign`] asks one about many and counts what was met; [`shrink`] reduces what shows a finding to
+//! something small that still does. Of the running kernel programs are only loaded, or test-run where an
+//! oracle says so: nothing is attached.
 
+pub mod campaign;
 mod catalogue;
+pub mod coverage;
+mod damage;
 mod edit;
 mod generate;
 pub mod oracle;
@@ -14,6 +18,6 @@ mod rng;
 pub mod shrink;
 
 pub use generate::{Generator, mutant};
-pub use oracle::{Agreement, Difference, LiveKernel, Side};
+pub use oracle::{Agreement, Bench, Difference, LiveKernel, Oracle, Side, Subject};
 pub use rng::Rng;
-pub use shrink::shrink;
+pub use shrink::{shrink, shrink_bytes};

@@ -29,6 +29,32 @@ pub fn shrink(spec: &ProgramSpec, mut shows: impl FnMut(&ProgramSpec) -> bool) -
     best
 }
 
+/// The shortest string of bytes found for which `shows` holds; `bytes` itself if it does not hold for it.
+pub fn shrink_bytes(bytes: &[u8], mut shows: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+    let mut best = bytes.to_vec();
+    if !shows(&best) {
+        return best;
+    }
+    let mut run = (best.len() / 2).max(1);
+    // Each try costs a whole look at the bytes, so there are only so many.
+    let mut tries = 2000;
+    while run > 0 && tries > 0 {
+        let mut at = 0;
+        while at < best.len() && tries > 0 {
+            tries -= 1;
+            let mut shorter = best.clone();
+            shorter.drain(at..(at + run).min(best.len()));
+            if shows(&shorter) {
+                best = shorter;
+            } else {
+                at += run;
+            }
+        }
+        run /= 2;
+    }
+    best
+}
+
 /// What is made smaller: slots, then numbers in them, then the rest.
 fn size(spec: &ProgramSpec) -> (usize, u64, usize) {
     let numbers = spec
@@ -184,6 +210,13 @@ mod tests {
     use skep_asm::Builder;
     use skep_isa::{JmpOp, Reg};
     use skep_spec::ProgType;
+
+    #[test]
+    fn bytes_that_do_not_matter_go() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let small = shrink_bytes(&bytes, |b| b.contains(&7) && b.contains(&200));
+        assert_eq!(small, [7, 200]);
+    }
 
     #[test]
     fn only_what_matters_remains() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use skep_kernel::LoadOptions;
 use skep_kernel::guest::{Guest, GuestError, GuestOptions, Image};
 use skep_spec::{Facts, Profile, ProgramSpec};
+use skep_verifier::Config;
 
 use super::kernel::{answer, whole_log};
 use super::{Agreement, Side};
@@ -46,7 +47,7 @@ impl GuestKernel {
         let outcomes = self.guest.ask(&requests, &LoadOptions::quiet())?;
         let sides = outcomes.into_iter().map(Side::of);
         let agreement = |(spec, kernel)| Agreement {
-            ours: answer(spec, &self.facts),
+            ours: answer(spec, &self.facts, &Config::default()).0,
             kernel,
         };
         Ok(specs.iter().zip(sides).map(agreement).collect())

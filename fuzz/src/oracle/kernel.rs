@@ -12,6 +12,9 @@ use skep_spec::{Facts, MapSpec, Profile, ProgramSpec};
 use skep_verifier::report::Log;
 use skep_verifier::{Config, Stats, Verdict, verify};
 
+use super::{Bench, Finding, Judged, Outcome, shape};
+use crate::coverage::{Coverage, Fields};
+
 /// The running kernel and the facts that describe it.
 #[derive(Debug)]
 pub struct LiveKernel {
@@ -169,6 +172,11 @@ impl LiveKernel {
         &self.facts
     }
 
+    /// The kernel itself.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
     /// Asks both.
     pub fn agrees(&self, spec: &ProgramSpec) -> Agreement {
         Agreement {
@@ -179,7 +187,7 @@ impl LiveKernel {
 
     /// Asks this project's verifier alone.
     pub fn ours(&self, spec: &ProgramSpec) -> Side {
-        answer(spec, &self.facts)
+        answer(spec, &self.facts, &Config::default()).0
     }
 
     /// Asks the kernel alone.
@@ -238,10 +246,112 @@ impl LiveKernel {
     }
 }
 
+/// Every so many programs, the context fields that it uses are noted.
+const NOTED: u64 = 16;
+
+/// Instructions after which verifying a program is much work: both sides need about a second for the million
+/// that they stop at.
+const MUCH: u64 = 30_000;
+/// Of the programs that are much work, every so many are asked about.
+const LONG: u64 = 8;
+/// What is said of them otherwise.
+const OVER_BUDGET: &str = "more instructions than the configured budget";
+
+/// Asks both, and says what differs: a verdict is a finding, anything less a remark.
+pub(super) fn judge(bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
+    let Some(kernel) = bench.kernel() else {
+        return Judged::new(Outcome::Skipped("there is no kernel to ask"));
+    };
+    let mut coverage = Coverage::default();
+    let short = Config {
+        max_processed: (!seed.is_multiple_of(LONG)).then_some(MUCH),
+        ..Config::default()
+    };
+    let (ours, verdict) = answer(spec, &kernel.facts, &short);
+    if ours.answer == Answered::Nothing(OVER_BUDGET.to_owned()) {
+        return Judged::new(Outcome::Skipped(
+            "it takes long, and every eighth such is asked",
+        ));
+    }
+    let agreement = Agreement {
+        ours,
+        kernel: kernel.ask(spec),
+    };
+    if let Verdict::Rejected(rejection) = &verdict {
+        coverage.rejected(&rejection.violation, seed);
+    }
+    if agreement.kernel.answer == Answered::Accepted {
+        coverage.accepted(spec, seed);
+        if seed.is_multiple_of(NOTED) {
+            let mut fields = Fields::new(spec);
+            let _ = verify(spec, &kernel.facts, &Config::default(), &mut fields);
+            fields
+                .marks
+                .iter()
+                .for_each(|mark| coverage.add(*mark, seed));
+        }
+    }
+    let decided = |side: &Side| match side.answer {
+        Answered::Accepted => Some(true),
+        Answered::Rejected => Some(false),
+        Answered::Nothing(_) => None,
+    };
+    Judged {
+        here: decided(&agreement.ours),
+        kernel: decided(&agreement.kernel),
+        outcome: outcome(&agreement),
+        coverage,
+    }
+}
+
+fn outcome(agreement: &Agreement) -> Outcome {
+    let (ours, theirs) = (&agreement.ours, &agreement.kernel);
+    let difference = agreement.difference();
+    let figures = |side: &Side| side.figures.unwrap_or_default();
+    let finding = |words: String, text: String| Finding {
+        kind: format!("{difference:?} {}", shape(&words)),
+        text,
+    };
+    match difference {
+        Difference::None => Outcome::Fine,
+        Difference::NotJudged => Outcome::Skipped("the kernel gave no verdict"),
+        Difference::FalseAccept => Outcome::Found(finding(
+            theirs.message.clone(),
+            format!("accepted here, the kernel says `{}`", theirs.message),
+        )),
+        Difference::FalseReject => Outcome::Found(finding(
+            ours.message.clone(),
+            format!("the kernel accepts it, here `{}`", ours.message),
+        )),
+        Difference::Undecided => {
+            let feature = match &ours.answer {
+                Answered::Nothing(feature) => feature.clone(),
+                Answered::Accepted | Answered::Rejected => String::new(),
+            };
+            Outcome::Remark(finding(feature.clone(), format!("undecided: {feature}")))
+        }
+        Difference::Insns | Difference::States | Difference::RejectedFigures => {
+            Outcome::Remark(finding(
+                String::new(),
+                format!("{:?}, the kernel {:?}", figures(ours), figures(theirs)),
+            ))
+        }
+        Difference::Message => Outcome::Remark(finding(
+            format!("{} / {}", ours.message, theirs.message),
+            format!("`{}`, the kernel `{}`", ours.message, theirs.message),
+        )),
+    }
+}
+
 /// Asks this project's verifier, for the same log that the kernel is asked for.
-pub(super) fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
+pub(super) fn answer(spec: &ProgramSpec, facts: &Facts, config: &Config) -> (Side, Verdict) {
     let mut log = Log::new(skep_kernel::log::LEVEL_STATS);
-    let verdict = verify(spec, facts, &Config::default(), &mut log);
+    let verdict = verify(spec, facts, config, &mut log);
+    let side = side(&verdict, log.text());
+    (side, verdict)
+}
+
+fn side(verdict: &Verdict, log: &str) -> Side {
     match verdict {
         Verdict::Accepted(accepted) => Side {
             answer: Answered::Accepted,
@@ -250,11 +360,11 @@ pub(super) fn answer(spec: &ProgramSpec, facts: &Facts) -> Side {
         },
         Verdict::Rejected(rejection) => Side {
             answer: Answered::Rejected,
-            message: last_message(log.text()),
+            message: last_message(log),
             figures: Some(figures(&rejection.stats)),
         },
         Verdict::Undecided(unmodelled) => Side {
-            answer: Answered::Nothing(unmodelled.feature),
+            answer: Answered::Nothing(unmodelled.feature.clone()),
             message: String::new(),
             figures: None,
         },
@@ -271,7 +381,7 @@ pub(super) fn whole_log(spec: &ProgramSpec, facts: &Facts) -> String {
 /// The message of a log. A few lack their line end, and the figures come right behind them.
 fn last_message(log: &str) -> String {
     let line = skep_kernel::log::last_message(log);
-    line.split_once("stack depth ")
+    line.split_once("stack depth")
         .map_or(line, |(message, _)| message)
         .to_owned()
 }

@@ -171,6 +171,7 @@ impl StateView {
                 | Region::Sock(_)
                 | Region::TpBuffer
                 | Region::Btf { .. }
+                | Region::Object(_)
                 | Region::Arena
                 | Region::Func { .. }
                 | Region::ConstDynptr { .. } => Known::Nothing,

@@ -31,6 +31,7 @@ pub enum IrqClass {
     Lock,
 }
 
+named! {
 /// Calls of kernel functions that are not allowed. `id` and `ty` are types of the kernel's BTF; arguments
 /// are counted from 0.
 #[derive(Clone, PartialEq, Debug)]
@@ -105,7 +106,9 @@ pub enum KfuncViolation {
     /// The function returns a pointer to what has no size.
     Result { id: u32, ty: u32 },
 }
+}
 
+named! {
 /// Arguments that a kernel function does not take; types and counting as in [`KfuncViolation`].
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "fields are named for what they are")]
@@ -175,6 +178,7 @@ pub enum KfuncArgViolation {
     IrqFlagClass { saved: IrqClass, restored: IrqClass },
     /// Another state was saved later.
     IrqFlagOrder { id: u32, insn_idx: InsnIdx },
+}
 }
 
 impl From<KfuncViolation> for Stop {

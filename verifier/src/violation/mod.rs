@@ -76,7 +76,7 @@ pub enum Violation {
 impl Violation {
     /// Every rule's room and name, in the order of their declarations.
     pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
-        let rooms: [(&str, &[&'static str]); 11] = [
+        let rooms: [(&str, &[&'static str]); 14] = [
             ("request", RequestViolation::NAMES),
             ("form", FormViolation::NAMES),
             ("kernel", KernelViolation::NAMES),
@@ -87,11 +87,18 @@ impl Violation {
             ("argument", ArgumentViolation::NAMES),
             ("field", FieldViolation::NAMES),
             ("global", GlobalViolation::NAMES),
+            ("kfunc", KfuncViolation::NAMES),
+            ("kfunc_argument", KfuncArgViolation::NAMES),
+            ("object", ObjectViolation::NAMES),
             ("limit", LimitViolation::NAMES),
         ];
         let each = rooms.into_iter();
         each.flat_map(|(room, names)| names.iter().map(move |name| (room, *name)))
-            .filter(|rule| !matches!(*rule, ("call", "Argument" | "Field" | "Global")))
+            .filter(|(room, name)| match *room {
+                "call" => !matches!(*name, "Argument" | "Field" | "Global" | "Kfunc" | "Object"),
+                "kfunc" => *name != "Argument",
+                _ => true,
+            })
     }
 
     /// The rule's room and name.
@@ -106,6 +113,11 @@ impl Violation {
             Violation::Call(CallViolation::Argument(rule)) => ("argument", rule.name()),
             Violation::Call(CallViolation::Field(rule)) => ("field", rule.name()),
             Violation::Call(CallViolation::Global(rule)) => ("global", rule.name()),
+            Violation::Call(CallViolation::Kfunc(KfuncViolation::Argument(rule))) => {
+                ("kfunc_argument", rule.name())
+            }
+            Violation::Call(CallViolation::Kfunc(rule)) => ("kfunc", rule.name()),
+            Violation::Call(CallViolation::Object(rule)) => ("object", rule.name()),
             Violation::Call(rule) => ("call", rule.name()),
             Violation::Limit(rule) => ("limit", rule.name()),
         }

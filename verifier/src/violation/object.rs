@@ -14,6 +14,7 @@ pub enum StackPlace {
     Offset(i32),
 }
 
+named! {
 /// Dynptrs and iterators that a call does not take. Arguments are counted from 0; `iter` and `func` are
 /// types of the kernel's BTF.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,6 +54,7 @@ pub enum ObjectViolation {
     },
     /// What the iterator needs is not protected any more.
     IterUnprotected { func: u32 },
+}
 }
 
 impl From<ObjectViolation> for Stop {

@@ -5,13 +5,15 @@
 //! run that takes longer than the budget: the kernel lets programs take long.
 
 use skep_interp::{Machine, Nobody, RunError, Stop};
-use skep_sim::{Config as SimConfig, MapId, Placement, RunInput, Sim, Trap};
+use skep_sim::{Config as SimConfig, Fault, MapId, Owner, Placement, RunInput, Sim, Trap, Why};
 use skep_spec::tables::{CtxValue, ctx};
 use skep_spec::{Facts, MapType, ProgType, ProgramSpec};
 use skep_verifier::report::Silent;
 use skep_verifier::{Config, Verdict, verify};
 
+use super::{Bench, Finding, Judged, Outcome};
 use crate::Rng;
+use crate::coverage::Coverage;
 
 /// Instructions that one run may execute.
 const BUDGET: u64 = 200_000;
@@ -37,6 +39,34 @@ pub enum Runs {
         /// The input that did it.
         input: RunInput,
     },
+}
+
+/// Runs of each program.
+const RUNS: u32 = 4;
+
+/// Runs the program if it is accepted.
+pub(super) fn judge(bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
+    let mut coverage = Coverage::default();
+    let runs = accepted_never_traps(spec, bench.facts(), seed, RUNS);
+    let (outcome, here) = match runs {
+        Runs::NotRun => (Outcome::Skipped("it is not accepted, or not run"), None),
+        Runs::Ran { returned: 0, .. } => (Outcome::Skipped("it cannot be simulated"), Some(true)),
+        Runs::Ran { .. } => (Outcome::Fine, Some(true)),
+        Runs::Trapped { stop, input } => {
+            let text = format!("{stop}, on {input:02x?}");
+            let kind = super::shape(&stop.trap.to_string());
+            (Outcome::Found(Finding { kind, text }), Some(true))
+        }
+    };
+    if here.is_some() {
+        coverage.accepted(spec, seed);
+    }
+    Judged {
+        outcome,
+        here,
+        kernel: None,
+        coverage,
+    }
 }
 
 /// Runs an accepted program on inputs that the seed determines.
@@ -85,6 +115,9 @@ pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: 
             {
                 unfinished = Some(trap.to_string());
             }
+            Err(RunError::Stop(stop)) if is_never_attached(spec, &stop.trap) => {
+                return Runs::NotRun;
+            }
             Err(RunError::Stop(stop)) => return Runs::Trapped { stop, input },
             Err(error) => unfinished = Some(error.to_string()),
         }
@@ -95,8 +128,25 @@ pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: 
     }
 }
 
+/// Whether it is a tracepoint's program that reads before its record: such programs load, but no
+/// tracepoint takes them.
+fn is_never_attached(spec: &ProgramSpec, trap: &Trap) -> bool {
+    let before = matches!(
+        trap,
+        Trap::Memory(Fault {
+            why: Why::OutOfObject {
+                owner: Owner::Context,
+                at: ..0,
+                ..
+            },
+            ..
+        })
+    );
+    spec.ty == ProgType::Tracepoint && before
+}
+
 /// Types whose contexts can be made up: they hold numbers, packets, or pointers that may be NULL.
-fn can_run(ty: ProgType) -> bool {
+pub(super) fn can_run(ty: ProgType) -> bool {
     match ty {
         ProgType::SocketFilter
         | ProgType::Kprobe
@@ -135,7 +185,7 @@ fn can_run(ty: ProgType) -> bool {
 }
 
 /// A packet or a context.
-fn input(spec: &ProgramSpec, rng: &mut Rng) -> RunInput {
+pub(super) fn input(spec: &ProgramSpec, rng: &mut Rng) -> RunInput {
     let packets = matches!(
         spec.ty,
         ProgType::SocketFilter
@@ -179,7 +229,7 @@ fn input(spec: &ProgramSpec, rng: &mut Rng) -> RunInput {
 }
 
 /// Random bytes, of which many are zero or small, so that comparisons go both ways.
-fn bytes(len: usize, rng: &mut Rng) -> Vec<u8> {
+pub(super) fn bytes(len: usize, rng: &mut Rng) -> Vec<u8> {
     let style = rng.below(4);
     let mut byte = || match (style, rng.below(4)) {
         (0, _) => 0,
@@ -191,7 +241,7 @@ fn bytes(len: usize, rng: &mut Rng) -> Vec<u8> {
 }
 
 /// Gives maps random contents, as far as user space may write them.
-fn fill_maps(sim: &mut Sim, rng: &mut Rng) {
+pub(super) fn fill_maps(sim: &mut Sim, rng: &mut Rng) {
     let maps: Vec<(MapId, MapType, usize, usize, u32)> = sim
         .maps()
         .iter()

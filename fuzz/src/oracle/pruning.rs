@@ -1,0 +1,70 @@
+//! Remembered states must change no verdict: exploring everything says the same.
+//!
+//! This is for programs whose paths end; where exploring everything takes too long, nothing is said. The
+//! loader is one who may not read uninitialised stack: for others a slot that was never written covers any
+//! other, a pointer too, and what is done with the pointer later goes unseen, as in the kernel.
+
+use skep_spec::{Facts, ProgramSpec};
+use skep_verifier::report::{Silent, message};
+use skep_verifier::{Config, Verdict, verify};
+
+use super::bench::careful;
+use super::{Bench, Finding, Judged, Outcome};
+use crate::coverage::Coverage;
+
+/// Instructions that may be processed without pruning.
+const PROCESSED: u64 = 30_000;
+
+pub(super) fn judge(bench: &Bench, spec: &ProgramSpec) -> Judged {
+    let (outcome, here) = compare(spec, &careful(bench.facts()));
+    Judged {
+        outcome,
+        here,
+        kernel: None,
+        coverage: Coverage::default(),
+    }
+}
+
+/// Verifies twice; `facts` should be those of a loader who may not read uninitialised stack.
+pub fn prune_equals_no_prune(spec: &ProgramSpec, facts: &Facts) -> Outcome {
+    compare(spec, facts).0
+}
+
+fn compare(spec: &ProgramSpec, facts: &Facts) -> (Outcome, Option<bool>) {
+    let all = Config {
+        prune: false,
+        max_processed: Some(PROCESSED),
+    };
+    let everything = verify(spec, facts, &all, &mut Silent);
+    if matches!(everything, Verdict::Undecided(_)) {
+        return (Outcome::Skipped("it has too many paths"), None);
+    }
+    let usual = verify(spec, facts, &Config::default(), &mut Silent);
+    let here = match &usual {
+        Verdict::Accepted(_) => Some(true),
+        Verdict::Rejected(_) => Some(false),
+        Verdict::Undecided(_) => None,
+    };
+    let outcome = match (&usual, &everything) {
+        (Verdict::Accepted(_), Verdict::Accepted(_))
+        | (Verdict::Rejected(_), Verdict::Rejected(_)) => Outcome::Fine,
+        (Verdict::Undecided(_), _) | (_, Verdict::Undecided(_)) => {
+            Outcome::Skipped("it has no verdict")
+        }
+        (Verdict::Accepted(_), Verdict::Rejected(rejection)) => {
+            let text = message(&rejection.violation, spec, facts);
+            let last = text.lines().last().unwrap_or_default();
+            Outcome::Found(Finding::new(format!(
+                "accepted, but exploring everything says `{last}`"
+            )))
+        }
+        (Verdict::Rejected(rejection), Verdict::Accepted(_)) => {
+            let text = message(&rejection.violation, spec, facts);
+            let last = text.lines().last().unwrap_or_default();
+            Outcome::Found(Finding::new(format!(
+                "`{last}`, but exploring everything accepts it"
+            )))
+        }
+    };
+    (outcome, here)
+}
