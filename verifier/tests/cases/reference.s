@@ -213,67 +213,6 @@ a_tail_call_with_a_record:
     r0 = 0
     exit
 
-; A number that a pointer is added to becomes a pointer that depends on no reference.
-a_number_plus_a_record_outlives_it: ; accepted
-    r1 = events ll
-    r2 = 8
-    r3 = 0
-    call ringbuf_reserve
-    if r0 == 0 goto out
-    r9 = 0
-    r9 += r0
-    r1 = r0
-    r2 = 0
-    call ringbuf_submit
-    r0 = *(u8 *)(r9 + 0)
-out:
-    r0 = 0
-    exit
-
-a_record_plus_a_number_does_not:
-    r1 = events ll
-    r2 = 8
-    r3 = 0
-    call ringbuf_reserve
-    if r0 == 0 goto out
-    r9 = r0
-    r9 += 0
-    r1 = r0
-    r2 = 0
-    call ringbuf_submit
-    r0 = *(u8 *)(r9 + 0)           ; error: R9 invalid mem access 'scalar'
-out:
-    r0 = 0
-    exit
-
-a_number_plus_a_record_is_not_submitted:
-    r1 = events ll
-    r2 = 8
-    r3 = 0
-    call ringbuf_reserve
-    if r0 == 0 goto out
-    r1 = 0
-    r1 += r0
-    r2 = 0
-    call ringbuf_submit            ; error: R1 must be referenced when passed to release function
-out:
-    r0 = 0
-    exit
-
-a_record_plus_a_number_is_submitted: ; accepted
-    r1 = events ll
-    r2 = 8
-    r3 = 0
-    call ringbuf_reserve
-    if r0 == 0 goto out
-    r1 = r0
-    r1 += 0
-    r2 = 0
-    call ringbuf_submit
-out:
-    r0 = 0
-    exit
-
 .map jumps prog_array key 4 value 4 entries 4
 
 ; A number that a record is added to becomes a pointer without the reference: for this kernel it outlives
