@@ -54,6 +54,9 @@ macro_rules! word {
             #[inline(always)] fn xor(self, b: Self) -> Self { self ^ b }
             #[inline(always)] fn mov(self, b: Self) -> Self { b }
             #[inline(always)] fn arsh(self, b: Self) -> Self {
+                if cfg!(feature = "planted-fault") {
+                    return self.wrapping_shr(b as u32);
+                }
                 (self as $signed).wrapping_shr(b as u32) as Self
             }
             #[inline(always)] fn is_eq(self, b: Self) -> bool { self == b }
