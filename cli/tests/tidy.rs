@@ -86,7 +86,7 @@ const CRATES: [(&str, &[&str]); 14] = [
         "fuzz",
         &[
             "isa", "btf", "spec", "asm", "loader", "verifier", "sim", "interp", "jit", "kernel",
-            "corpus",
+            "corpus", "host",
         ],
     ),
     (
@@ -256,7 +256,13 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn unsafe_code_stays_in_its_rooms() {
-    let allowed = ["kernel/", "jit/", "sim/src/arena/"];
+    // The last one hands a proof to the compiler.
+    let allowed = [
+        "kernel/",
+        "jit/",
+        "sim/src/arena/",
+        "fuzz/src/oracle/engines.rs",
+    ];
     let faults = places(&sources(), |name, line| {
         let line = line.trim_start();
         let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"];
@@ -265,7 +271,7 @@ fn unsafe_code_stays_in_its_rooms() {
             && !allowed.iter().any(|room| name.starts_with(room))
     });
     check(
-        "unsafe code is only in kernel, jit and the arena of sim",
+        "unsafe code is only in kernel, jit, the arena of sim and where a proof is handed on",
         &faults,
     );
 }

@@ -161,7 +161,7 @@ impl Coverage {
             self.add(Mark::Opcode(insn.code), seed);
             let helper = insn.code == opcode::CALL && insn.src() == 0;
             let id = u32::try_from(insn.imm).ok().filter(|_| helper);
-            let row = id.and_then(|id| helpers::first(id));
+            let row = id.and_then(helpers::first);
             if let Some(row) = row {
                 self.add(Mark::Helper(row.name), seed);
             }

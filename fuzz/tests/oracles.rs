@@ -73,6 +73,7 @@ smokes! {
     abstract_states_contain_runs: Oracle::AbstractContainsConcrete;
     pruning_changes_no_verdict: Oracle::PruneEqualsNoPrune;
     the_kernel_runs_programs_the_same: Oracle::KernelRunsTheSame;
+    compiled_code_does_the_same: Oracle::InterpEqualsJit;
     text_comes_back: Oracle::AsmRoundTrip;
     another_elf_reader_agrees: Oracle::ElfReadersAgree;
     operations_lose_no_number: Oracle::NumbersContain;
@@ -83,4 +84,5 @@ smokes! {
     any_captured_request_is_read_or_refused: Oracle::NeverPanics(Reader::Requests);
     any_instructions_are_decoded: Oracle::NeverPanics(Reader::Insns);
     any_log_is_read: Oracle::NeverPanics(Reader::Log);
+    any_capture_is_read_or_refused: Oracle::NeverPanics(Reader::Capture);
 }

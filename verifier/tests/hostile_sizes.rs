@@ -344,6 +344,7 @@ fn many_of(run: &[RawInsn], count: usize) -> impl Iterator<Item = RawInsn> + use
 }
 
 /// Programs whose preparation or bookkeeping could take the square of their length.
+#[allow(clippy::too_many_lines, reason = "a list of programs")]
 fn quadratic() -> Vec<Case> {
     // Never walked: each jump goes back to the one before it, and only the first of all leads to where
     // r7 is read, so that its liveness travels one jump at a time.

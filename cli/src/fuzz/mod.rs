@@ -9,22 +9,22 @@ mod print;
 
 use std::cell::Cell;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use skep_corpus::BtfStore;
 use skep_fuzz::campaign::{self, Tally as Seen};
-use skep_fuzz::oracle::{is_plain, live_facts};
-use skep_fuzz::{Bench, LiveKernel, Oracle};
+use skep_fuzz::oracle::{Outcome, is_plain, judge, live_facts};
+use skep_fuzz::{Bench, LiveKernel, Oracle, Subject};
 use skep_kernel::tainted;
-use skep_spec::{Facts, Profile};
+use skep_spec::{Facts, Profile, ProgramSpec};
 
-use crate::args::{InputArgs, TextFormat};
+use crate::args::{InputArgs, OpenArgs, TextFormat};
 use crate::exit::Tally;
 use crate::failure::{Failure, note};
-use crate::input::{Units, btf_store};
+use crate::input::{Units, btf_store, shown};
 use crate::kernels::Kernels;
 use crate::pool;
 use crate::verify::finish;
@@ -59,6 +59,10 @@ pub(crate) struct FuzzArgs {
     /// Where to begin
     #[arg(long, value_name = "K", default_value_t = 1)]
     seed: u64,
+
+    /// Put this file to the oracle once, and say what it says
+    #[arg(long, value_name = "FILE")]
+    once: Option<PathBuf>,
 
     /// Also damage the programs of these files: objects, assembly, captured requests, folders
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -133,6 +137,9 @@ pub(crate) fn run(args: &FuzzArgs) -> Result<Tally, Failure> {
         Ok(kernel) => Bench::with_kernel(kernel),
         Err(_) => Bench::new(Arc::new(Facts::new(Profile::linux_6_18()))),
     };
+    if let Some(path) = &args.once {
+        return once(path, &oracles, &bench);
+    }
     let folder = args.corpus.as_deref().map(Folder::open).transpose()?;
     add_programs(args, &mut bench, folder.as_ref())?;
     let mut printer = Printer::new(args.format, args.remarks, args.blind);
@@ -154,6 +161,60 @@ pub(crate) fn run(args: &FuzzArgs) -> Result<Tally, Failure> {
         }
     }
     finish(printed.and_then(|()| printer.finish()), tally)
+}
+
+/// Puts a file to each oracle: its bytes to readers, its programs to the others.
+fn once(path: &Path, oracles: &[Oracle], bench: &Bench) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    for oracle in oracles {
+        let subjects = match oracle {
+            Oracle::NeverPanics(_) | Oracle::ElfReadersAgree => {
+                let bytes = std::fs::read(path).map_err(|e| Failure::of(shown(path), e))?;
+                vec![Subject::Bytes(bytes)]
+            }
+            Oracle::KernelAgrees
+            | Oracle::AcceptedNeverTraps
+            | Oracle::AbstractContainsConcrete
+            | Oracle::PruneEqualsNoPrune
+            | Oracle::KernelRunsTheSame
+            | Oracle::InterpEqualsJit
+            | Oracle::AsmRoundTrip
+            | Oracle::NumbersContain
+            | Oracle::RequestsGetAVerdict => programs(vec![path.to_owned()], None)?
+                .into_iter()
+                .map(|spec| Subject::Program(Box::new(spec)))
+                .collect(),
+        };
+        for subject in subjects {
+            let outcome = judge(*oracle, bench, &subject, 0).outcome;
+            tally.failed |= matches!(outcome, Outcome::Found(_));
+            print::outcome(*oracle, &outcome).map_err(|e| Failure::of("standard output", e))?;
+        }
+    }
+    Ok(tally)
+}
+
+/// The programs of files, which a kernel of ours may see or not.
+fn programs(inputs: Vec<PathBuf>, btf_dir: Option<PathBuf>) -> Result<Vec<ProgramSpec>, Failure> {
+    let input = InputArgs {
+        inputs,
+        prog: Vec::new(),
+        ty: None,
+        attach_type: None,
+        btf: None,
+        btf_dir,
+        open: OpenArgs::default(),
+    };
+    let store: BtfStore = btf_store(&input)?;
+    let mut kernels = Kernels::new(&[], None)?;
+    let mut programs = Vec::new();
+    for unit in Units::new(&input, &mut kernels, &store) {
+        let unit = unit?;
+        if unit.blocked.is_none() {
+            programs.push((*unit.spec).clone());
+        }
+    }
+    Ok(programs)
 }
 
 fn sick() -> Failure {
@@ -186,21 +247,10 @@ fn add_programs(
     if inputs.is_empty() {
         return Ok(());
     }
-    let input = InputArgs {
-        inputs,
-        prog: Vec::new(),
-        ty: None,
-        attach_type: None,
-        btf: None,
-        btf_dir: args.btf_dir.clone(),
-    };
-    let store: BtfStore = btf_store(&input)?;
-    let mut kernels = Kernels::new(&[], None)?;
     let (mut taken, mut left) = (0, 0);
-    for unit in Units::new(&input, &mut kernels, &store) {
-        let unit = unit?;
-        if is_plain(&unit.spec) && unit.blocked.is_none() {
-            bench.add_program((*unit.spec).clone());
+    for spec in programs(inputs, args.btf_dir.clone())? {
+        if is_plain(&spec) {
+            bench.add_program(spec);
             taken += 1;
         } else {
             left += 1;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use skep_fuzz::campaign::{Sort, Tally};
 use skep_fuzz::coverage::{KINDS, Mark};
+use skep_fuzz::oracle::Outcome;
 use skep_fuzz::{Bench, Oracle};
 
 use crate::args::TextFormat;
@@ -52,6 +53,18 @@ pub(super) fn oracles() -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// What an oracle says of one subject.
+pub(super) fn outcome(oracle: Oracle, outcome: &Outcome) -> io::Result<()> {
+    let name = oracle.name();
+    let mut out = anstream::stdout().lock();
+    match outcome {
+        Outcome::Fine => writeln!(out, "{name}: {GOOD}it holds{GOOD:#}"),
+        Outcome::Skipped(why) => writeln!(out, "{name}: {DIM}not judged: {why}{DIM:#}"),
+        Outcome::Remark(finding) => writeln!(out, "{name}: {}", finding.text),
+        Outcome::Found(finding) => writeln!(out, "{name}: {BAD}found{BAD:#}: {}", finding.text),
+    }
 }
 
 /// Time between two lines of progress.

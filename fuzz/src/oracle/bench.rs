@@ -104,6 +104,7 @@ impl Bench {
             | Oracle::AcceptedNeverTraps
             | Oracle::AbstractContainsConcrete
             | Oracle::PruneEqualsNoPrune
+            | Oracle::InterpEqualsJit
             | Oracle::AsmRoundTrip
             | Oracle::ElfReadersAgree => Subject::Program(Box::new(self.program(seed))),
         }

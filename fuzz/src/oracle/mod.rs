@@ -7,6 +7,7 @@
 mod abstracts;
 mod bench;
 mod elf;
+mod engines;
 mod guest;
 mod kernel;
 mod numbers;
@@ -26,6 +27,7 @@ use crate::coverage::Coverage;
 pub use abstracts::abstract_contains_concrete;
 pub use bench::{Bench, Subject, is_plain};
 pub use elf::elf_readers_agree;
+pub use engines::interp_equals_jit;
 pub use guest::{GuestKernel, guest_facts};
 pub use kernel::{Agreement, Answered, Difference, Figures, LiveKernel, Side, live_facts};
 pub use numbers::{NumberFault, numbers_contain};
@@ -106,6 +108,8 @@ pub enum Oracle {
     PruneEqualsNoPrune,
     /// A test run in the running kernel gives the same.
     KernelRunsTheSame,
+    /// Compiled code gives the same as the interpreter.
+    InterpEqualsJit,
     /// Text and load requests are two forms of one thing.
     AsmRoundTrip,
     /// Another reader of ELF sees the same programs.
@@ -127,6 +131,7 @@ impl Oracle {
             Oracle::AbstractContainsConcrete,
             Oracle::PruneEqualsNoPrune,
             Oracle::KernelRunsTheSame,
+            Oracle::InterpEqualsJit,
             Oracle::AsmRoundTrip,
             Oracle::ElfReadersAgree,
             Oracle::NumbersContain,
@@ -144,6 +149,7 @@ impl Oracle {
             Oracle::AbstractContainsConcrete => "abstract_contains_concrete",
             Oracle::PruneEqualsNoPrune => "prune_equals_no_prune",
             Oracle::KernelRunsTheSame => "kernel_runs_the_same",
+            Oracle::InterpEqualsJit => "interp_equals_jit",
             Oracle::AsmRoundTrip => "asm_round_trip",
             Oracle::ElfReadersAgree => "elf_readers_agree",
             Oracle::NumbersContain => "numbers_contain",
@@ -162,6 +168,7 @@ impl Oracle {
             }
             Oracle::PruneEqualsNoPrune => "remembered states change no verdict",
             Oracle::KernelRunsTheSame => "a test run in the kernel gives the same result",
+            Oracle::InterpEqualsJit => "compiled code gives the same as the interpreter",
             Oracle::AsmRoundTrip => "text and load requests are two forms of one thing",
             Oracle::ElfReadersAgree => "another reader of ELF sees the same programs",
             Oracle::NumbersContain => "operations on known bits and ranges lose no number",
@@ -204,6 +211,7 @@ fn ask_program(oracle: Oracle, bench: &Bench, spec: &ProgramSpec, seed: u64) -> 
         Oracle::AbstractContainsConcrete => abstracts::judge(bench, spec, seed),
         Oracle::PruneEqualsNoPrune => pruning::judge(bench, spec),
         Oracle::KernelRunsTheSame => test_run::judge(bench, spec, seed),
+        Oracle::InterpEqualsJit => engines::judge(bench, spec, seed),
         Oracle::AsmRoundTrip => text::judge(bench, spec),
         Oracle::ElfReadersAgree => elf::judge(spec, seed),
         Oracle::RequestsGetAVerdict => requests::judge(bench, spec, seed),
@@ -225,6 +233,7 @@ fn ask_bytes(oracle: Oracle, bytes: &[u8]) -> Judged {
         | Oracle::AbstractContainsConcrete
         | Oracle::PruneEqualsNoPrune
         | Oracle::KernelRunsTheSame
+        | Oracle::InterpEqualsJit
         | Oracle::AsmRoundTrip
         | Oracle::NumbersContain
         | Oracle::RequestsGetAVerdict => Outcome::Skipped("it is not about bytes"),

@@ -7,6 +7,7 @@ use std::path::Path;
 use skep_asm::{Options, assemble, cases, disassemble_program, write_elf};
 use skep_btf::{Btf, BtfExt};
 use skep_corpus::{BtfStore, RequestReader};
+use skep_host::packet::capture;
 use skep_isa::RawInsn;
 use skep_spec::{Facts, ObjectSpec, Profile, ProgramSpec};
 use skep_verifier::report::Log;
@@ -29,6 +30,8 @@ pub enum Reader {
     Insns,
     /// Verifier logs of kernels.
     Log,
+    /// Packet captures, pcap and pcapng.
+    Capture,
 }
 
 /// All of them.
@@ -39,6 +42,7 @@ pub const READERS: &[Reader] = &[
     Reader::Requests,
     Reader::Insns,
     Reader::Log,
+    Reader::Capture,
 ];
 
 impl Reader {
@@ -51,6 +55,7 @@ impl Reader {
             Reader::Requests => "captured_requests_never_panic",
             Reader::Insns => "insns_never_panic",
             Reader::Log => "logs_never_panic",
+            Reader::Capture => "captures_never_panic",
         }
     }
 
@@ -63,6 +68,7 @@ impl Reader {
             Reader::Requests => "any bytes given as captured requests give results or errors",
             Reader::Insns => "any bytes given as instructions are decoded and shown",
             Reader::Log => "any bytes given as a verifier's log give a message or none",
+            Reader::Capture => "any bytes given as a packet capture give frames or an error",
         }
     }
 
@@ -70,7 +76,7 @@ impl Reader {
     pub fn is_text(self) -> bool {
         match self {
             Reader::Asm | Reader::Requests | Reader::Log => true,
-            Reader::Elf | Reader::Btf | Reader::Insns => false,
+            Reader::Elf | Reader::Btf | Reader::Insns | Reader::Capture => false,
         }
     }
 
@@ -101,6 +107,10 @@ impl Reader {
                 let text = String::from_utf8_lossy(bytes);
                 let _ = skep_kernel::log::last_message(&text);
                 let _ = skep_kernel::log::stats(&text);
+            }
+            Reader::Capture => {
+                let _ = capture::is_capture(bytes);
+                let _ = capture::read(bytes);
             }
         }
     }
@@ -164,6 +174,14 @@ pub(super) fn samples(reader: Reader, spec: &ProgramSpec, rng: &mut Rng) -> Vec<
             let _ = verify(spec, &facts, &config, &mut log);
             log.text().as_bytes().to_vec()
         }
+        Reader::Capture => {
+            let mut bytes = capture::header();
+            for _ in 0..rng.below(5) {
+                let packet: Vec<u8> = (0..rng.below(120)).map(|_| rng.next() as u8).collect();
+                bytes.extend(capture::record(rng.next() >> 20, &packet));
+            }
+            bytes
+        }
     }
 }
 
@@ -173,6 +191,7 @@ pub(super) fn elf_of(spec: &ProgramSpec) -> Option<Vec<u8>> {
         name: "object".to_owned(),
         license: spec.license.clone(),
         kernel_version: 0,
+        big_endian: false,
         programs: vec![spec.clone()],
         maps: spec.maps.clone(),
         btf: spec.btf.clone(),

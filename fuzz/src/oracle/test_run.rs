@@ -190,10 +190,7 @@ pub fn kernel_runs_the_same(spec: &ProgramSpec, kernel: &LiveKernel, seed: u64) 
         let what = match (&ours, &theirs) {
             (Ok(ours), Ok(theirs)) if ours.output.retval != theirs.retval => "the return value",
             (Ok(ours), Ok(theirs)) if ours.output.data != theirs.data => "the packet",
-            (Ok(_), Ok(_)) => match map_fault(&mut sim, live.maps()) {
-                None => "",
-                Some(what) => what,
-            },
+            (Ok(_), Ok(_)) => map_fault(&mut sim, live.maps()).unwrap_or_default(),
             (Err(RunError::Input(ours)), Err(theirs)) if ours.to_string() == theirs.to_string() => {
                 ""
             }

@@ -337,8 +337,8 @@ fn values_of_enormous_types_are_looked_through_in_bounds() {
     let int = builder.int("int", 4, IntEncoding(1));
     let lock = builder.structure("bpf_spin_lock", u32::MAX, &[("val", int, 0, 0)]);
     let locks = builder.array(lock, int, u32::MAX);
-    let far = builder.structure("far", u32::MAX, &[("locks", locks, u32::MAX & !7, 0)]);
-    let holder = builder.structure("holder", u32::MAX, &[("far", far, u32::MAX & !7, 0)]);
+    let far = builder.structure("far", u32::MAX, &[("locks", locks, !7, 0)]);
+    let holder = builder.structure("holder", u32::MAX, &[("far", far, !7, 0)]);
     let many = builder.array(holder, int, 100);
     let btf = Arc::new(Btf::parse(builder.to_bytes()).unwrap());
     for id in [lock, locks, far, holder, many, TypeId(u32::MAX)] {

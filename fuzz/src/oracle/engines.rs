@@ -1,0 +1,179 @@
+//! Two engines: the interpreter and compiled code, on the same programs and inputs over simulated kernels
+//! of the same seed, must return the same and leave the same packets, contexts and maps.
+//!
+//! Most programs are compiled on the verifier's word, without checks; every fourth is compiled sandboxed.
+
+use std::collections::BTreeMap;
+
+use skep_interp::{Machine, Nobody};
+use skep_jit::{AVAILABLE, Jit};
+use skep_sim::{
+    Config as SimConfig, LoadError, MapId, Placement, ProgId, RunError, RunInput, RunOutput, Sim,
+    Trap,
+};
+use skep_spec::{MapType, ProgramSpec};
+use skep_verifier::report::Silent;
+use skep_verifier::{Accepted, Config, Verdict, verify};
+
+use super::bench::careful;
+use super::runs::{can_run, fill_maps, input};
+use super::{Bench, Finding, Judged, Outcome};
+use crate::Rng;
+
+/// Runs of each program.
+const RUNS: u32 = 4;
+/// Instructions of one run. What takes longer in the interpreter is not compared.
+const BUDGET: u64 = 100_000;
+/// The same for compiled code, which counts only jumps back and calls.
+const AMPLE: u64 = 1 << 30;
+/// Bytes of guest memory.
+const ARENA: usize = 32 << 20;
+
+pub(super) fn judge(bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
+    let outcome = interp_equals_jit(spec, bench, seed);
+    let here = (!matches!(outcome, Outcome::Skipped(_))).then_some(true);
+    Judged {
+        here,
+        ..Judged::new(outcome)
+    }
+}
+
+/// Runs an accepted program in both engines, on inputs that the seed determines. Programs that could tell
+/// addresses or read what was never written are left out: both differ from machine to machine.
+pub fn interp_equals_jit(spec: &ProgramSpec, bench: &Bench, seed: u64) -> Outcome {
+    if !AVAILABLE || !can_run(spec.ty) {
+        return Outcome::Skipped("programs of its type are not run, or not here");
+    }
+    let facts = careful(bench.facts());
+    let accepted = match verify(spec, &facts, &Config::default(), &mut Silent) {
+        Verdict::Accepted(accepted) => accepted,
+        Verdict::Rejected(_) => return Outcome::Skipped("it is rejected, or could tell addresses"),
+        Verdict::Undecided(_) => return Outcome::Skipped("it has no verdict"),
+    };
+    let mut rng = Rng::new(seed);
+    let config = SimConfig {
+        arena: ARENA,
+        seed: rng.next(),
+        ..SimConfig::default()
+    };
+    let buffer = SimConfig {
+        placement: Placement::Buffer,
+        ..config.clone()
+    };
+    let fixed = SimConfig {
+        placement: Placement::Fixed,
+        ..config
+    };
+    let (Ok(mut one), Ok(mut other)) = (
+        Sim::with_config(buffer, &spec.maps),
+        Sim::with_config(fixed, &spec.maps),
+    ) else {
+        return Outcome::Skipped("its maps are not simulated");
+    };
+    let (mut machine, mut jit) = (Machine::new(), Jit::new());
+    let Ok(interpreted) = machine.load(&mut one, spec) else {
+        return Outcome::Skipped("it is not simulated");
+    };
+    let Ok(compiled) = compile(&mut jit, &mut other, spec, &accepted, seed) else {
+        return Outcome::Skipped("it is not compiled");
+    };
+    let contents = rng.next();
+    fill_maps(&mut one, &mut Rng::new(contents));
+    fill_maps(&mut other, &mut Rng::new(contents));
+    for _ in 0..RUNS {
+        let input = input(spec, &mut rng);
+        let ours = machine.run_observed(&mut one, interpreted, &input, BUDGET, Nobody);
+        let ours = ours.map(|run| run.output);
+        if let Err(RunError::Stop(stop)) = &ours
+            && (stop.trap.is_missing_feature() || matches!(stop.trap, Trap::Budget { .. }))
+        {
+            return Outcome::Skipped("the run is not simulated to its end");
+        }
+        let theirs = jit.run(&mut other, compiled, &input, AMPLE);
+        if let Some(what) = difference(&ours, &theirs, &mut one, &mut other) {
+            return Outcome::Found(Finding {
+                kind: what.to_owned(),
+                text: describe(what, &input, &ours, &theirs),
+            });
+        }
+    }
+    Outcome::Fine
+}
+
+/// Compiles on the verifier's word, every fourth time sandboxed. The one place of this crate that says
+/// that running without checks is sound.
+#[expect(
+    unsafe_code,
+    reason = "a proof is handed to the compiler; the block says where it is from"
+)]
+fn compile(
+    jit: &mut Jit,
+    sim: &mut Sim,
+    spec: &ProgramSpec,
+    accepted: &Accepted,
+    seed: u64,
+) -> Result<ProgId, LoadError> {
+    if seed.is_multiple_of(4) {
+        return jit.load(sim, spec, &accepted.probe_loads);
+    }
+    // SAFETY: `accepted` is the verifier's proof for this very request, made by the caller for Linux 6.18,
+    // whose contexts, helpers and maps are those that `sim` simulates; its probes are handed on. Only this
+    // function's caller has `sim`, and between runs it touches maps alone.
+    unsafe { jit.load_verified(sim, spec, &accepted.probe_loads) }
+}
+
+fn difference(
+    ours: &Result<RunOutput, RunError>,
+    theirs: &Result<RunOutput, RunError>,
+    one: &mut Sim,
+    other: &mut Sim,
+) -> Option<&'static str> {
+    match (ours, theirs) {
+        (Ok(ours), Ok(theirs)) if ours.r0 != theirs.r0 => Some("the return value"),
+        (Ok(ours), Ok(theirs)) if ours.data != theirs.data => Some("the packet"),
+        (Ok(ours), Ok(theirs)) if ours.ctx != theirs.ctx => Some("the context"),
+        (Ok(_), Ok(_)) => (contents(one) != contents(other)).then_some("a map"),
+        (Err(RunError::Input(_)), Err(RunError::Input(_))) => None,
+        // Of accepted programs that another oracle asks about.
+        (Err(_), Err(_)) => None,
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => Some("whether it runs"),
+    }
+}
+
+/// Key and value.
+type Entry = (Vec<u8>, Vec<u8>);
+
+/// What is in the maps whose contents are bytes.
+fn contents(sim: &mut Sim) -> BTreeMap<u32, Vec<Entry>> {
+    let plain = |ty: MapType| matches!(ty, MapType::Array | MapType::Hash | MapType::LruHash);
+    let maps = sim.maps().iter();
+    let ids: Vec<MapId> = maps
+        .filter(|map| plain(map.spec().ty))
+        .map(|map| map.id())
+        .collect();
+    let mut all = BTreeMap::new();
+    for id in ids {
+        let entries = sim.map_entries(id).unwrap_or_default().into_iter();
+        let mut entries: Vec<_> = entries.map(|entry| (entry.key, entry.value)).collect();
+        entries.sort();
+        all.insert(id.0, entries);
+    }
+    all
+}
+
+fn describe(
+    what: &str,
+    input: &RunInput,
+    ours: &Result<RunOutput, RunError>,
+    theirs: &Result<RunOutput, RunError>,
+) -> String {
+    let told = |run: &Result<RunOutput, RunError>| match run {
+        Ok(run) => format!("returns {:#x}, packet {:02x?}", run.r0, run.data),
+        Err(error) => error.to_string(),
+    };
+    format!(
+        "{what} differs\n  input    {input:02x?}\n  interp   {}\n  compiled {}",
+        told(ours),
+        told(theirs)
+    )
+}

@@ -1,0 +1,8 @@
+//! Any bytes as assembly: a result or an error.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skep_fuzz::oracle::Reader;
+
+fuzz_target!(|bytes: &[u8]| Reader::Asm.read(bytes));
