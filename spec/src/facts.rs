@@ -7,7 +7,7 @@ use skep_btf::Btf;
 use crate::tables::{
     Access, CtxAccess, HelperProto, Hook, KfuncAccess, MapForHelper, MapMachine, MapRefusal,
     MapTypeFacts, ProgTypeFacts, Restrictions, ctx, helpers, kfuncs, map_create, maps, prog_types,
-    sets,
+    sets, struct_ops,
 };
 use crate::{Capability, Environment, Lane, Limits, MapSpec, MapType, Profile, ProgType};
 
@@ -65,6 +65,9 @@ impl Facts {
 
     /// The prototype of a helper for a program; `None` if programs like it cannot use the helper.
     pub fn helper(&self, hook: &Hook<'_>, id: u32) -> Option<&'static HelperProto> {
+        if struct_ops::find(hook.structure).is_some_and(|row| !row.helpers) {
+            return None;
+        }
         let proto = sets::of(hook.ty)?.get(hook, id)?;
         (!self.profile.restrictions.helpers.contains(&id)).then_some(proto)
     }

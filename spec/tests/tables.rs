@@ -139,9 +139,11 @@ fn helpers_are_available_as_kernels_say() {
     for line in lines(include_str!("recorded/helpers.tsv")) {
         let (ty, attach) = types(&line);
         let sleepable = line[2] == "1";
+        let (structure, target) = line[3].split_once('.').unwrap_or(("", line[3]));
         let hook = Hook {
             sleepable,
-            target: line[3],
+            target,
+            structure,
             ..Hook::new(ty, attach)
         };
         // The kernel that was asked forbids writing to user memory by policy.

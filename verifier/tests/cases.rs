@@ -74,8 +74,18 @@ fn number_of(place: &str, btf: &Btf) -> Option<u64> {
     )
 }
 
-/// Gives a program the BTF id of what it attaches to by name, as loaders do.
+/// Gives a program the BTF id of what it attaches to by name, as loaders do; of a member of a structure
+/// of functions, which is named `structure.member`, also its index.
 fn attach(program: &mut ProgramSpec, btf: &Btf) {
+    if let Some((structure, member)) = program.attach_to.split_once('.') {
+        let id = btf.find_by_name(Kind::Struct, structure);
+        let field = id.and_then(|id| btf.member(id, member).ok()?);
+        if let (Some(id), Some(field)) = (id, field) {
+            program.attach_btf_id = id.0;
+            program.attach = AttachType::new(field.index as u32).unwrap();
+        }
+        return;
+    }
     let (prefix, kind) = if program.attach == AttachType::TraceRawTp {
         ("btf_trace_", Kind::Typedef)
     } else if program.attach == AttachType::TraceIter {

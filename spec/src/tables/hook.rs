@@ -13,8 +13,10 @@ pub struct Hook<'a> {
     pub attach: AttachType,
     /// Whether the program may sleep.
     pub sleepable: bool,
-    /// Kernel function, tracepoint or `struct.member` that it attaches to; empty where it does not.
+    /// Kernel function, tracepoint or member that it attaches to; empty where it does not.
     pub target: &'a str,
+    /// Kernel structure whose member it is; empty where it is none.
+    pub structure: &'a str,
     /// Whether the target is a BPF program.
     pub on_prog: bool,
 }
@@ -27,6 +29,7 @@ impl Hook<'static> {
             attach,
             sleepable: false,
             target: "",
+            structure: "",
             on_prog: false,
         }
     }
@@ -81,10 +84,7 @@ impl When {
             When::NotAttach(types) => !types.contains(&hook.attach),
             When::Sleepable => hook.sleepable,
             When::Target(names) => names.contains(&hook.target),
-            When::Member(structure, except) => hook
-                .target
-                .split_once('.')
-                .is_some_and(|(of, member)| of == structure && member != except),
+            When::Member(structure, except) => hook.structure == structure && hook.target != except,
             When::Trampoline => hook.has_trampoline(),
             When::All(all) => all.iter().all(|when| when.holds(hook)),
         }

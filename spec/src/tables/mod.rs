@@ -18,6 +18,7 @@ mod restrictions;
 pub mod sec_rules;
 pub mod sets;
 pub mod sockopts;
+pub mod struct_ops;
 
 pub use args::{Arg, ArgType, Mods, Ret, RetType};
 pub use ctx::{Access, CtxAccess, CtxTable, CtxValue, Field, Sizes};

@@ -144,7 +144,7 @@ impl Env<'_> {
         }
         let ty = self.ctx.hook.ty;
         if ty == ProgType::StructOps {
-            return self.unmodelled_access("writing to kernel structures");
+            return self.write_as_member(pointer, start, size);
         }
         let packets = [ProgType::SchedCls, ProgType::SchedAct, ProgType::Xdp].contains(&ty);
         if packets && self.tracks_connections()? {
@@ -169,16 +169,17 @@ impl Env<'_> {
             return Err(BtfViolation::Write { told: true }.into());
         }
         let btf = self.kernel_types()?;
+        let of = "nf_conn";
         let mark = btf
-            .find_by_name(Kind::Struct, "nf_conn")
+            .find_by_name(Kind::Struct, of)
             .and_then(|id| btf.member(id, "mark").ok()?);
         let start = mark.and_then(|mark| u32::try_from(mark.bit_offset / 8).ok());
         let Some(start) = start.filter(|&start| i64::from(start) == i64::from(off)) else {
-            return Err(BtfViolation::ConnectionWrite { off }.into());
+            return Err(BtfViolation::NoMemberWrite { of, off }.into());
         };
         let end = start + MARK_SIZE;
         if start.saturating_add(size) > end {
-            return Err(BtfViolation::ConnectionEnd { off, size, end }.into());
+            return Err(BtfViolation::MemberEnd { of, off, size, end }.into());
         }
         Ok(())
     }

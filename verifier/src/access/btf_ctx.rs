@@ -4,7 +4,7 @@
 //! Each argument takes a multiple of eight bytes. Pointers to structures can be walked; other pointers
 //! are numbers.
 
-use skep_btf::{Btf, Type, TypeId};
+use skep_btf::{Btf, Kind, Type, TypeId};
 use skep_isa::{Reg, Size};
 use skep_spec::tables::attach::BOOL_LSM;
 use skep_spec::tables::btf_lists::{IterValue, NotValid};
@@ -126,7 +126,7 @@ impl Env<'_> {
         let Some(target) = self.ctx.attach else {
             return self.unmodelled_access("contexts described by kernel types");
         };
-        if self.ctx.spec.ty == ProgType::Tracing {
+        if matches!(self.ctx.spec.ty, ProgType::Tracing | ProgType::StructOps) {
             let inside = (0..8 * MAX_TRAMPOLINE_ARGS as i32).contains(&off);
             if !inside || write || off % bytes as i32 != 0 {
                 return Err(AccessViolation::Ctx {
@@ -209,16 +209,20 @@ impl Env<'_> {
             return Ok(ArgValue::Number);
         }
         if let Some(IterValue::Object { name, trusted }) = listed.map(|a| a.value) {
-            let id = target
-                .btf
-                .find_by_name(skep_btf::Kind::Struct, name)
-                .ok_or(None)?;
+            let id = target.btf.find_by_name(Kind::Struct, name).ok_or(None)?;
             let vouched = if trusted {
                 PtrFlags::TRUSTED
             } else {
                 PtrFlags::empty()
             };
             let flags = PtrFlags::MAYBE_NULL | vouched;
+            return Ok(ArgValue::Pointer(structure(id, flags)));
+        }
+        let nullable = target
+            .member_of
+            .is_some_and(|member| member.is_nullable(arg as usize));
+        if nullable && let Some(id) = structure_behind(target.btf, to) {
+            let flags = PtrFlags::TRUSTED | PtrFlags::MAYBE_NULL;
             return Ok(ArgValue::Pointer(structure(id, flags)));
         }
         let mut flags = tag_of(target.btf, to) & (PtrFlags::USER | PtrFlags::PERCPU);
@@ -237,7 +241,10 @@ impl Env<'_> {
             // Nobody may walk an error number.
             return Ok(ArgValue::Number);
         }
-        Ok(ArgValue::Pointer(structure(id, flags)))
+        Ok(ArgValue::Pointer(structure(
+            promoted(target, id, flags),
+            flags,
+        )))
     }
 }
 
@@ -249,6 +256,20 @@ fn structure(id: TypeId, flags: PtrFlags) -> Pointer {
         },
         flags,
     )
+}
+
+/// The structure that programs see in the place of an argument's.
+fn promoted(target: &AttachTarget<'_>, id: TypeId, flags: PtrFlags) -> TypeId {
+    let promotes = target.member_of.and_then(|member| member.ops.promoted);
+    let Some((from, to)) = promotes.filter(|_| PtrFlags::TRUSTED.contains(flags)) else {
+        return id;
+    };
+    let named = |name| target.btf.find_by_name(Kind::Struct, name);
+    if named(from) == Some(id) {
+        named(to).unwrap_or(id)
+    } else {
+        id
+    }
 }
 
 fn structure_behind(btf: &Btf, to: TypeId) -> Option<TypeId> {

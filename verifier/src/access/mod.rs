@@ -5,6 +5,7 @@
 
 mod btf;
 mod btf_ctx;
+mod btf_member;
 mod btf_walk;
 mod ctx;
 mod helper;

@@ -12,6 +12,7 @@ use skep_spec::tables::btf_lists::{
 };
 use skep_spec::{AttachType, Facts, ProgFlags, ProgType, ProgramSpec};
 
+use super::struct_ops::{self, MemberOf};
 use crate::violation::{KernelViolation, Stop};
 
 /// Programs that are called in the place of functions, through trampolines.
@@ -52,6 +53,8 @@ pub(crate) struct AttachTarget<'a> {
     pub(crate) tracepoint: Option<&'static TracepointArgs>,
     /// What is known of an iterator's arguments beside their types.
     pub(crate) iter: Option<&'static IterTarget>,
+    /// The structure whose member it is.
+    pub(crate) member_of: Option<MemberOf<'a>>,
 }
 
 /// The target of a program, if programs of its type need one.
@@ -63,7 +66,7 @@ pub(super) fn find_target<'a>(
         return Ok(None);
     }
     if spec.ty == ProgType::StructOps {
-        return Err(Stop::undecided("struct_ops programs"));
+        return struct_ops::find_member(spec, facts).map(Some);
     }
     if spec.attach_btf_id == 0 {
         return Err(KernelViolation::NoTarget.into());
@@ -96,7 +99,7 @@ pub(super) fn find_target<'a>(
 }
 
 impl<'a> AttachTarget<'a> {
-    fn new(name: &'a str, btf: &'a Btf, proto: FuncProto<'a>) -> AttachTarget<'a> {
+    pub(super) fn new(name: &'a str, btf: &'a Btf, proto: FuncProto<'a>) -> AttachTarget<'a> {
         AttachTarget {
             name,
             btf,
@@ -105,6 +108,7 @@ impl<'a> AttachTarget<'a> {
             trusted_args: false,
             tracepoint: None,
             iter: None,
+            member_of: None,
         }
     }
 }

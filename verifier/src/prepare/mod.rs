@@ -13,6 +13,7 @@ mod live_regs;
 mod map_fields;
 mod map_use;
 mod request;
+mod struct_ops;
 mod subprog;
 mod variable;
 
@@ -269,6 +270,14 @@ impl<'a> Ctx<'a> {
         self.objects.get(&id).map(Vec::as_slice)
     }
 
+    /// Whether the member that it attaches to returns a pointer.
+    pub(crate) fn returns_pointer(&self) -> bool {
+        self.attach.is_some_and(|target| {
+            let ret = target.btf.resolve(target.proto.ret);
+            ret.is_ok_and(|(_, ty)| ty.as_ptr().is_some())
+        })
+    }
+
     /// Whether the function or hook that it attaches to returns nothing.
     pub(crate) fn returns_nothing(&self) -> bool {
         self.attach.is_some_and(|target| target.proto.ret.is_void())
@@ -331,6 +340,9 @@ pub(crate) fn prepare<'a>(
     let attach = attach::find_target(spec, facts).map_err(|stop| (stop, None))?;
     let hook = Hook {
         target: attach.map_or("", |target| target.name),
+        structure: attach
+            .and_then(|target| target.member_of)
+            .map_or("", |member| member.ops.name),
         ..hook
     };
     let (postorder, starts) = graph::postorder(insns, &subprogs);
@@ -416,6 +428,7 @@ fn hook_of(spec: &ProgramSpec) -> Hook<'_> {
         attach,
         sleepable: spec.flags.contains(ProgFlags::SLEEPABLE),
         target: "",
+        structure: "",
         on_prog: spec.target.is_some(),
     }
 }

@@ -56,6 +56,14 @@ impl<'a> Scene<'a> {
             .map_or("", |ty| ty.name())
     }
 
+    /// Name of a member of a structure in the kernel's BTF.
+    pub(crate) fn member_name(&self, id: u32, index: u32) -> &'a str {
+        self.btf(BtfSource::Kernel)
+            .and_then(|btf| btf.ty(TypeId(id)).ok()?.as_composite())
+            .and_then(|structure| structure.members.get(index as usize))
+            .map_or("", |member| member.name())
+    }
+
     /// What an iterator iterates over, by its structure in the kernel's BTF (`iter_type_str`).
     pub(crate) fn iter_name(&self, id: u32) -> &'a str {
         let name = self.type_name(BtfSource::Kernel, id);

@@ -47,10 +47,19 @@ pub enum BtfViolation {
     },
     /// A structure is written; the kernel does not always say a word.
     Write { told: bool },
-    /// A member of a tracked connection is written that may not be.
-    ConnectionWrite { off: i32 },
-    /// More than the member of a tracked connection is written.
-    ConnectionEnd { off: i32, size: u32, end: u32 },
+    /// A member of the structure `of` is written that may not be.
+    NoMemberWrite { of: &'static str, off: i32 },
+    /// More than the member is written.
+    MemberEnd {
+        of: &'static str,
+        off: i32,
+        size: u32,
+        end: u32,
+    },
+    /// Another structure is written than that which the program may write to.
+    OnlyAccess { to: &'static str },
+    /// Behind the end of a structure that the program may write to.
+    StructureEnd { off: i32, size: u32 },
     /// Before the start of a map, whose structure is `id`.
     MapFieldNegative { reg: Reg, id: u32, off: i32 },
     /// A field of a map is written.

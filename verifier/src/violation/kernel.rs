@@ -50,6 +50,25 @@ pub enum KernelViolation {
     Untraceable,
     /// The function does not return.
     NoReturn,
+    /// Programs that are members of kernel structures need a GPL-compatible licence.
+    MemberLicense,
+    /// The id is no structure whose members can be programs.
+    NoFunctions,
+    /// The structure has fewer members.
+    NoMember {
+        /// Index of the member.
+        index: u32,
+    },
+    /// The member is no function.
+    NoFunction {
+        /// Its index.
+        index: u32,
+    },
+    /// Programs, or those that sleep, cannot be the member.
+    UnsupportedMember {
+        /// Its index.
+        index: u32,
+    },
     /// LSM programs need a GPL-compatible licence.
     LsmLicense,
     /// The hook is not for programs.

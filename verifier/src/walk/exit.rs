@@ -82,11 +82,10 @@ impl Env<'_> {
         let (subprog, entry, callback_ret) = (frame.subprog, frame.entry, frame.callback_ret);
         let is_exception = entry == Entry::ExceptionCallback;
         if subprog == 0 || is_exception {
-            if self.ctx.spec.ty == ProgType::StructOps {
-                return Err(Stop::undecided("struct_ops programs"));
-            }
+            let ty = self.ctx.spec.ty;
             let cgroup = self.ctx.spec.attach == AttachType::LsmCgroup;
-            if self.ctx.spec.ty == ProgType::Lsm && !cgroup && self.ctx.returns_nothing() {
+            let may_be_void = ty == ProgType::StructOps || (ty == ProgType::Lsm && !cgroup);
+            if may_be_void && self.ctx.returns_nothing() {
                 return Ok(());
             }
         }
@@ -126,7 +125,10 @@ impl Env<'_> {
                 let range = ReturnRange { min: 0, max: 1 };
                 self.check_return_range(reg, ReturnPlace::ProgramExit, range)
             }
-            Returns::Member => Err(Stop::undecided("struct_ops programs")),
+            Returns::Member if self.ctx.returns_pointer() => {
+                Err(Stop::undecided("members that return pointers"))
+            }
+            Returns::Member => Ok(()),
             Returns::Refused => Err(RequestViolation::AttachType.into()),
         }
     }

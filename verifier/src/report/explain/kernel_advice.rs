@@ -1,5 +1,7 @@
 //! What of the kernel is named or touched by a program and cannot be, with what would help.
 
+use skep_spec::ProgFlags;
+
 use super::advice::{Advice, capital, describe};
 use super::category::Category;
 use crate::report::scene::Scene;
@@ -32,10 +34,21 @@ pub(super) fn kernel(scene: Scene<'_>, violation: KernelViolation) -> Advice {
             .what("The function's result cannot be replaced.")
             .hint("fmod_ret is for functions that allow error injection, and LSM hooks."),
         K::Untraceable | K::NoReturn => target.what("Programs cannot attach to this function."),
-        K::LsmLicense => Advice::of(Category::License).what(format!(
-            "LSM programs need a GPL-compatible licence; this one declares \"{}\".",
+        K::LsmLicense | K::MemberLicense => Advice::of(Category::License).what(format!(
+            "Such programs need a GPL-compatible licence; this one declares \"{}\".",
             scene.spec.license
         )),
+        K::NoFunctions => target
+            .what("What the program attaches to is no structure of functions that programs can be.")
+            .hint("Load it with the BTF of the kernel that is to run it, by name."),
+        K::NoMember { .. } | K::NoFunction { .. } => {
+            target.what("The structure has no such member that is a function.")
+        }
+        K::UnsupportedMember { .. } => target.what(if sleeps(scene) {
+            "Programs that sleep cannot be this member of the structure."
+        } else {
+            "Programs cannot be this member of the structure."
+        }),
         K::LsmDisabled => target.what("The kernel does not let programs attach to this hook."),
         K::NoSuchVariable { .. }
         | K::NotVariable { .. }
@@ -44,6 +57,10 @@ pub(super) fn kernel(scene: Scene<'_>, violation: KernelViolation) -> Advice {
             .what("A variable of the kernel that the program names is not there.")
             .hint("Declare it __weak and check its address before use."),
     }
+}
+
+fn sleeps(scene: Scene<'_>) -> bool {
+    scene.spec.flags.contains(ProgFlags::SLEEPABLE)
 }
 
 /// The advice for a kernel structure or an argument of a kernel function.
@@ -70,8 +87,16 @@ pub(super) fn structure(scene: Scene<'_>, violation: &BtfViolation) -> Advice {
         B::ObjectField { field } => Advice::of(Category::KernelObject).what(format!(
             "The bytes belong to a {field}, which only its own functions may touch."
         )),
-        B::ConnectionWrite { .. } | B::ConnectionEnd { .. } => Advice::of(Category::ReadOnly)
-            .what("Of a tracked connection only the mark can be written."),
+        B::NoMemberWrite { of, .. } => Advice::of(Category::ReadOnly).what(if *of == "nf_conn" {
+            "Of a tracked connection only the mark can be written.".to_owned()
+        } else {
+            format!("Programs cannot write to this member of struct {of}.")
+        }),
+        B::MemberEnd { .. } | B::StructureEnd { .. } => Advice::of(Category::ReadOnly)
+            .what("The write goes beyond the end of what can be written."),
+        B::OnlyAccess { to } => Advice::of(Category::ReadOnly).what(format!(
+            "Programs of this kind can only write to struct {to}."
+        )),
         B::Lane { .. } => Advice::of(Category::PointerLeak)
             .what("Kernel structures are not for unprivileged programs."),
         B::License { .. } => Advice::of(Category::License)

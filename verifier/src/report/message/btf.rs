@@ -1,7 +1,7 @@
 //! Kernel structures and arguments that cannot be read or written, in the kernel's words.
 
 use skep_btf::{Kind, TypeId};
-use skep_spec::AttachType;
+use skep_spec::{AttachType, ProgType};
 
 use super::kernel::kind_name;
 use super::value::bits;
@@ -27,10 +27,12 @@ pub(super) fn text(scene: Scene<'_>, violation: &BtfViolation) -> String {
             member(scene, fault, source)
         }
         V::ObjectField { field } => format!("direct access to {field} is disallowed"),
-        V::ConnectionWrite { off } => format!("no write support to nf_conn at off {off}"),
-        V::ConnectionEnd { off, size, end } => format!(
-            "write access at off {off} with size {size} beyond the member of nf_conn ended at {end}"
+        V::NoMemberWrite { of, off } => format!("no write support to {of} at off {off}"),
+        V::MemberEnd { of, off, size, end } => format!(
+            "write access at off {off} with size {size} beyond the member of {of} ended at {end}"
         ),
+        V::OnlyAccess { to } => format!("only access to {to} is supported"),
+        V::StructureEnd { off, size } => format!("write access at off {off} with size {size}"),
         V::Lane { id } => format!(
             "'struct {}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN",
             name(scene, *id)
@@ -93,6 +95,9 @@ fn kind_behind(scene: Scene<'_>, ty: u32) -> Kind {
 /// The function, hook or tracepoint that the program attaches to.
 fn target(scene: Scene<'_>) -> &str {
     let named = name(scene, scene.spec.attach_btf_id);
+    if scene.spec.ty == ProgType::StructOps {
+        return scene.member_name(scene.spec.attach_btf_id, scene.spec.attach.number());
+    }
     let is_tracepoint = scene.spec.attach == AttachType::TraceRawTp;
     let tracepoint = named.strip_prefix("btf_trace_").filter(|_| is_tracepoint);
     tracepoint.unwrap_or(named)

@@ -44,6 +44,19 @@ pub(super) fn text(scene: Scene<'_>, violation: &KernelViolation) -> String {
         A::NoReturn => {
             format!("Attaching fexit/fmod_ret to __noreturn function '{name}' is rejected.")
         }
+        A::MemberLicense => "struct ops programs must have a GPL compatible license".to_owned(),
+        A::NoFunctions => format!("attach_btf_id {id} is not a supported struct"),
+        A::NoMember { index } => {
+            format!("attach to invalid member idx {index} of struct {name}")
+        }
+        A::NoFunction { index } => format!(
+            "attach to invalid member {}(@idx {index}) of struct {name}",
+            scene.member_name(id, index)
+        ),
+        A::UnsupportedMember { index } => format!(
+            "attach to unsupported member {} of struct {name}",
+            scene.member_name(id, index)
+        ),
         A::LsmLicense => "LSM programs must have a GPL compatible license".to_owned(),
         A::LsmDisabled => format!("attach_btf_id {id} points to disabled hook {name}"),
         A::NoSuchVariable { id } => {
