@@ -2,11 +2,14 @@
 //! the call as if it had not run. Its return leads back to the call, until rounds are alike.
 
 use skep_isa::Reg;
+use skep_spec::tables::KfuncRole;
 
 use super::CallMeta;
 use super::kfunc::KfuncMeta;
 use crate::env::Env;
-use crate::state::{BtfSource, Entry, Frame, Pointer, PtrFlags, Region, ReturnRange, State, Value};
+use crate::state::{
+    BtfSource, Entry, Frame, MapId, Pointer, PtrFlags, Region, ReturnRange, State, Value,
+};
 use crate::violation::{CallViolation, Check, Stop};
 
 /// One register of the caller, with its precision, in a register of the callee.
@@ -111,7 +114,31 @@ impl Env<'_> {
     /// `bpf_timer_set_callback(timer, callback)`: later `callback(map, key, value)`, on a stack of its
     /// own, which may start again at any time.
     pub(super) fn call_timer_later(&mut self, meta: &CallMeta) -> Check<()> {
-        let (Some(subprog), Some((map, _))) = (meta.callback, meta.map) else {
+        let returns = ReturnRange { min: 0, max: 0 };
+        self.push_async_callback(meta.callback, meta.map, returns, false)
+    }
+
+    /// Functions that name the callback of a work queue or task work: the same, where it may sleep.
+    pub(super) fn call_work_later(&mut self, meta: &KfuncMeta<'_>) -> Check<()> {
+        let returns = if meta.row.role == KfuncRole::TaskWork {
+            ReturnRange {
+                min: i32::MIN,
+                max: i32::MAX,
+            }
+        } else {
+            ReturnRange { min: 0, max: 0 }
+        };
+        self.push_async_callback(meta.callback, meta.map, returns, true)
+    }
+
+    fn push_async_callback(
+        &mut self,
+        callback: Option<usize>,
+        map: Option<(MapId, u32)>,
+        returns: ReturnRange,
+        sleeps: bool,
+    ) -> Check<()> {
+        let (Some(subprog), Some((map, _))) = (callback, map) else {
             return Err(Stop::undecided("a callback that is no subprogram"));
         };
         let Some(entry) = self.ctx.subprogs.get(subprog).map(|s| s.start) else {
@@ -132,10 +159,11 @@ impl Env<'_> {
             callee.regs[reg.index()] = Value::Pointer(pointer);
         }
         callee.entry = Entry::AsyncCallback;
-        callee.callback_ret = ReturnRange { min: 0, max: 0 };
+        callee.callback_ret = returns;
         callee.async_entry_count = self.state.cur().async_entry_count + 1;
         let callsite = self.state.insn_idx;
-        self.push_state(State::new(callee, entry), entry, callsite)?;
+        let state = self.push_state(State::new(callee, entry), entry, callsite)?;
+        state.in_sleepable = sleeps;
         // A new frame makes the log show everything.
         self.state.scratch_all();
         Ok(())

@@ -13,7 +13,7 @@ use super::graph::Root;
 use super::iterator::IterPlace;
 use crate::env::Env;
 use crate::prepare::Kfunc;
-use crate::state::Value;
+use crate::state::{MapId, Value};
 use crate::violation::{Check, KfuncViolation, Stop};
 use crate::walk::Next;
 
@@ -49,6 +49,8 @@ pub(super) struct KfuncMeta<'a> {
     pub(super) callback: Option<usize>,
     /// The iterator argument that was made before.
     pub(super) iter: Option<IterPlace>,
+    /// The map of a work queue or task work argument, or the map argument, and which copy of it.
+    pub(super) map: Option<(MapId, u32)>,
 }
 
 impl KfuncMeta<'_> {
@@ -82,6 +84,9 @@ impl Env<'_> {
         if row.has(KfuncFlags::SLEEPABLE) && !self.in_sleepable() {
             return Err(KfuncViolation::Sleeps { id: kfunc.id }.into());
         }
+        if [KfuncRole::ResSpinLock, KfuncRole::ResSpinLockIrqsave].contains(&row.role) {
+            self.fork_at_res_lock()?;
+        }
         let mut meta = KfuncMeta {
             kfunc: *kfunc,
             row,
@@ -98,10 +103,14 @@ impl Env<'_> {
             root: None,
             callback: None,
             iter: None,
+            map: None,
         };
         self.check_kfunc_args(&mut meta)?;
         if row.role == KfuncRole::RbtreeAdd {
             self.call_tree_less(&meta)?;
+        }
+        if [KfuncRole::WqSetCallback, KfuncRole::TaskWork].contains(&row.role) {
+            self.call_work_later(&meta)?;
         }
         if row.role == KfuncRole::SessionCookie {
             (meta.result_size, meta.result_rdonly) = (8, false);

@@ -20,7 +20,13 @@ impl Env<'_> {
             return Err(KfuncViolation::AcquiresNoObject.into());
         }
         if is_number(ty) {
-            self.state.set_reg(Reg::R0, Value::unknown());
+            let took_lock = [KfuncRole::ResSpinLock, KfuncRole::ResSpinLockIrqsave];
+            let result = if took_lock.contains(&meta.row.role) {
+                Value::constant(0)
+            } else {
+                Value::unknown()
+            };
+            self.state.set_reg(Reg::R0, result);
             return Ok(());
         }
         let Type::Ptr(target) = ty else {

@@ -5,9 +5,13 @@ use skep_spec::tables::KfuncFlags;
 
 use super::{CallMeta, id};
 use crate::env::Env;
+use crate::number::Scalar;
 use crate::prepare::FieldKind;
-use crate::state::{Entry, LockOwner, Pointer, Region};
+use crate::state::{Entry, LockOwner, Pointer, RefKind, Region, Value};
 use crate::violation::{CallViolation, Check, FieldViolation, Stop};
+
+/// Greatest error number.
+const MAX_ERRNO: i32 = 4095;
 
 impl Env<'_> {
     /// While a lock is held, only it may be given up; subprograms are looked into.
@@ -58,21 +62,70 @@ impl Env<'_> {
                 return Err(FieldViolation::SecondLock.into());
             }
             let insn_idx = self.state.insn_idx;
-            self.state.refs_mut().lock(lock, insn_idx, owner);
+            let kind = RefKind::Lock { owner };
+            self.state.refs_mut().lock(lock, insn_idx, kind);
             return Ok(());
         }
+        self.unlock(lock, owner, RefKind::Lock { owner }, "bpf_spin")
+    }
+
+    /// Functions that take and give up resilient locks, which may nest.
+    pub(super) fn check_res_lock(
+        &mut self,
+        reg: Reg,
+        pointer: &Pointer,
+        takes: bool,
+        irq: bool,
+    ) -> Check<()> {
+        if self.in_tree_callback() {
+            return Err(Stop::undecided("resilient locks in the callback of a tree"));
+        }
+        self.check_field(reg, pointer, FieldKind::ResSpinLock)?;
+        let (lock, owner) = (pointer.id, lock_owner(pointer)?);
+        let kind = RefKind::ResLock { owner, irq };
+        if !takes {
+            return self.unlock(lock, owner, kind, "bpf_res_spin");
+        }
+        if self.state.refs.holds_res_lock(lock, owner) {
+            return Err(FieldViolation::Deadlock.into());
+        }
+        let insn_idx = self.state.insn_idx;
+        self.state.refs_mut().lock(lock, insn_idx, kind);
+        Ok(())
+    }
+
+    fn unlock(
+        &mut self,
+        id: u32,
+        owner: LockOwner,
+        kind: RefKind,
+        lock: &'static str,
+    ) -> Check<()> {
         let refs = &self.state.refs;
         if refs.active_locks == 0 {
-            return Err(FieldViolation::NotHeld.into());
+            return Err(FieldViolation::NotHeld { lock }.into());
         }
-        if !refs.holds_lock(lock, owner) {
-            return Err(FieldViolation::Different.into());
+        if !refs.holds_lock(id, kind) {
+            return Err(FieldViolation::Different { lock }.into());
         }
-        if refs.active_lock != Some((lock, owner)) {
-            return Err(FieldViolation::Order.into());
+        if refs.active_lock != Some((id, owner)) {
+            return Err(FieldViolation::Order { lock }.into());
         }
-        self.state.refs_mut().unlock(lock, owner);
+        self.state.refs_mut().unlock(id, kind);
         self.forget_borrowed();
+        Ok(())
+    }
+
+    /// A resilient lock may not be had: another path goes on without it, with an error number.
+    pub(super) fn fork_at_res_lock(&mut self) -> Check<()> {
+        let idx = self.state.insn_idx;
+        let failed = self.push_branch(idx + 1, idx)?;
+        for reg in Reg::CALLER_SAVED {
+            failed.set_reg(reg, Value::Uninit);
+        }
+        let mut error = Scalar::unknown();
+        error.meet_s32_range(-MAX_ERRNO, -1);
+        failed.set_reg(Reg::R0, Value::scalar(error));
         Ok(())
     }
 

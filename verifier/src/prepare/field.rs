@@ -142,14 +142,12 @@ impl FieldKind {
     pub(crate) fn size(self) -> u32 {
         match self {
             FieldKind::SpinLock | FieldKind::ResSpinLock | FieldKind::Refcount => 4,
-            FieldKind::KptrUnref | FieldKind::KptrRef | FieldKind::KptrPercpu | FieldKind::Uptr => {
-                8
-            }
-            FieldKind::Timer
-            | FieldKind::Workqueue
-            | FieldKind::TaskWork
-            | FieldKind::ListHead
-            | FieldKind::RbRoot => 16,
+            FieldKind::TaskWork
+            | FieldKind::KptrUnref
+            | FieldKind::KptrRef
+            | FieldKind::KptrPercpu
+            | FieldKind::Uptr => 8,
+            FieldKind::Timer | FieldKind::Workqueue | FieldKind::ListHead | FieldKind::RbRoot => 16,
             FieldKind::ListNode => 24,
             FieldKind::RbNode => 32,
         }

@@ -15,8 +15,17 @@ pub(crate) enum RefKind {
     /// A spin lock; `owner` says in which object.
     Lock { owner: LockOwner },
     /// A resilient spin lock.
-    #[allow(dead_code, reason = "states are compared by it; no rule makes one yet")]
     ResLock { owner: LockOwner, irq: bool },
+}
+
+impl RefKind {
+    /// The object that a lock lies in.
+    fn owner(self) -> Option<LockOwner> {
+        match self {
+            RefKind::Lock { owner } | RefKind::ResLock { owner, .. } => Some(owner),
+            RefKind::Object | RefKind::Irq => None,
+        }
+    }
 }
 
 /// The object that a lock lies in.
@@ -97,48 +106,42 @@ impl Refs {
     }
 
     /// Notes a lock as held.
-    pub(crate) fn lock(&mut self, id: u32, insn_idx: InsnIdx, owner: LockOwner) {
-        self.list.push(Ref {
-            id,
-            insn_idx,
-            kind: RefKind::Lock { owner },
-        });
+    pub(crate) fn lock(&mut self, id: u32, insn_idx: InsnIdx, kind: RefKind) {
+        self.list.push(Ref { id, insn_idx, kind });
         self.active_locks += 1;
-        self.active_lock = Some((id, owner));
+        self.active_lock = kind.owner().map(|owner| (id, owner));
+    }
+
+    /// Whether a resilient lock is held there.
+    pub(crate) fn holds_res_lock(&self, id: u32, owner: LockOwner) -> bool {
+        let kinds = [false, true].map(|irq| RefKind::ResLock { owner, irq });
+        kinds.iter().any(|kind| self.holds_lock(id, *kind))
     }
 
     /// Whether a lock of any kind is held there.
     pub(crate) fn holds_any_lock(&self, id: u32, owner: LockOwner) -> bool {
-        self.list.iter().any(|held| match held.kind {
-            RefKind::Lock { owner: of } | RefKind::ResLock { owner: of, .. } => {
-                held.id == id && of == owner
-            }
-            RefKind::Object | RefKind::Irq => false,
-        })
+        self.list
+            .iter()
+            .any(|held| held.id == id && held.kind.owner() == Some(owner))
     }
 
     /// Whether that lock is held.
-    pub(crate) fn holds_lock(&self, id: u32, owner: LockOwner) -> bool {
-        self.list
-            .iter()
-            .any(|r| r.id == id && r.kind == RefKind::Lock { owner })
+    pub(crate) fn holds_lock(&self, id: u32, kind: RefKind) -> bool {
+        self.list.iter().any(|r| r.id == id && r.kind == kind)
     }
 
     /// Gives up a lock; the one taken before it is the last one again.
-    pub(crate) fn unlock(&mut self, id: u32, owner: LockOwner) {
+    pub(crate) fn unlock(&mut self, id: u32, kind: RefKind) {
         let mut before = None;
         for (at, held) in self.list.iter().enumerate() {
-            match held.kind {
-                RefKind::Lock { owner: of } if held.id == id && of == owner => {
-                    self.list.remove(at);
-                    self.active_locks -= 1;
-                    self.active_lock = before;
-                    return;
-                }
-                RefKind::Lock { owner } | RefKind::ResLock { owner, .. } => {
-                    before = Some((held.id, owner));
-                }
-                RefKind::Object | RefKind::Irq => {}
+            if held.id == id && held.kind == kind {
+                self.list.remove(at);
+                self.active_locks -= 1;
+                self.active_lock = before;
+                return;
+            }
+            if let Some(owner) = held.kind.owner() {
+                before = Some((held.id, owner));
             }
         }
     }

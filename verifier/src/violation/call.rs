@@ -203,12 +203,14 @@ pub enum FieldViolation {
     InTreeCallback,
     /// A second lock.
     SecondLock,
-    /// No lock is held.
-    NotHeld,
+    /// A resilient lock is taken that is held.
+    Deadlock,
+    /// No lock is held; `lock` is the kind that is given up.
+    NotHeld { lock: &'static str },
     /// Another lock is held.
-    Different,
+    Different { lock: &'static str },
     /// Another lock must be given up first.
-    Order,
+    Order { lock: &'static str },
 }
 }
 

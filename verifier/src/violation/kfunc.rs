@@ -129,6 +129,12 @@ pub enum KfuncArgViolation {
     MaybeNull { arg: usize },
     /// The argument is no map.
     NoMap { reg: Reg },
+    /// A map is given with a work queue, or task work (`task`), of another one.
+    OtherMap {
+        task: bool,
+        work_uid: u32,
+        map_uid: u32,
+    },
     /// The kernel does not vouch for the object.
     NotTrusted { reg: Reg },
     /// Nothing protects the object.

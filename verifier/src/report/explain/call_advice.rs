@@ -258,11 +258,14 @@ fn field(violation: &FieldViolation) -> Advice {
         F::SecondLock => lock
             .what("A second lock is taken while one is held.")
             .hint("Unlock the first before the second is taken."),
-        F::NotHeld => lock.what("No lock is held here."),
-        F::Different => lock
+        F::Deadlock => lock
+            .what("The lock is taken while it is held.")
+            .hint("Unlock it before it is taken again."),
+        F::NotHeld { .. } => lock.what("No lock is held here."),
+        F::Different { .. } => lock
             .what("Another lock is held than the one that is unlocked.")
             .hint("Unlock through the same map value that was locked, found by the same lookup."),
-        F::Order => lock
+        F::Order { .. } => lock
             .what("Locks are not given up in the reverse order of taking them.")
             .hint("Unlock the lock that was taken last first."),
     }

@@ -120,6 +120,9 @@ fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> Advice {
         V::MaybeNull { arg } => Advice::of(Category::NullPointer)
             .what(format!("Argument {} may be null.", arg + 1))
             .hint("Compare it with NULL before the call."),
+        V::OtherMap { .. } => {
+            advice.what("The map argument is not the map whose value the first argument lies in.")
+        }
         V::NoMap { reg } => advice.what(format!("R{} must be a map.", reg.index())),
         V::NotTrusted { reg } => object
             .what(format!(

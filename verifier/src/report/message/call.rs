@@ -247,9 +247,10 @@ fn field(scene: Scene<'_>, v: &FieldViolation) -> String {
         V::KptrNotOwned { off } => format!("off={off} kptr isn't referenced kptr"),
         V::InTreeCallback => "can't spin_{lock,unlock} in rbtree cb".to_owned(),
         V::SecondLock => "Locking two bpf_spin_locks are not allowed".to_owned(),
-        V::NotHeld => "bpf_spin_unlock without taking a lock".to_owned(),
-        V::Different => "bpf_spin_unlock of different lock".to_owned(),
-        V::Order => "bpf_spin_unlock cannot be out of order".to_owned(),
+        V::Deadlock => "Acquiring the same lock again, AA deadlock detected".to_owned(),
+        V::NotHeld { lock } => format!("{lock}_unlock without taking a lock"),
+        V::Different { lock } => format!("{lock}_unlock of different lock"),
+        V::Order { lock } => format!("{lock}_unlock cannot be out of order"),
     }
 }
 

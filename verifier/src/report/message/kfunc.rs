@@ -127,6 +127,22 @@ fn argument(scene: Scene<'_>, violation: &KfuncArgViolation) -> String {
             format!("Unrecognized arg#{arg} type {}", kind_of(scene, ty))
         }
         V::MaybeNull { arg } => format!("Possibly NULL pointer passed to trusted arg{arg}"),
+        V::OtherMap {
+            task: true,
+            work_uid,
+            map_uid,
+        } => format!(
+            "bpf_task_work pointer in R2 map_uid={work_uid} doesn't match map pointer in R3 \
+             map_uid={map_uid}"
+        ),
+        V::OtherMap {
+            task: false,
+            work_uid,
+            map_uid,
+        } => format!(
+            "workqueue pointer in R1 map_uid={work_uid} doesn't match map pointer in R2 \
+             map_uid={map_uid}"
+        ),
         V::NoMap { reg } => format!("pointer in R{} isn't map pointer", reg.index()),
         V::NotTrusted { reg } => format!("R{} must be referenced or trusted", reg.index()),
         V::NotRcu { reg } => format!("R{} must be a rcu pointer", reg.index()),
