@@ -2,7 +2,6 @@
 //! the call as if it had not run. Its return leads back to the call, until rounds are alike.
 
 use skep_isa::Reg;
-use skep_spec::tables::KfuncRole;
 
 use super::CallMeta;
 use super::kfunc::KfuncMeta;
@@ -118,20 +117,8 @@ impl Env<'_> {
         self.push_async_callback(meta.callback, meta.map, returns, false)
     }
 
-    /// Functions that name the callback of a work queue or task work: the same, where it may sleep.
-    pub(super) fn call_work_later(&mut self, meta: &KfuncMeta<'_>) -> Check<()> {
-        let returns = if meta.row.role == KfuncRole::TaskWork {
-            ReturnRange {
-                min: i32::MIN,
-                max: i32::MAX,
-            }
-        } else {
-            ReturnRange { min: 0, max: 0 }
-        };
-        self.push_async_callback(meta.callback, meta.map, returns, true)
-    }
-
-    fn push_async_callback(
+    /// Pushes a callback that runs later, with a map and a key and value of it.
+    pub(super) fn push_async_callback(
         &mut self,
         callback: Option<usize>,
         map: Option<(MapId, u32)>,

@@ -5,7 +5,7 @@ use skep_btf::{Btf, Param, Type, TypeId};
 use skep_isa::Reg;
 use skep_spec::tables::{KfuncFlags, KfuncRole, Mods};
 
-use super::kfunc::{KfuncMeta, unmodelled};
+use super::kfunc::KfuncMeta;
 use super::kfunc_kind::{Parameter, is_number};
 use crate::access::is_trusted;
 use crate::env::Env;
@@ -13,7 +13,7 @@ use crate::number::Scalar;
 use crate::prepare::{FieldKind, PROJECTIONS};
 use crate::state::{BtfSource, Pointer, PtrFlags, Region, SockKind, Value};
 use crate::violation::{
-    AccessViolation, Check, IrqClass, KfuncArgViolation, KfuncTarget, KfuncViolation, Stop,
+    AccessViolation, Check, KfuncArgViolation, KfuncTarget, KfuncViolation, Stop,
 };
 
 /// What vouches for an object, and takes nothing from its safety.
@@ -148,61 +148,6 @@ impl Env<'_> {
         }
     }
 
-    /// A work queue or task work in a map's value (`process_wq_func`, `process_task_work_func`).
-    fn check_work(
-        &self,
-        meta: &mut KfuncMeta<'_>,
-        reg: Reg,
-        value: &Value,
-        field: FieldKind,
-    ) -> Check<()> {
-        let Value::Pointer(pointer) = value else {
-            return Err(unmodelled(&meta.kfunc));
-        };
-        self.check_field(reg, pointer, field)?;
-        if let Region::MapValue { map, uid } = pointer.region {
-            meta.map = Some((map, uid));
-        }
-        Ok(())
-    }
-
-    /// The map argument: what lies in a map's value must be given the very map.
-    fn note_kfunc_map(&self, meta: &mut KfuncMeta<'_>, value: &Value) -> Check<()> {
-        let map = match value.pointer().map(|p| p.region) {
-            Some(
-                Region::ConstMap { map, uid }
-                | Region::MapValue { map, uid }
-                | Region::MapKey { map, uid },
-            ) => Some((map, uid)),
-            _ => None,
-        };
-        let Some((work, work_uid)) = meta.map else {
-            meta.map = map;
-            return Ok(());
-        };
-        let Some((map, map_uid)) = map else {
-            return Err(unmodelled(&meta.kfunc));
-        };
-        let fields = &self.ctx.map(map).fields;
-        if fields.is_empty() {
-            // Kernels look for a record that is not there.
-            return Err(unmodelled(&meta.kfunc));
-        }
-        let has = |kind| fields.iter().any(|field| field.kind == kind);
-        let task = has(FieldKind::TaskWork);
-        let differs = (work, work_uid) != (map, map_uid);
-        if differs && (task || has(FieldKind::Workqueue)) {
-            return Err(KfuncArgViolation::OtherMap {
-                task,
-                work_uid,
-                map_uid,
-            }
-            .into());
-        }
-        meta.map = Some((map, map_uid));
-        Ok(())
-    }
-
     fn check_parameter(
         &mut self,
         meta: &mut KfuncMeta<'_>,
@@ -263,46 +208,16 @@ impl Env<'_> {
             }
             Parameter::Workqueue | Parameter::TaskWork => {
                 fits(is_map_value(&value), KfuncTarget::Value)?;
-                let field = if kind == Parameter::Workqueue {
-                    FieldKind::Workqueue
-                } else {
-                    FieldKind::TaskWork
-                };
-                self.check_work(meta, reg, &value, field)
+                self.check_work(meta, reg, &value, kind)
             }
             Parameter::IrqFlag => {
                 fits(is_stack(&value), KfuncTarget::IrqFlag)?;
-                let role = meta.row.role;
-                if role == KfuncRole::IrqSave {
-                    self.check_irq_flag(arg, reg, true, IrqClass::Native)
-                } else if role == KfuncRole::IrqRestore {
-                    self.check_irq_flag(arg, reg, false, IrqClass::Native)
-                } else if role == KfuncRole::ResSpinLockIrqsave {
-                    self.check_irq_flag(arg, reg, true, IrqClass::Lock)
-                } else if role == KfuncRole::ResSpinUnlockIrqrestore {
-                    self.check_irq_flag(arg, reg, false, IrqClass::Lock)
-                } else {
-                    Err(unmodelled(&meta.kfunc))
-                }
+                self.check_irq_parameter(meta, arg, reg)
             }
             Parameter::ResSpinLock => {
                 let place = is_map_value(&value) || is_allocated(&value, PtrFlags::empty());
                 fits(place, KfuncTarget::LockInValueOrObject)?;
-                let irq = [
-                    KfuncRole::ResSpinLockIrqsave,
-                    KfuncRole::ResSpinUnlockIrqrestore,
-                ];
-                let takes = [KfuncRole::ResSpinLock, KfuncRole::ResSpinLockIrqsave];
-                let role = meta.row.role;
-                match value {
-                    Value::Pointer(pointer) => self.check_res_lock(
-                        reg,
-                        &pointer,
-                        takes.contains(&role),
-                        irq.contains(&role),
-                    ),
-                    Value::Uninit | Value::Scalar(_) => Err(unmodelled(&meta.kfunc)),
-                }
+                self.check_res_lock(meta, reg, &value)
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Critical sections: what may be called inside them, and spin locks.
 
 use skep_isa::{CallTarget, Reg};
-use skep_spec::tables::KfuncFlags;
+use skep_spec::tables::{KfuncFlags, KfuncRole};
 
+use super::kfunc::{KfuncMeta, unmodelled};
 use super::{CallMeta, id};
 use crate::env::Env;
 use crate::number::Scalar;
@@ -69,21 +70,26 @@ impl Env<'_> {
         self.unlock(lock, owner, RefKind::Lock { owner }, "bpf_spin")
     }
 
-    /// Functions that take and give up resilient locks, which may nest.
+    /// The argument of functions that take and give up resilient locks, which may nest.
     pub(super) fn check_res_lock(
         &mut self,
+        meta: &KfuncMeta<'_>,
         reg: Reg,
-        pointer: &Pointer,
-        takes: bool,
-        irq: bool,
+        value: &Value,
     ) -> Check<()> {
+        let Value::Pointer(pointer) = value else {
+            return Err(unmodelled(&meta.kfunc));
+        };
         if self.in_tree_callback() {
             return Err(Stop::undecided("resilient locks in the callback of a tree"));
         }
+        let role = meta.row.role;
+        let irq =
+            role == KfuncRole::ResSpinLockIrqsave || role == KfuncRole::ResSpinUnlockIrqrestore;
         self.check_field(reg, pointer, FieldKind::ResSpinLock)?;
         let (lock, owner) = (pointer.id, lock_owner(pointer)?);
         let kind = RefKind::ResLock { owner, irq };
-        if !takes {
+        if role == KfuncRole::ResSpinUnlock || role == KfuncRole::ResSpinUnlockIrqrestore {
             return self.unlock(lock, owner, kind, "bpf_res_spin");
         }
         if self.state.refs.holds_res_lock(lock, owner) {

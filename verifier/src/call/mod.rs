@@ -29,6 +29,7 @@ mod special;
 mod stack_object;
 mod structure;
 mod subprog;
+mod work;
 
 use skep_isa::Reg;
 use skep_spec::tables::{ArgType, HelperProto, Mods};

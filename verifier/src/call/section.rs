@@ -9,7 +9,7 @@
 use skep_isa::{Reg, Size};
 use skep_spec::tables::{KfuncFlags, KfuncRole};
 
-use super::kfunc::KfuncMeta;
+use super::kfunc::{KfuncMeta, unmodelled};
 use crate::access::{MemAccess, Stored};
 use crate::env::Env;
 use crate::state::{ByteKind, Pointer, PtrFlags, Region, Slot, StackObject, Value};
@@ -96,13 +96,27 @@ impl Env<'_> {
 
     /// The argument that says where the state of interrupts is saved, or restored from
     /// (`process_irq_flag`).
-    pub(super) fn check_irq_flag(
+    pub(super) fn check_irq_parameter(
         &mut self,
+        meta: &KfuncMeta<'_>,
         arg: usize,
         reg: Reg,
-        saves: bool,
-        class: IrqClass,
     ) -> Check<()> {
+        let role = meta.row.role;
+        if role == KfuncRole::IrqSave {
+            self.check_irq_flag(arg, reg, true, IrqClass::Native)
+        } else if role == KfuncRole::IrqRestore {
+            self.check_irq_flag(arg, reg, false, IrqClass::Native)
+        } else if role == KfuncRole::ResSpinLockIrqsave {
+            self.check_irq_flag(arg, reg, true, IrqClass::Lock)
+        } else if role == KfuncRole::ResSpinUnlockIrqrestore {
+            self.check_irq_flag(arg, reg, false, IrqClass::Lock)
+        } else {
+            Err(unmodelled(&meta.kfunc))
+        }
+    }
+
+    fn check_irq_flag(&mut self, arg: usize, reg: Reg, saves: bool, class: IrqClass) -> Check<()> {
         let Some(pointer) = self.state.reg(reg).pointer().copied() else {
             return Ok(());
         };
