@@ -4,6 +4,7 @@
 //! else the members of the structure that the program's own first parameter points to.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 use skep_btf::{Btf, TypeId};
@@ -124,6 +125,35 @@ fn address(text: &str, width: usize, room: usize) -> Option<Vec<u8>> {
     }
     let address = text.parse::<Ipv6Addr>().ok()?;
     (room >= 16).then(|| address.octets().to_vec())
+}
+
+/// Settings as they are given: each `NAME=VALUE`, a JSON object of them, or a file of TOML or JSON.
+///
+/// # Errors
+/// What cannot be read, or is no table of fields.
+pub fn read(given: &[String]) -> Result<Vec<String>, Error> {
+    let mut all = Vec::new();
+    for text in given {
+        let path = Path::new(text);
+        let ending = path.extension().and_then(|e| e.to_str());
+        let table: Option<Map<String, Value>> = if text.starts_with('{') {
+            Some(serde_json::from_str(text).map_err(|e| Error::new(e.to_string()))?)
+        } else if ending == Some("json") && !text.contains('=') {
+            let text = crate::test::read_text(path)?;
+            Some(serde_json::from_str(&text).map_err(|e| Error::of(path.display(), e))?)
+        } else if ending == Some("toml") && !text.contains('=') {
+            let text = crate::test::read_text(path)?;
+            let read = toml::from_str(&text);
+            Some(read.map_err(|e| crate::text::toml_error(&text, &e).in_place(path.display()))?)
+        } else {
+            None
+        };
+        match table {
+            Some(table) => all.extend(settings(&table)?),
+            None => all.push(text.clone()),
+        }
+    }
+    Ok(all)
 }
 
 /// The settings that a table of fields stands for: lists set elements, everything else a field.

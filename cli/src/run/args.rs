@@ -38,8 +38,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
 
-    /// Set a field of the context, such as `mark=7`, `cb[0]=1`, `args[1]=0x10`; repeatable
-    #[arg(long = "ctx", value_name = "NAME=VALUE")]
+    /// Set a field of the context, such as `mark=7`, `cb[0]=1`, `args[1]=0x10`; or several, as a JSON
+    /// object or a file of JSON or TOML; repeatable
+    #[arg(long = "ctx", value_name = "NAME=VALUE|FILE")]
     pub(super) ctx: Vec<String>,
 
     /// Set an argument of the function or tracepoint that the program attaches to; structures are given as

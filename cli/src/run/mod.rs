@@ -156,8 +156,9 @@ fn input_of(ready: &mut Ready, data: Vec<u8>, args: &RunArgs) -> Result<RunInput
             return Ok(input);
         }
     }
+    let settings = context::read(&args.ctx).map_err(|e| e.in_place("--ctx"))?;
     let ctx =
-        context::build(&ready.unit.spec, &args.ctx, data.len()).map_err(|e| e.in_place("--ctx"))?;
+        context::build(&ready.unit.spec, &settings, data.len()).map_err(|e| e.in_place("--ctx"))?;
     Ok(RunInput { data, ctx })
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use skep_host::maps::Snapshot;
+use skep_host::text::value;
 use skep_host::topology::Topology;
 use skep_host::{End, Fate, Host, IfIndex};
 
@@ -168,6 +169,10 @@ fn human(
     writeln!(out, "  {DIM}{:width$}  {:>10}{DIM:#}", "end", "packets")?;
     for (end, count) in ends {
         writeln!(out, "  {end:width$}  {count:>10}")?;
+    }
+    for event in topology.host.take_unheard().iter().take(MOST_SHOWN) {
+        let text = format!("[{}] {}", event.index, value::hex(&event.data));
+        writeln!(out, "  {DIM}perf event{DIM:#}  {text}")?;
     }
     for line in topology.host.take_printed() {
         writeln!(out, "  {DIM}printk{DIM:#}      {line}")?;

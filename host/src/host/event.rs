@@ -20,6 +20,9 @@ pub struct Event {
 /// What is called with a record; it may change the machine, its maps above all.
 pub type Handler = Box<dyn FnMut(&mut Host, &Event)>;
 
+/// Events without a handler that are kept.
+const MOST_UNHEARD: usize = 1 << 16;
+
 /// Rounds of handlers whose own packets cause events again, at most.
 const MOST_ROUNDS: usize = 64;
 
@@ -59,6 +62,10 @@ impl Host {
             // Handlers get the machine itself, so they are not in it while they run.
             let mut handlers = std::mem::take(&mut self.handlers);
             for event in &events {
+                let is_heard = handlers.iter().any(|h| h.0 == event.map);
+                if !is_heard && self.unheard.len() < MOST_UNHEARD {
+                    self.unheard.push(event.clone());
+                }
                 for (map, handler) in &mut handlers {
                     if *map == event.map {
                         handler(self, event);

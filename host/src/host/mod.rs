@@ -48,6 +48,8 @@ pub struct Host {
     sockets: Vec<Socket>,
     handlers: Vec<(MapId, Handler)>,
     printed: Vec<String>,
+    /// Perf events that no handler was there for.
+    unheard: Vec<Event>,
     /// Packets that programs may be asked about, in instructions.
     budget: u64,
 }
@@ -88,6 +90,7 @@ impl Host {
             sockets: Vec::new(),
             handlers: Vec::new(),
             printed: Vec::new(),
+            unheard: Vec::new(),
             budget: skep_interp::BUDGET,
         })
     }
@@ -110,6 +113,11 @@ impl Host {
     /// The simulated kernel, to be changed.
     pub fn sim_mut(&mut self) -> &mut Sim {
         &mut self.sim
+    }
+
+    /// Perf events that no handler was there for, since they were last taken.
+    pub fn take_unheard(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.unheard)
     }
 
     /// Lines that programs printed since they were last taken.

@@ -4,6 +4,7 @@ pub mod capture;
 pub mod diff;
 mod given;
 mod layers;
+pub mod model;
 
 pub use given::{ORDINARY, bytes, find, takes_packet};
-pub use layers::Layers;
+pub use model::Layers;
