@@ -340,7 +340,13 @@ impl Env<'_> {
         aligned: bool,
     ) -> Check<()> {
         let strict = aligned || self.is_strict();
-        check_generic_alignment(&value.var(), 0, off, size, strict, "")
+        // The kernel keeps a number's distance from its family where it keeps a pointer's offset.
+        let distance = value
+            .number()
+            .and_then(|number| number.link)
+            .and_then(|link| link.delta)
+            .map_or(0, |delta| delta.by);
+        check_generic_alignment(&value.var(), distance, off, size, strict, "")
     }
 
     fn is_strict(&self) -> bool {

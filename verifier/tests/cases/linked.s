@@ -40,3 +40,20 @@ second:
     if r8 s<= r3 goto out
 out:
     exit
+
+.cases sched_cls flags strict_alignment
+
+; Where alignment is strict, a number that is no pointer is found misaligned first, with its distance from
+; its family counted in.
+a_distance_counts_as_an_offset:
+    r2 = *(u32 *)(r1 + 84)
+    r0 = r2
+    r0 += 1
+    *(u32 *)(r0 - 4) = r0          ; error: misaligned access off (0x0; 0x1ffffffff)+1+-4 size 4
+    exit
+
+a_number_of_no_family_has_no_distance:
+    r0 = *(u32 *)(r1 + 84)
+    r0 += 1
+    *(u32 *)(r0 - 4) = r0          ; error: misaligned access off (0x0; 0x1ffffffff)+0+-4 size 4
+    exit
