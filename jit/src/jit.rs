@@ -2,7 +2,7 @@
 
 use skep_isa::InsnIdx;
 use skep_sim::{
-    Linker, LoadError, Placement, ProgId, ProgramTypes, RunError, RunInput, RunOutput, Sim, Stop,
+    Linker, LoadError, Placement, ProgId, ProgramTypes, RunError, RunInput, RunOutput, Sim,
 };
 use skep_spec::{MapType, ProgramSpec};
 
@@ -10,6 +10,11 @@ use crate::compile::{Request, compile};
 use crate::options::{Mode, Opts};
 pub use crate::program::Program;
 use crate::run;
+
+/// The name of the function at an address that compiled code calls, for listings.
+pub fn function_name(address: u64) -> Option<&'static str> {
+    run::Thunk::name_at(address)
+}
 
 /// Compiled programs that can call each other.
 #[derive(Debug, Default)]
@@ -163,7 +168,7 @@ impl Jit {
             Ok(r0) => Ok(sim.finish(r0)),
             Err(stop) => {
                 sim.abandon();
-                Err(RunError::Stop(stop))
+                Err(RunError::Stop(*stop))
             }
         }
     }
@@ -184,8 +189,8 @@ impl Jit {
         if program.light {
             return Ok(run::run_light(sim, program, args));
         }
-        let result: Result<u64, Stop> = run::run(&self.programs, sim, prog, program, args, budget);
-        result.map_err(RunError::Stop)
+        run::run(&self.programs, sim, prog, program, args, budget)
+            .map_err(|stop| RunError::Stop(*stop))
     }
 
     #[inline]

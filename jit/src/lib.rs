@@ -39,7 +39,7 @@ mod x64;
 #[path = "other.rs"]
 mod jit;
 
-pub use jit::{Jit, Program};
+pub use jit::{Jit, Program, function_name};
 pub use options::{Mode, Opt, Opts};
 
 /// Whether programs can be compiled here.

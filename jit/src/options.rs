@@ -32,6 +32,8 @@ optimisations! {
     Rotate = "rotate";
     /// A move and additions as one `lea`.
     Lea = "lea";
+    /// Additions before a load or store as part of its address.
+    Address = "address";
     /// Two opposite shifts by 32 as one extension.
     Extend = "extend";
     /// A jump over a jump as the opposite jump.
@@ -40,18 +42,12 @@ optimisations! {
     Bmi2 = "bmi2";
     /// Divisions by constants as shifts and multiplications.
     DivideByConstant = "divide-by-constant";
-    /// 64-bit divisions in 32 bits where a proof says that the operands fit.
-    NarrowDivision = "narrow-division";
     /// Lookups in arrays without a call.
     InlineArray = "inline-array";
     /// Lookups in hashes without the helper's checks.
     DirectLookup = "direct-lookup";
     /// Programs that call nothing without a frame of their own.
     Light = "light";
-    /// Branches that a proof says are always or never taken.
-    DeadBranch = "dead-branch";
-    /// Zero extensions of registers whose upper half a proof says is zero.
-    DropExtension = "drop-extension";
 }
 
 /// A set of optimisations.

@@ -11,6 +11,11 @@ const NOT_HERE: LoadError = LoadError::Engine(
     "the compiler makes code for x86-64 Linux only; the interpreter runs everywhere",
 );
 
+/// Names no function.
+pub fn function_name(_: u64) -> Option<&'static str> {
+    None
+}
+
 /// Compiled programs: none.
 #[derive(Debug, Default)]
 pub struct Jit {
@@ -49,6 +54,11 @@ impl Program {
 
     /// The address of its machine code in this process.
     pub fn address(&self) -> u64 {
+        match *self {}
+    }
+
+    /// Where the machine code of the last slot ends.
+    pub fn end(&self) -> usize {
         match *self {}
     }
 

@@ -17,6 +17,8 @@ pub struct Program {
     pub(crate) code: Code,
     /// Where each slot's code begins; `u32::MAX` inside of what was compiled as one.
     pub(crate) offs: Vec<u32>,
+    /// Where the code of the last slot ends.
+    pub(crate) end: u32,
     pub(crate) entry: u32,
     pub(crate) tail: u32,
     pub(crate) light: bool,
@@ -64,6 +66,11 @@ impl Program {
         (off != u32::MAX).then_some(off as usize)
     }
 
+    /// Where the machine code of the last slot ends; traps and the like are behind.
+    pub fn end(&self) -> usize {
+        self.end as usize
+    }
+
     pub(crate) fn slot_code(&self, slot: InsnIdx) -> u32 {
         self.offs.get(slot).copied().unwrap_or(0)
     }
@@ -89,6 +96,7 @@ impl Program {
             insns,
             code,
             offs: compiled.offs,
+            end: compiled.end,
             entry: compiled.entry,
             tail: compiled.tail,
             light: compiled.light,

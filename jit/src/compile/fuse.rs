@@ -4,8 +4,9 @@
 //! the first and where what is left out is read by nobody. Each is an [`Opt`] that can be switched off.
 
 use skep_isa::{AluOp, Insn, InsnIdx, Operand, Reg, Width};
+use skep_sim::Sim;
 
-use super::{Compiler, host, wide};
+use super::{Compiler, bytes, host, wide};
 use crate::options::Opt;
 use crate::x64::{Bytes, Mem, Shift, Wide};
 
@@ -141,7 +142,8 @@ impl Compiler<'_> {
         (op == AluOp::Arsh).then_some((2, Apply::SignExtend(reg)))
     }
 
-    /// `d = s; d += x; d += y` with at most one register among `x` and `y`.
+    /// `d = s; d += x; d += y` with at most one register among `x` and `y`; where only the next load or
+    /// store wants `d`, that does the addition.
     fn lea(&mut self, idx: InsnIdx) -> Option<usize> {
         let (AluOp::Mov, width, dst, Operand::Reg(src)) = self.alu_at(idx)? else {
             return None;
@@ -162,6 +164,12 @@ impl Compiler<'_> {
         if len == 1 {
             return None;
         }
+        if width == Width::W64
+            && self.has(Opt::Address)
+            && self.access(idx + len, dst, (src, index, disp))
+        {
+            return Some(len + 1);
+        }
         let (d, s) = (host(dst), host(src));
         let mem = match index {
             Some(index) => Mem::indexed(s, host(index), 0, disp),
@@ -169,6 +177,61 @@ impl Compiler<'_> {
         };
         self.asm.lea(wide(width), d, mem);
         Some(len)
+    }
+
+    /// Compiles a load or store at `idx` through `reg`, which holds that sum and is wanted no more.
+    /// Whether there is one, and no check is in the way.
+    fn access(&mut self, idx: InsnIdx, reg: Reg, sum: (Reg, Option<Reg>, i32)) -> bool {
+        let plain = self.proved() && self.identity && self.plan.is_inner(idx);
+        let probed = self.request.probes.binary_search(&idx).is_ok();
+        if !plain || probed {
+            return false;
+        }
+        let (base, index, disp) = sum;
+        let at = |off: i16| {
+            let disp = disp.checked_add(off.into())?;
+            Some(match index {
+                Some(index) => Mem::indexed(host(base), host(index), 0, disp),
+                None => Mem::new(host(base), disp),
+            })
+        };
+        if let Some(&Insn::Load {
+            size,
+            sign,
+            dst,
+            base,
+            off,
+        }) = self.insns.get(idx)
+            && base == reg
+            && (dst == reg || !self.plan.is_live(idx, reg))
+            && let Some(mem) = at(off)
+        {
+            if sign {
+                self.asm.load_signed(bytes(size), Wide::Q, host(dst), mem);
+            } else {
+                self.asm.load(bytes(size), host(dst), mem);
+            }
+            return true;
+        }
+        if let Some(&Insn::Store {
+            size,
+            base,
+            off,
+            src,
+        }) = self.insns.get(idx)
+            && base == reg
+            && src != Operand::Reg(reg)
+            && !self.plan.is_live(idx, reg)
+            && !Sim::may_narrow_ctx_field(self.request.ty, off, size.bytes())
+            && let Some(mem) = at(off)
+        {
+            match src {
+                Operand::Reg(src) => self.asm.store(bytes(size), mem, host(src)),
+                Operand::Imm(imm) => self.asm.store_i(bytes(size), mem, imm),
+            }
+            return true;
+        }
+        false
     }
 
     /// `if a op b goto next; goto to; next:`.

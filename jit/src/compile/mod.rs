@@ -102,6 +102,8 @@ pub(crate) struct Compiled {
     pub(crate) code: Vec<u8>,
     /// Where each slot's code begins; `u32::MAX` inside of what was compiled as one.
     pub(crate) offs: Vec<u32>,
+    /// Where the code of the last slot ends.
+    pub(crate) end: u32,
     /// Where a run begins.
     pub(crate) entry: u32,
     /// Where a tail call or callback comes in: the code of slot 0, or of a light program its entry.
@@ -236,15 +238,16 @@ impl Compiler<'_> {
         }
         let end = self.slot(self.insns.len());
         self.asm.bind(end);
-        self.deeper_code();
         if !self.light {
             let at = TrapKind::NotInsn.at(self.insns.len());
             self.trap_now(at);
+            self.deeper_code();
             self.trap_code();
         }
         let (code, labels) = self.asm.finish();
         let at = |label: Label| labels.get(label.0 as usize).copied().unwrap_or(0);
         Ok(Compiled {
+            end: at(end),
             entry: at(entry),
             tail: at(tail),
             light: self.light,

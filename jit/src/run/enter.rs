@@ -39,7 +39,7 @@ pub(crate) fn run(
     program: &Program,
     args: [u64; 5],
     budget: u64,
-) -> Result<u64, Stop> {
+) -> Result<u64, Box<Stop>> {
     sim.open_chain();
     let (memory, stack) = (sim.memory(), sim.stack());
     let host_base = memory.host_base().addr() as u64;
@@ -76,6 +76,13 @@ pub(crate) fn run(
     if state.trap_at == NO_TRAP {
         return Ok(r0);
     }
+    stopped(state, sim, prog)
+}
+
+/// What a trap comes to: a result where it is an exception, else a stop.
+#[cold]
+#[inline(never)]
+fn stopped(state: &mut State<'_>, sim: &mut Sim, prog: ProgId) -> Result<u64, Box<Stop>> {
     let mut trap = take_trap(state, sim);
     if let Trap::Thrown(value) = trap {
         match catch(state, sim, value) {
@@ -84,11 +91,11 @@ pub(crate) fn run(
         }
     }
     let (prog, insn_idx) = state.stopped.unwrap_or((prog, 0));
-    Err(Stop {
+    Err(Box::new(Stop {
         prog,
         insn_idx,
         trap,
-    })
+    }))
 }
 
 /// What comes of an exception: the result of the program's own function for it, else its value.

@@ -51,6 +51,32 @@ pub(crate) enum Thunk {
 }
 
 impl Thunk {
+    const ALL: [Thunk; 8] = [
+        Thunk::Helper,
+        Thunk::TailCall,
+        Thunk::Lookup,
+        Thunk::PacketLoad,
+        Thunk::Probe,
+        Thunk::StoreCtx,
+        Thunk::Cast,
+        Thunk::Deeper,
+    ];
+
+    /// The one at an address, by its name.
+    pub(crate) fn name_at(address: u64) -> Option<&'static str> {
+        let thunk = Thunk::ALL.into_iter().find(|t| t.address() == address)?;
+        Some(match thunk {
+            Thunk::Helper => "helper",
+            Thunk::TailCall => "tail_call",
+            Thunk::Lookup => "lookup",
+            Thunk::PacketLoad => "packet_load",
+            Thunk::Probe => "probe",
+            Thunk::StoreCtx => "store_ctx",
+            Thunk::Cast => "cast",
+            Thunk::Deeper => "deeper",
+        })
+    }
+
     /// Its address.
     pub(crate) fn address(self) -> u64 {
         let code: *const () = match self {

@@ -38,6 +38,29 @@ struct Slot {
     turn: u32,
 }
 
+/// A key's place in the index: the same for the same bytes. Common sizes take one multiplication.
+#[inline(always)]
+fn hash_of(key: &[u8]) -> u64 {
+    /// Digits of pi.
+    const MIX: [u64; 2] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344];
+    let mix = |a: u64, b: u64| {
+        let wide = u128::from(a ^ MIX[0]) * u128::from(b ^ MIX[1]);
+        (wide >> 64) as u64 ^ wide as u64
+    };
+    if let (Ok(key), 4) = (key.try_into(), key.len()) {
+        return mix(u32::from_le_bytes(key).into(), 0);
+    }
+    if let (Some((a, [])), 8) = (key.split_first_chunk::<8>(), key.len()) {
+        return mix(u64::from_le_bytes(*a), 0);
+    }
+    if let (Some((a, b)), 16) = (key.split_first_chunk::<8>(), key.len())
+        && let Some(b) = b.first_chunk::<8>()
+    {
+        return mix(u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+    }
+    FxBuildHasher.hash_one(key)
+}
+
 #[derive(Debug)]
 pub(crate) struct Hash {
     id: MapId,
@@ -107,10 +130,29 @@ impl Hash {
         self.key_addr(slot) + self.key_size.next_multiple_of(8) + GAP + cpu * value_room
     }
 
+    #[inline]
     fn find(&self, mem: &Memory, key: &[u8]) -> Option<u32> {
-        let hash = FxBuildHasher.hash_one(key);
-        let same = |&slot: &u32| mem.peek(self.key_addr(slot), self.key_size) == key;
-        self.index.find(hash, same).copied()
+        // Common sizes are compared without a call.
+        match *key {
+            [a, b, c, d] => self.find_sized(mem, &[a, b, c, d]),
+            [a, b, c, d, e, f, g, h] => self.find_sized(mem, &[a, b, c, d, e, f, g, h]),
+            _ => match key.first_chunk::<16>() {
+                Some(whole) if key.len() == 16 => self.find_sized(mem, whole),
+                Some(_) | None => {
+                    let same = |&slot: &u32| mem.peek(self.key_addr(slot), self.key_size) == key;
+                    self.index.find(hash_of(key), same).copied()
+                }
+            },
+        }
+    }
+
+    #[inline]
+    fn find_sized<const N: usize>(&self, mem: &Memory, key: &[u8; N]) -> Option<u32> {
+        let same = |&slot: &u32| {
+            let there = mem.peek(self.key_addr(slot), N as u64);
+            there.first_chunk::<N>() == Some(key)
+        };
+        self.index.find(hash_of(key), same).copied()
     }
 
     pub(crate) fn lookup(&mut self, mem: &Memory, key: Bytes<'_>, cpu: u32) -> Option<u64> {
@@ -214,12 +256,11 @@ impl Hash {
     }
 
     fn link(&mut self, mem: &Memory, slot: u32, seen: bool) {
-        let hash_of = |slot: u32, this: &Hash| {
-            FxBuildHasher.hash_one(mem.peek(this.key_addr(slot), this.key_size))
-        };
-        let hash = hash_of(slot, self);
+        let slot_hash =
+            |slot: u32, this: &Hash| hash_of(mem.peek(this.key_addr(slot), this.key_size));
+        let hash = slot_hash(slot, self);
         let mut index = std::mem::take(&mut self.index);
-        index.insert_unique(hash, slot, |&other| hash_of(other, self));
+        index.insert_unique(hash, slot, |&other| slot_hash(other, self));
         self.index = index;
         if let Some(state) = self.slots.get_mut(slot as usize) {
             state.used = true;
@@ -233,7 +274,7 @@ impl Hash {
     }
 
     fn unlink(&mut self, mem: &Memory, slot: u32) {
-        let hash = FxBuildHasher.hash_one(mem.peek(self.key_addr(slot), self.key_size));
+        let hash = hash_of(mem.peek(self.key_addr(slot), self.key_size));
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();
         }

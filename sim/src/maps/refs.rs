@@ -18,7 +18,12 @@ pub(crate) struct Refs {
     max: u32,
     is_array: bool,
     entries: BTreeMap<Box<[u8]>, u32>,
+    /// The numbers of an array's first indices again, for tail calls.
+    quick: Vec<Option<u32>>,
 }
+
+/// Indices that are found without a search.
+const QUICK: usize = 1024;
 
 impl Refs {
     pub(crate) fn new(spec: &MapSpec, is_array: bool, cpus: u32) -> Refs {
@@ -41,6 +46,7 @@ impl Refs {
             max,
             is_array,
             entries,
+            quick: Vec::new(),
         }
     }
 
@@ -52,8 +58,12 @@ impl Refs {
         self.max
     }
 
-    /// The number at an index.
+    /// The number at an index of an array.
+    #[inline]
     pub(crate) fn at(&self, index: u32) -> Option<u32> {
+        if let Some(number) = self.quick.get(index as usize) {
+            return *number;
+        }
         self.entries.get(index.to_le_bytes().as_slice()).copied()
     }
 
@@ -92,7 +102,22 @@ impl Refs {
         }
         self.entries
             .insert(key.get(mem, self.key_size).into(), number);
+        if self.is_array {
+            self.set_quick(index_of(mem, key), Some(number));
+        }
         Ok(())
+    }
+
+    fn set_quick(&mut self, index: u32, number: Option<u32>) {
+        let index = index as usize;
+        if self.quick.is_empty() && index < QUICK {
+            let known = 0..QUICK.min(self.max as usize) as u32;
+            let number = |index: u32| self.entries.get(index.to_le_bytes().as_slice()).copied();
+            self.quick = known.map(number).collect();
+        }
+        if let Some(quick) = self.quick.get_mut(index) {
+            *quick = number;
+        }
     }
 
     fn check_hash(&self, key: &[u8], flag: u64) -> Result<(), Errno> {
@@ -113,6 +138,9 @@ impl Refs {
     pub(crate) fn delete(&mut self, mem: &Memory, key: Bytes<'_>) -> Result<(), Errno> {
         if self.is_array && index_of(mem, key) >= self.max {
             return Err(Errno::TOOBIG);
+        }
+        if self.is_array && !self.quick.is_empty() {
+            self.set_quick(index_of(mem, key), None);
         }
         self.entries
             .remove(key.get(mem, self.key_size))
