@@ -406,6 +406,20 @@ impl Maker<'_> {
         Ok(at)
     }
 
+    /// Bytes that an object of a type takes: a socket as many as the largest kind, since programs take
+    /// one for the other.
+    fn room_for(&self, id: TypeId) -> Result<u32, ObjectError> {
+        const SOCKETS: [&str; 4] = ["sock_common", "sock", "inet_sock", "inet_connection_sock"];
+        let damaged = |e: skep_btf::Error| ObjectError::Types(e.to_string());
+        let size = self.btf.size_of(id).map_err(damaged)?;
+        let is_socket = self.btf.ty(id).is_ok_and(|ty| SOCKETS.contains(&ty.name()));
+        let tcp = self.btf.find_by_name(Kind::Struct, "tcp_sock");
+        let largest = tcp
+            .filter(|_| is_socket)
+            .and_then(|tcp| self.btf.size_of(tcp).ok());
+        Ok(size.max(largest.unwrap_or(0)))
+    }
+
     /// A structure with those fields, the others zero.
     fn object(
         &mut self,
@@ -414,10 +428,7 @@ impl Maker<'_> {
         value: Option<&FieldValue>,
         depth: u32,
     ) -> Result<u64, ObjectError> {
-        let size = self
-            .btf
-            .size_of(id)
-            .map_err(|e| ObjectError::Types(e.to_string()))?;
+        let size = self.room_for(id)?;
         if size > MAX_OBJECT {
             return Err(Self::shape(name, "an object of a smaller type"));
         }

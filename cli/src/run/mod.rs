@@ -19,6 +19,8 @@ use skep_interp::{BUDGET, Machine, Nobody, Outcome, RunError};
 use skep_isa::{RawInsn, opcode};
 use skep_sim::{Config, Output, ProgId, RunInput, RunOutput, Sim};
 use skep_spec::{MapType, ObjectSpec, ProgramSpec};
+use skep_verifier::report::Silent;
+use skep_verifier::{Verdict, verify};
 
 use crate::args::TextFormat;
 use crate::diagnostic;
@@ -252,6 +254,17 @@ fn load(
     let prog = machine
         .load(sim, program)
         .map_err(|e| Failure::new(format!("{}: {e}", program.name)))?;
+    // Where the kernel's types are known, the verifier says which loads may find nothing.
+    if kernel.facts.btf().is_some()
+        && let Verdict::Accepted(accepted) = verify(
+            program,
+            &kernel.facts,
+            &skep_verifier::Config::default(),
+            &mut Silent,
+        )
+    {
+        machine.set_probe_loads(prog, &accepted.probe_loads);
+    }
     let arrays = object.maps.iter().filter(|m| m.ty == MapType::ProgArray);
     let mut names: Vec<_> = arrays
         .flat_map(|m| &m.slots)

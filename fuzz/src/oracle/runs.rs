@@ -75,9 +75,9 @@ pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: 
         return Runs::NotRun;
     }
     let verdict = verify(spec, facts, &Config::default(), &mut Silent);
-    if !matches!(verdict, Verdict::Accepted(_)) {
+    let Verdict::Accepted(accepted) = verdict else {
         return Runs::NotRun;
-    }
+    };
     let mut rng = Rng::new(seed);
     let (mut returned, mut unfinished) = (0, None);
     let config = SimConfig {
@@ -105,6 +105,7 @@ pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: 
             };
         }
     };
+    machine.set_probe_loads(prog, &accepted.probe_loads);
     fill_maps(&mut sim, &mut rng);
     for _ in 0..runs {
         let input = input(spec, &mut rng);
@@ -167,19 +168,20 @@ pub(super) fn can_run(ty: ProgType) -> bool {
         | ProgType::RawTracepoint
         | ProgType::LircMode2
         | ProgType::CgroupSysctl
-        | ProgType::Syscall => true,
-        ProgType::Unspec
         | ProgType::SkMsg
         | ProgType::CgroupSockAddr
         | ProgType::SkReuseport
         | ProgType::FlowDissector
-        | ProgType::RawTracepointWritable
         | ProgType::CgroupSockopt
+        | ProgType::SkLookup
+        | ProgType::Syscall => true,
+        // A buffer's size is known to no verifier before it is attached.
+        ProgType::Unspec
+        | ProgType::RawTracepointWritable
         | ProgType::Tracing
         | ProgType::StructOps
         | ProgType::Ext
         | ProgType::Lsm
-        | ProgType::SkLookup
         | ProgType::Netfilter => false,
     }
 }
@@ -197,6 +199,7 @@ pub(super) fn input(spec: &ProgramSpec, rng: &mut Rng) -> RunInput {
             | ProgType::LwtOut
             | ProgType::LwtXmit
             | ProgType::LwtSeg6local
+            | ProgType::FlowDissector
             | ProgType::SkSkb
     );
     if packets {
@@ -225,7 +228,42 @@ pub(super) fn input(spec: &ProgramSpec, rng: &mut Rng) -> RunInput {
             place.fill(0);
         }
     }
-    RunInput::context(&context)
+    if spec.ty == ProgType::SkLookup {
+        plausible_lookup(&mut context);
+    }
+    // What a context points to beside: a message, an option's value, a packet.
+    let pointed = [
+        ProgType::SkMsg,
+        ProgType::SkReuseport,
+        ProgType::CgroupSockopt,
+        ProgType::SockOps,
+    ];
+    let data = if pointed.contains(&spec.ty) {
+        bytes(rng.range(0, 80) as usize, rng)
+    } else {
+        Vec::new()
+    };
+    RunInput {
+        data,
+        ctx: Some(context),
+    }
+}
+
+/// A lookup that a test run takes: of a family that exists, to a port, from no device.
+fn plausible_lookup(context: &mut [u8]) {
+    const AF_INET: u8 = 2;
+    let fields = ctx::of(ProgType::SkLookup).map_or(&[][..], |table| table.fields);
+    for field in fields {
+        let value = match field.name {
+            "family" => [AF_INET, 0, 0, 0],
+            "local_port" => [80, 0, 0, 0],
+            "ingress_ifindex" => [0; 4],
+            _ => continue,
+        };
+        if let Some(place) = context.get_mut(field.off as usize..field.end() as usize) {
+            place.copy_from_slice(&value);
+        }
+    }
 }
 
 /// Random bytes, of which many are zero or small, so that comparisons go both ways.

@@ -34,7 +34,8 @@ pub fn takes_packet(ty: ProgType) -> bool {
         | ProgType::LwtXmit
         | ProgType::SkSkb
         | ProgType::LwtSeg6local
-        | ProgType::FlowDissector => true,
+        | ProgType::FlowDissector
+        | ProgType::Netfilter => true,
         ProgType::Unspec
         | ProgType::Kprobe
         | ProgType::Tracepoint
@@ -55,9 +56,26 @@ pub fn takes_packet(ty: ProgType) -> bool {
         | ProgType::Ext
         | ProgType::Lsm
         | ProgType::SkLookup
-        | ProgType::Syscall
-        | ProgType::Netfilter => false,
+        | ProgType::Syscall => false,
     }
+}
+
+/// Whether the context of programs of the type points to bytes that can be given: a packet, a message,
+/// an option's value, a tracepoint's buffer.
+pub fn takes_bytes(ty: ProgType) -> bool {
+    let others = [
+        ProgType::SkMsg,
+        ProgType::SkReuseport,
+        ProgType::SockOps,
+        ProgType::CgroupSockopt,
+        ProgType::RawTracepointWritable,
+    ];
+    takes_packet(ty) || others.contains(&ty)
+}
+
+/// Whether the bytes begin with an Ethernet header.
+fn is_frame(ty: ProgType) -> bool {
+    takes_packet(ty) && ty != ProgType::SkSkb
 }
 
 /// The packet for a program of that type: the ordinary one where none is given, none where the type has
@@ -70,13 +88,25 @@ pub fn find(ty: ProgType, given: Option<&str>, place: &str) -> Result<Vec<u8>, E
         let ordinary = takes_packet(ty).then(|| ORDINARY.to_vec());
         return Ok(ordinary.unwrap_or_default());
     };
-    if !takes_packet(ty) {
+    if !takes_bytes(ty) {
         return Err(
             Error::of(place, format_args!("programs of type {ty} have no packet"))
                 .help("--ctx sets fields of their context"),
         );
     }
-    bytes(given, place)
+    bytes_for(ty, given, place)
+}
+
+/// The bytes that are given to programs of a type, in a file or as hex digits.
+///
+/// # Errors
+/// As [`bytes`], where the type's packets begin with an Ethernet header; else fewer.
+pub fn bytes_for(ty: ProgType, given: &str, place: &str) -> Result<Vec<u8>, Error> {
+    if is_frame(ty) {
+        bytes(given, place)
+    } else {
+        any_bytes(given, place).map(|found| found.1)
+    }
 }
 
 /// A packet in a file, or as hex digits.
@@ -84,6 +114,19 @@ pub fn find(ty: ProgType, given: Option<&str>, place: &str) -> Result<Vec<u8>, E
 /// # Errors
 /// One that is shorter than an Ethernet header, too long, or no hex.
 pub fn bytes(given: &str, place: &str) -> Result<Vec<u8>, Error> {
+    let (name, bytes) = any_bytes(given, place)?;
+    if bytes.len() < MIN_PACKET {
+        let what = format!(
+            "the packet has {} bytes, fewer than an Ethernet header",
+            bytes.len()
+        );
+        return Err(Error::of(name, what).help("an Ethernet header has 14 bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Bytes in a file, or as hex digits or layers, and what they are called in errors.
+fn any_bytes(given: &str, place: &str) -> Result<(String, Vec<u8>), Error> {
     let (name, bytes) = if Path::new(given).is_file() {
         (given, read(given)?)
     } else if given.contains('=') {
@@ -100,14 +143,7 @@ pub fn bytes(given: &str, place: &str) -> Result<Vec<u8>, Error> {
         return Err(Error::of(name, "the packet is empty")
             .help("it begins with an Ethernet header, which has 14 bytes"));
     }
-    if (bytes.len()) < MIN_PACKET {
-        let what = format!(
-            "the packet has {} bytes, fewer than an Ethernet header",
-            bytes.len()
-        );
-        return Err(Error::of(name, what).help("an Ethernet header has 14 bytes"));
-    }
-    Ok(bytes)
+    Ok((name.to_owned(), bytes))
 }
 
 /// A packet by its layers, as the inside of an inline table.

@@ -6,5 +6,5 @@ mod given;
 mod layers;
 pub mod model;
 
-pub use given::{ORDINARY, bytes, find, takes_packet};
+pub use given::{ORDINARY, bytes, bytes_for, find, takes_bytes, takes_packet};
 pub use model::Layers;

@@ -13,7 +13,7 @@ use skep_verifier::{Verdict, verify};
 use super::check::{Ran, check};
 use super::file::{Entry, Packet, Step, Test};
 use super::{Outcome, Suite, TestResult, beside, read};
-use crate::packet::{self, capture, takes_packet};
+use crate::packet::{self, capture, takes_bytes};
 use crate::{Error, arguments, context, maps};
 
 /// Runs of a step at most.
@@ -239,13 +239,27 @@ pub fn prepare(suite: &Suite, test: &Test, cpus: Option<u32>) -> Result<Subject,
     let mut machine = Machine::new();
     for program in programs {
         if machine.by_name(&program.name).is_none() {
-            machine
+            let prog = machine
                 .load(&mut sim, program)
                 .map_err(|e| Error::of(&program.name, e))?;
+            machine.set_probe_loads(prog, &probe_loads(suite, program));
         }
     }
     machine.fill_program_slots(&mut sim);
     Ok(Subject { sim, machine })
+}
+
+/// The loads through kernel pointers that may be wrong, which the verifier knows; only programs that
+/// know the kernel's types have any.
+fn probe_loads(suite: &Suite, program: &ProgramSpec) -> Vec<usize> {
+    if suite.facts.btf().is_none() {
+        return Vec::new();
+    }
+    let config = skep_verifier::Config::default();
+    match verify(program, &suite.facts, &config, &mut Silent) {
+        Verdict::Accepted(accepted) => accepted.probe_loads,
+        Verdict::Rejected(_) | Verdict::Undecided(_) => Vec::new(),
+    }
 }
 
 /// What came of a step.
@@ -389,7 +403,7 @@ pub(super) fn packet_of(
     packet: &Packet,
     place: &str,
 ) -> Result<Vec<u8>, Error> {
-    if !takes_packet(ty) {
+    if !takes_bytes(ty) {
         return Err(Error::new(format!(
             "{place}: programs of type {ty} have no packet"
         )));
@@ -398,7 +412,8 @@ pub(super) fn packet_of(
         Packet::Text(text) => {
             let path = beside(file, text);
             let is_file = !text.is_empty() && path.is_file();
-            packet::bytes(
+            packet::bytes_for(
+                ty,
                 &if is_file {
                     path.display().to_string()
                 } else {

@@ -182,24 +182,7 @@ impl Kernel {
 
 /// The error number of a negative result.
 pub(crate) fn errno(r0: i64) -> Errno {
-    let all = [
-        Errno::PERM,
-        Errno::NOENT,
-        Errno::TOOBIG,
-        Errno::AGAIN,
-        Errno::NOMEM,
-        Errno::ACCES,
-        Errno::FAULT,
-        Errno::BUSY,
-        Errno::EXIST,
-        Errno::NODEV,
-        Errno::INVAL,
-        Errno::NOSPC,
-        Errno::RANGE,
-        Errno::OVERFLOW,
-        Errno::OPNOTSUPP,
-        Errno::NOTSUPP,
-    ];
-    let found = all.into_iter().find(|e| -i64::from(e.number()) == r0);
-    found.unwrap_or_else(|| panic!("result {r0}"))
+    let error = Errno::new(r0 as i32);
+    assert!(r0 < 0 && !error.name().is_empty(), "result {r0}");
+    error
 }
