@@ -56,6 +56,8 @@ pub enum GapKind {
     Verdict,
     /// What a run gives.
     Run,
+    /// A run ends with a trap that no kernel would see.
+    Trap,
 }
 
 impl GapKind {
@@ -64,6 +66,7 @@ impl GapKind {
         match self {
             GapKind::Verdict => "verdict",
             GapKind::Run => "run",
+            GapKind::Trap => "trap",
         }
     }
 }
@@ -125,7 +128,7 @@ fn kernel_verdict(row: &Row<'_>) -> Result<KernelVerdict, TableError> {
 
 fn known_gap(row: &Row<'_>) -> Result<KnownGap, TableError> {
     let kind = row.text("kind")?;
-    let kind = [GapKind::Verdict, GapKind::Run]
+    let kind = [GapKind::Verdict, GapKind::Run, GapKind::Trap]
         .into_iter()
         .find(|k| k.name() == kind)
         .ok_or_else(|| row.error("kind", format!("holds `{kind}`")))?;

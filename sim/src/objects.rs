@@ -224,7 +224,12 @@ impl Sim {
             name_tracepoint(&btf, id, &mut all);
         }
         name_the_rest(&btf, &mut all);
-        let after = [AttachType::TraceFexit, AttachType::ModifyReturn];
+        // A hook's result so far follows its arguments, as a function's own does.
+        let after = [
+            AttachType::TraceFexit,
+            AttachType::ModifyReturn,
+            AttachType::LsmMac,
+        ];
         Ok(Signature {
             name: program.attach_to.clone(),
             params: all,

@@ -48,8 +48,9 @@ impl Call<'_> {
             self.sim.attach,
             AttachType::TraceFexit | AttachType::ModifyReturn
         );
+        let result = after || self.sim.attach == AttachType::LsmMac;
         let words = len / WORD;
-        Ok((words.saturating_sub(after.into()), after))
+        Ok((words.saturating_sub(result.into()), after))
     }
 }
 
