@@ -47,15 +47,19 @@ pub struct HelperSet {
     pub rows: &'static [Allow],
     /// Sets that are asked next.
     pub bases: &'static [&'static HelperSet],
-    /// Helpers that it has rows for.
-    own: Ids,
+    /// By helper: its first row, or `NO_ROW`.
+    first: [u8; IDS],
     /// Helpers that it or one of its bases has rows for.
     all: Ids,
 }
 
+/// Helpers are numbered below this.
+const IDS: usize = 256;
+const NO_ROW: u8 = u8::MAX;
+
 /// Helpers by number, one bit each.
 #[derive(Clone, Copy, Debug)]
-struct Ids([u64; 4]);
+struct Ids([u64; IDS / 64]);
 
 impl Ids {
     const fn with(mut self, id: u32) -> Ids {
@@ -96,12 +100,9 @@ impl HelperSet {
     }
 
     fn decide_alone(&self, hook: &Hook<'_>, id: u32) -> Option<&'static Allow> {
-        if !self.own.has(id) {
-            return None;
-        }
-        let from = self.rows.partition_point(|row| row.proto.id < id);
-        self.rows[from..]
-            .iter()
+        let first = self.first.get(id as usize).copied().unwrap_or(NO_ROW);
+        let rows = self.rows.get(usize::from(first)..)?;
+        rows.iter()
             .take_while(|row| row.proto.id == id)
             .find(|row| row.when.holds(hook))
     }
@@ -176,14 +177,15 @@ impl Allow {
 
 /// A set, from its rows and bases.
 const fn set(rows: &'static [Allow], bases: &'static [&'static HelperSet]) -> HelperSet {
-    let mut own = Ids([0; 4]);
-    let mut i = 0;
-    while i < rows.len() {
-        own = own.with(rows[i].proto.id);
-        i += 1;
+    assert!(rows.len() < NO_ROW as usize, "rows are numbered by bytes");
+    let mut first = [NO_ROW; IDS];
+    let mut all = Ids([0; IDS / 64]);
+    let mut i = rows.len();
+    while i > 0 {
+        i -= 1;
+        first[rows[i].proto.id as usize] = i as u8;
+        all = all.with(rows[i].proto.id);
     }
-    let mut all = own;
-    let mut i = 0;
     while i < bases.len() {
         all = all.and(&bases[i].all);
         i += 1;
@@ -192,7 +194,7 @@ const fn set(rows: &'static [Allow], bases: &'static [&'static HelperSet]) -> He
         needs: Needs::Any,
         rows,
         bases,
-        own,
+        first,
         all,
     }
 }
