@@ -139,7 +139,6 @@ pub(super) struct Stored {
 impl StoredFrame {
     /// A frame, given as it was remembered in the state before, and the slots changed since then.
     fn new(frame: &Frame, before: Option<(&StoredFrame, u64)>, pool: &mut Pool) -> StoredFrame {
-        let slots = store_slots(frame, before, pool);
         let mut scalar_regs = 0;
         let regs = std::array::from_fn(|reg| {
             let value = &frame.regs[reg];
@@ -150,34 +149,19 @@ impl StoredFrame {
                 Some(_) | None => pool.keep(value),
             }
         });
-        let mut stored = StoredFrame {
+        let (slots, marks) = store_slots(frame, before, pool);
+        StoredFrame {
             regs,
             slots,
             scalar_regs,
-            scalar_slots: 0,
-            known_slots: 0,
+            scalar_slots: marks.scalar,
+            known_slots: marks.known,
             callsite: frame.callsite.map(|idx| idx as u32),
             subprog: frame.subprog as u32,
             entry: frame.entry,
             callback_ret: frame.callback_ret,
             async_entry_count: frame.async_entry_count,
             callback_depth: frame.callback_depth,
-        };
-        stored.summarize(pool);
-        stored
-    }
-
-    fn summarize(&mut self, pool: &Pool) {
-        (self.scalar_slots, self.known_slots) = (0, 0);
-        for (index, slot) in self.slots.iter().enumerate().take(64) {
-            let bit = 1 << index;
-            if slot.is_spilled() && matches!(pool.get(slot.value), Value::Scalar(_)) {
-                self.scalar_slots |= bit;
-            }
-            let unknown = |&kind: &ByteKind| matches!(kind, ByteKind::Invalid | ByteKind::Misc);
-            if !slot.bytes.iter().all(unknown) {
-                self.known_slots |= bit;
-            }
         }
     }
 
@@ -226,29 +210,73 @@ impl StoredFrame {
     }
 }
 
+/// What is in a frame's slots, one bit each.
+#[derive(Clone, Copy, Default)]
+struct SlotMarks {
+    /// As [`StoredFrame::scalar_slots`].
+    scalar: u64,
+    /// As [`StoredFrame::known_slots`].
+    known: u64,
+}
+
+impl SlotMarks {
+    fn set(&mut self, index: usize, slot: &Slot) {
+        let bit = 1 << (index & 63);
+        self.scalar &= !bit;
+        self.known &= !bit;
+        if slot.is_spilled_scalar() {
+            self.scalar |= bit;
+        }
+        let unknown = |&kind: &ByteKind| matches!(kind, ByteKind::Invalid | ByteKind::Misc);
+        if !slot.bytes.iter().all(unknown) {
+            self.known |= bit;
+        }
+    }
+}
+
+/// The slots of a frame, given the frame as it was remembered before and what changed since then.
 fn store_slots(
     frame: &Frame,
     before: Option<(&StoredFrame, u64)>,
     pool: &mut Pool,
-) -> Rc<[StoredSlot]> {
+) -> (Rc<[StoredSlot]>, SlotMarks) {
     let stack = &frame.stack;
-    let (before, changed) = match before {
-        Some((before, 0)) if before.slots.len() == stack.len() => return Rc::clone(&before.slots),
-        Some((before, changed)) => (&before.slots[..], changed),
-        None => (&[][..], u64::MAX),
+    let (kept, changed, mut marks) = match before {
+        None => (None, u64::MAX, SlotMarks::default()),
+        Some((before, changed)) => {
+            let marks = SlotMarks {
+                scalar: before.scalar_slots,
+                known: before.known_slots,
+            };
+            (Some(&before.slots), changed, marks)
+        }
     };
-    let slots: SmallVec<[StoredSlot; 64]> = stack
-        .slots()
-        .enumerate()
-        .map(|(index, slot)| match before.get(index) {
-            Some(&same) if changed >> (index & 63) & 1 == 0 => same,
-            Some(_) | None => StoredSlot {
-                bytes: slot.bytes,
-                value: pool.keep(&slot.value),
-            },
-        })
-        .collect();
-    Rc::from(&slots[..])
+    if let Some(kept) = kept
+        && changed == 0
+        && kept.len() == stack.len()
+    {
+        return (Rc::clone(kept), marks);
+    }
+    let kept = kept.map_or(&[][..], |kept| &kept[..]);
+    let mut slots: SmallVec<[StoredSlot; 64]> = SmallVec::from_slice(kept);
+    slots.resize(stack.len(), StoredSlot::EMPTY);
+    for (index, stored) in slots.iter_mut().enumerate() {
+        if index < kept.len() && changed >> (index & 63) & 1 == 0 {
+            continue;
+        }
+        let slot = stack.slot(index);
+        marks.set(index, slot);
+        *stored = StoredSlot {
+            bytes: slot.bytes,
+            value: pool.keep(&slot.value),
+        };
+    }
+    // Another frame may have been there before, with more slots.
+    let beyond = 64_u32.saturating_sub(slots.len() as u32);
+    let within = u64::MAX.checked_shr(beyond).unwrap_or(0);
+    marks.scalar &= within;
+    marks.known &= within;
+    (Rc::from(&slots[..]), marks)
 }
 
 impl Stored {
