@@ -133,6 +133,14 @@ impl Wanted {
         Ok(())
     }
 
+    /// Whether what the history says of an instruction may concern something wanted: a family of
+    /// numbers, or a slot.
+    #[inline]
+    pub(super) fn meets(&self, entry: &HistoryEntry) -> bool {
+        let accesses = |(frame, slot): (usize, usize)| self.slots(frame) >> slot & 1 != 0;
+        entry.linked != LinkedRegs::NONE || entry.flags().accessed_slot().is_some_and(accesses)
+    }
+
     /// If one member of a linked family is wanted, all are: they were compared as one.
     fn sync_linked(&mut self, linked: LinkedRegs) {
         let is_wanted = |(frame, at)| match at {
@@ -176,6 +184,13 @@ impl Concerns {
                 .map(|insn| insn.as_ref().map_or(ALWAYS, concerned_regs))
                 .collect(),
         }
+    }
+
+    /// Whether going back over an instruction may change what is wanted, the history apart.
+    #[inline]
+    pub(super) fn any(&self, idx: InsnIdx, wanted: &Wanted) -> bool {
+        let regs = self.regs.get(idx).copied().unwrap_or(ALWAYS);
+        regs & (wanted.regs(wanted.frame) | ALWAYS) != 0
     }
 
     /// How many instructions, from the last of the range on, change nothing. The first of the range

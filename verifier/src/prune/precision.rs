@@ -196,13 +196,16 @@ impl Explored {
                     slots: wanted.slots(wanted.frame),
                     idx,
                 });
-                match step_back(ctx, idx, *next, place.entry(&self.entries), wanted) {
-                    Ok(()) => {}
-                    Err(Obstacle::Unsupported) => break Ok(Trail::Lost),
-                    Err(Obstacle::Inconsistent(what)) => break Err(inconsistent(what)),
-                }
-                if wanted.is_empty() {
-                    break Ok(Trail::Ended);
+                let entry = place.entry(&self.entries);
+                if self.concerns.any(idx, wanted) || entry.is_some_and(|e| wanted.meets(e)) {
+                    match step_back(ctx, idx, *next, entry, wanted) {
+                        Ok(()) => {}
+                        Err(Obstacle::Unsupported) => break Ok(Trail::Lost),
+                        Err(Obstacle::Inconsistent(what)) => break Err(inconsistent(what)),
+                    }
+                    if wanted.is_empty() {
+                        break Ok(Trail::Ended);
+                    }
                 }
             }
             skip = false;

@@ -350,12 +350,18 @@ impl Env<'_> {
     }
 
     /// Tells the log what pruning did.
+    #[inline]
     pub(super) fn flush_prune_events(&mut self) {
         if self.explored.keeps_events() {
-            self.explored.collect_live_events();
-            for event in self.explored.take_events() {
-                self.trace_prune(event);
-            }
+            self.tell_prune_events();
+        }
+    }
+
+    #[cold]
+    fn tell_prune_events(&mut self) {
+        self.explored.collect_live_events();
+        for event in self.explored.take_events() {
+            self.trace_prune(event);
         }
     }
 }
