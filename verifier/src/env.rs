@@ -1,5 +1,7 @@
 //! One verification under way: what never changes, this path, what was learned, what is remembered.
 
+use std::rc::Rc;
+
 use skep_isa::InsnIdx;
 
 use crate::learned::Learned;
@@ -38,6 +40,8 @@ pub(crate) struct Env<'a> {
     pub(crate) explored: Explored,
     /// Branches that wait, taken up last in, first out.
     pub(crate) pending: Vec<Pending>,
+    /// Frames of paths that ended: the next branches are copied into them.
+    pub(crate) spares: Vec<Rc<Frame>>,
     /// Where events go.
     pub(crate) trace: &'a mut dyn Trace,
     /// What the trace asks for.

@@ -36,9 +36,7 @@ impl Env<'_> {
             self.clear_packet_pointers();
         }
         self.learned.subprogs[index].called = true;
-        for reg in Reg::CALLER_SAVED {
-            self.state.set_reg(reg, Value::Uninit);
-        }
+        self.state.forget_caller_saved();
         self.state.set_reg(Reg::R0, Value::unknown());
         Ok(())
     }

@@ -24,9 +24,7 @@ impl Env<'_> {
         self.write_raw_memory(&meta)?;
         self.release_argument(&meta)?;
         self.check_special(&meta)?;
-        for reg in Reg::CALLER_SAVED {
-            self.state.set_reg(reg, Value::Uninit);
-        }
+        self.state.forget_caller_saved();
         self.set_helper_result(&meta)?;
         self.check_map_for_helper(&meta)?;
         self.check_func_ip(&meta)?;

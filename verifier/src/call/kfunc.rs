@@ -13,7 +13,7 @@ use super::graph::Root;
 use super::iterator::IterPlace;
 use crate::env::Env;
 use crate::prepare::Kfunc;
-use crate::state::{MapId, Value};
+use crate::state::MapId;
 use crate::violation::{Check, KfuncViolation, Stop};
 use crate::walk::Next;
 
@@ -121,9 +121,7 @@ impl Env<'_> {
         if row.role == KfuncRole::Throw {
             return self.throw();
         }
-        for reg in Reg::CALLER_SAVED {
-            self.state.set_reg(reg, Value::Uninit);
-        }
+        self.state.forget_caller_saved();
         self.set_kfunc_result(&meta)?;
         if meta.has(KfuncFlags::CHANGES_PKT_DATA) {
             self.clear_packet_pointers();
@@ -153,9 +151,7 @@ impl Env<'_> {
         if !self.ctx.has_exception_callback() {
             self.check_return_code(Reg::R1)?;
         }
-        for reg in Reg::CALLER_SAVED {
-            self.state.set_reg(reg, Value::Uninit);
-        }
+        self.state.forget_caller_saved();
         self.check_no_leak("bpf_throw", true, true)?;
         Ok(Next::PathEnd)
     }

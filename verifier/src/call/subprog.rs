@@ -28,9 +28,7 @@ impl Env<'_> {
             callee.regs[reg.index()] = caller.regs[reg.index()];
         }
         let precise = self.state.precise[self.state.curframe()].regs & ARGS;
-        for reg in Reg::CALLER_SAVED {
-            self.state.set_reg(reg, Value::Uninit);
-        }
+        self.state.forget_caller_saved();
         self.state.push_frame(callee);
         let last = self.state.curframe();
         self.state.precise[last].regs = precise;

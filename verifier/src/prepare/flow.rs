@@ -85,7 +85,13 @@ impl Search<'_> {
         self.visits[root] = Visit::Discovered(0);
         self.stack.push(root);
         while let Some(&at) = self.stack.last() {
-            if !self.visit(at)? {
+            // Nothing follows a plain instruction but the next one.
+            let is_done = self.visits[at] == Visit::Discovered(Edge::Fallthrough as u8)
+                && !matches!(
+                    self.insns[at].class(),
+                    class::JMP | class::JMP32 | class::LD
+                );
+            if is_done || !self.visit(at)? {
                 self.visits[at] = Visit::Explored;
                 self.stack.pop();
             }
@@ -153,7 +159,8 @@ impl Search<'_> {
             return;
         }
         let id = insn.imm as u32;
-        let known = |flags| helpers::first(id).is_some_and(|proto| proto.has(flags));
+        let helper = helpers::first(id);
+        let known = |flags| helper.is_some_and(|proto| proto.has(flags));
         if known(HelperFlags::ASYNC_CALLBACK) {
             // Else each pass would push the callback again.
             self.flow[at].prune_point = true;

@@ -97,6 +97,27 @@ impl State {
         }
     }
 
+    /// A copy of the path. It gets a current frame of its own, made in `spare` if nobody else has that:
+    /// paths that part change it soon.
+    pub(crate) fn branch(&self, spare: Option<Rc<Frame>>) -> State {
+        let mut state = self.clone();
+        if let Some(mut spare) = spare
+            && let Some(frame) = Rc::get_mut(&mut spare)
+        {
+            frame.clone_from(&self.cur);
+            state.cur = spare;
+        }
+        state
+    }
+
+    /// The current frame of a path that has ended, emptied for another path's use; `None` if it is
+    /// shared.
+    pub(crate) fn into_spare(self) -> Option<Rc<Frame>> {
+        let mut spare = self.cur;
+        Rc::get_mut(&mut spare)?.stack = Stack::default();
+        Some(spare)
+    }
+
     /// Number of the current frame; 0 is the outermost.
     #[inline]
     pub(crate) fn curframe(&self) -> usize {
@@ -166,6 +187,18 @@ impl State {
         self.precise[last].regs &= !(1 << reg.index());
         self.scratched.regs |= 1 << reg.index();
         self.cur_mut().regs[reg.index()] = value;
+    }
+
+    /// Forgets the registers that a callee may change.
+    pub(crate) fn forget_caller_saved(&mut self) {
+        const SAVED: u16 = 0b11_1111;
+        let last = self.curframe();
+        self.precise[last].regs &= !SAVED;
+        self.scratched.regs |= SAVED;
+        let frame = self.cur_mut();
+        for reg in Reg::CALLER_SAVED {
+            frame.regs[reg.index()] = Value::Uninit;
+        }
     }
 
     /// Whether a register of the current frame is marked precise.

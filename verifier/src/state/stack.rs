@@ -67,7 +67,7 @@ const CHUNK: usize = 4;
 /// The slots that a frame has touched so far. Copies share them until one side writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Stack {
-    chunks: SmallVec<[Rc<[Slot; CHUNK]>; 4]>,
+    chunks: SmallVec<[Rc<[Slot; CHUNK]>; 8]>,
     len: usize,
     /// The remembered state before the frame's last change, and the slots changed since that state
     /// was remembered, one bit each.

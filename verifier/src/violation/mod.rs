@@ -147,6 +147,7 @@ pub(crate) type Check<T> = Result<T, Stop>;
 
 impl Stop {
     /// No verdict, because of that feature.
+    #[cold]
     pub(crate) fn undecided(feature: impl Into<String>) -> Stop {
         Stop::Undecided(feature.into())
     }
@@ -155,11 +156,13 @@ impl Stop {
 macro_rules! stop_from {
     ($($variant:ident($ty:ty)),* $(,)?) => {$(
         impl From<$ty> for Violation {
+            #[cold]
             fn from(v: $ty) -> Violation {
                 Violation::$variant(v)
             }
         }
         impl From<$ty> for Stop {
+            #[cold]
             fn from(v: $ty) -> Stop {
                 Stop::Rejected(Box::new(Violation::$variant(v)))
             }

@@ -21,6 +21,10 @@ impl Env<'_> {
     ) -> Check<Next> {
         if op == AluOp::Mov {
             self.check_mov(width, dst, src)?;
+            if matches!(src, Operand::Imm(_)) {
+                // A constant does not contradict itself.
+                return Ok(Next::Fallthrough);
+            }
         } else {
             if let Operand::Reg(reg) = src {
                 self.check_reg_readable(reg)?;
@@ -188,6 +192,10 @@ impl Env<'_> {
     /// Two-operand arithmetic after its operands were found readable
     /// (`adjust_reg_min_max_vals`).
     fn binary(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand) -> Check<()> {
+        if let (Value::Scalar(left), Operand::Imm(imm)) = (self.state.reg(dst), src) {
+            let left = *left;
+            return self.scalar_binary(op, width, dst, src, &left, &Scalar::immediate(imm));
+        }
         let left = *self.state.reg(dst);
         if let Value::Pointer(Pointer {
             region: Region::Arena,
@@ -207,7 +215,7 @@ impl Env<'_> {
                 {
                     self.mark_precise(reg)?;
                 }
-                self.scalar_binary(op, width, dst, src, left, right.scalar)
+                self.scalar_binary(op, width, dst, src, &left, &right.scalar)
             }
             (Value::Pointer(pointer), Value::Scalar(off)) => {
                 if let Operand::Reg(reg) = src {
@@ -239,12 +247,12 @@ impl Env<'_> {
         width: Width,
         dst: Reg,
         src: Operand,
-        left: Number,
-        right: Scalar,
+        left: &Number,
+        right: &Scalar,
     ) -> Check<()> {
         let mut scalar = left.scalar;
-        if Scalar::is_safe_to_compute(op, width, &right)
-            && let Some(fork) = scalar.fork(op, &right)
+        if Scalar::is_safe_to_compute(op, width, right)
+            && let Some(fork) = scalar.fork(op, right)
         {
             // The pushed path takes up this instruction again with the other value.
             let idx = self.state.insn_idx;
@@ -254,8 +262,11 @@ impl Env<'_> {
             }
             scalar = fork.here;
         }
-        let result = scalar.alu(op, width, &right);
-        let link = self.link_after(op, width, &left, &right, src == Operand::Reg(dst));
+        let result = scalar.alu(op, width, right);
+        let link = match left.link {
+            None => None,
+            Some(_) => self.link_after(op, width, left, right, src == Operand::Reg(dst)),
+        };
         self.change_number(dst, |number| {
             number.scalar = result;
             number.link = link;
@@ -350,6 +361,7 @@ impl Env<'_> {
         }
     }
 
+    #[cold]
     fn settle_register(
         &mut self,
         reg: Reg,

@@ -25,7 +25,7 @@ impl Env<'_> {
     /// Remembers a copy of this path that goes on at `idx`, to be walked later; returns it.
     /// `prev_idx` is the instruction that it comes from (`push_stack`).
     pub(crate) fn push_branch(&mut self, idx: usize, prev_idx: usize) -> Check<&mut State> {
-        let mut state = self.state.clone();
+        let mut state = self.state.branch(self.spares.pop());
         state.branches = 1;
         self.push_state(state, idx, prev_idx)
     }
@@ -187,7 +187,16 @@ impl Env<'_> {
     }
 
     /// Forgets, or with the testing flag refuses, bounds that contradict each other.
+    #[inline]
     fn settle(&mut self, scalar: &mut Scalar, place: &'static str) -> Check<()> {
+        if scalar.violation().is_none() {
+            return Ok(());
+        }
+        self.repair(scalar, place)
+    }
+
+    #[cold]
+    fn repair(&mut self, scalar: &mut Scalar, place: &'static str) -> Check<()> {
         let seen = *scalar;
         let Some(bounds) = scalar.repair() else {
             return Ok(());

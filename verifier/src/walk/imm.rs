@@ -72,9 +72,7 @@ impl Env<'_> {
             self.check_reg_readable(reg)?;
         }
         self.check_ptr_off_reg(&context, Reg::R6)?;
-        for reg in Reg::CALLER_SAVED {
-            self.state.set_reg(reg, Value::Uninit);
-        }
+        self.state.forget_caller_saved();
         self.state.set_reg(Reg::R0, Value::unknown());
         if self.state.curframe() == 0 {
             return Ok(Next::Fallthrough);

@@ -29,6 +29,9 @@ use crate::state::{BtfSource, Entry, Frame, Pointer, PtrFlags, Region, State, Va
 use crate::violation::{Check, LimitViolation, Stop, Unmodelled, WalkViolation};
 use crate::{Accepted, Config, Rejection, Stats, Verdict};
 
+/// Frames of ended paths that are kept for new ones.
+const MAX_SPARES: usize = 16;
+
 /// Where a path goes after an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Next {
@@ -123,6 +126,7 @@ impl<'a> Env<'a> {
             learned: Learned::new(ctx.insns.len(), ctx.subprogs.len()),
             explored,
             pending: Vec::new(),
+            spares: Vec::new(),
             trace,
             log_level,
             shows_states,
@@ -310,7 +314,10 @@ impl<'a> Env<'a> {
     fn resume(&mut self, pending: crate::env::Pending, prev: &mut Option<InsnIdx>) {
         self.log_rewind(pending.log_position);
         self.explored.effort.give_back(pending.bytes());
-        self.state = pending.state;
+        let ended = std::mem::replace(&mut self.state, pending.state);
+        if self.spares.len() < MAX_SPARES {
+            self.spares.extend(ended.into_spare());
+        }
         self.state.scratch_all();
         *prev = Some(pending.prev_idx);
     }
