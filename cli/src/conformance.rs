@@ -9,6 +9,7 @@ use clap::Args;
 use skep_corpus::conformance::{hex, ready};
 use skep_interp::{Machine, Nobody};
 use skep_isa::RawInsn;
+use skep_jit::Jit;
 use skep_sim::Sim;
 use skep_spec::{ProgType, ProgramSpec};
 
@@ -31,6 +32,10 @@ pub(crate) struct ConformanceArgs {
     /// Run it in the interpreter, which is the default
     #[arg(long)]
     interp: bool,
+
+    /// Compile it, confined to its memory, and run that
+    #[arg(long, conflicts_with = "interp")]
+    jit: bool,
 }
 
 /// Instructions that a program may execute: far more than suites ask for.
@@ -50,9 +55,13 @@ pub(crate) fn run(args: &ConformanceArgs) -> Result<Tally, Failure> {
         None => Vec::new(),
     };
     let slots = program()?;
-    let result = ready(&slots)
-        .map_err(|e| e.to_string())
-        .and_then(|slots| interpret(slots, &memory));
+    let result = ready(&slots).map_err(|e| e.to_string()).and_then(|slots| {
+        if args.jit {
+            compile(slots, &memory)
+        } else {
+            interpret(slots, &memory)
+        }
+    });
     match result {
         Ok(r0) => finish(writeln!(stdout().lock(), "{r0:x}"), Tally::default()),
         Err(why) => {
@@ -89,15 +98,29 @@ fn program() -> Result<Vec<RawInsn>, Failure> {
     })
 }
 
-fn interpret(slots: Vec<RawInsn>, memory: &[u8]) -> Result<u64, String> {
+/// A machine with the memory in it, and the arguments of the program.
+fn machine(memory: &[u8]) -> Result<(Sim, [u64; 5]), String> {
     let mut sim = Sim::new(&[]).map_err(|e| e.to_string())?;
-    let mut machine = Machine::new();
-    let spec = ProgramSpec::new("conformance", ProgType::Unspec, slots);
-    let prog = machine.load(&mut sim, &spec).map_err(|e| e.to_string())?;
     let at = sim
         .begin_memory(memory)
         .map_err(|_| "the memory is longer than 64 KiB".to_owned())?;
-    let args = [at, memory.len() as u64, 0, 0, 0];
+    Ok((sim, [at, memory.len() as u64, 0, 0, 0]))
+}
+
+fn interpret(slots: Vec<RawInsn>, memory: &[u8]) -> Result<u64, String> {
+    let (mut sim, args) = machine(memory)?;
+    let mut machine = Machine::new();
+    let spec = ProgramSpec::new("conformance", ProgType::Unspec, slots);
+    let prog = machine.load(&mut sim, &spec).map_err(|e| e.to_string())?;
     let result = machine.call(&mut sim, prog, args, MOST_INSNS, Nobody);
     result.map(|(r0, _)| r0).map_err(|e| e.to_string())
+}
+
+fn compile(slots: Vec<RawInsn>, memory: &[u8]) -> Result<u64, String> {
+    let (mut sim, args) = machine(memory)?;
+    let mut jit = Jit::new();
+    let spec = ProgramSpec::new("conformance", ProgType::Unspec, slots);
+    let prog = jit.load(&mut sim, &spec, &[]).map_err(|e| e.to_string())?;
+    let result = jit.call(&mut sim, prog, args, MOST_INSNS);
+    result.map_err(|e| e.to_string())
 }
