@@ -74,7 +74,7 @@ impl fmt::Display for NotJudged {
 }
 
 /// Beginnings of messages that speak of the kernel, not of the program.
-const ENVIRONMENT: [&str; 7] = [
+const ENVIRONMENT: [&str; 8] = [
     "JIT does",
     "failed to find the address for kernel symbol",
     "kernel is missing BTF",
@@ -82,6 +82,8 @@ const ENVIRONMENT: [&str; 7] = [
     "in-kernel BTF is malformed",
     "calling kernel function is not supported without CONFIG",
     "Module BTFs are not supported",
+    // A function that the compiler cloned or inlined everywhere: in the types, not in the symbols.
+    "The address of function",
 ];
 
 /// What a failed load means. `log` is the whole log, `message` its last meaningful line.

@@ -299,8 +299,10 @@ fn load_growing(
     let cap = options.log_cap.clamp(1024, (u32::MAX >> 2) as usize);
     let first: usize = if level & LEVEL_ALL != 0 {
         1 << 20
-    } else {
+    } else if level & LEVEL_PATH != 0 {
         64 << 10
+    } else {
+        8 << 10
     };
     let mut size = if level == 0 { 0 } else { first.min(cap) };
     let mut interrupted = 0;

@@ -45,12 +45,12 @@ pub struct GuestOptions {
 }
 
 impl Default for GuestOptions {
-    /// 1 GiB, in which programs at the verifier's limits load; a minute for each of booting and a load.
+    /// 1 GiB, in which programs at the verifier's limits load; two minutes to boot, one for a load.
     fn default() -> GuestOptions {
         GuestOptions {
             qemu: PathBuf::from("qemu-system-x86_64"),
             memory_mib: 1024,
-            boot: Duration::from_secs(60),
+            boot: Duration::from_secs(120),
             load: Duration::from_secs(60),
         }
     }
@@ -84,6 +84,9 @@ impl fmt::Display for GuestError {
 
 impl std::error::Error for GuestError {}
 
+/// Times that a guest is booted before it is given up.
+const BOOTS: usize = 3;
+
 /// A kernel under qemu, ready to be asked.
 #[derive(Debug)]
 pub struct Guest {
@@ -116,6 +119,17 @@ impl Guest {
     /// Its kernel.
     pub fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// Boots it, if it does not run.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(&mut self) -> Result<(), GuestError> {
+        if self.running.is_none() {
+            self.batch(&[], &LoadOptions::quiet())?;
+        }
+        Ok(())
     }
 
     /// Asks about requests, each with maps and BTF of its own kernel's making. Outcomes come in the
@@ -208,7 +222,7 @@ impl Guest {
                     ..
                 }) => {}
                 Err(gone) if begun => {
-                    outcomes.push(killer(gone, &running.machine.console()));
+                    outcomes.push(killer(gone, &running.machine));
                     return Ok(outcomes);
                 }
                 // It died between two requests: what is left goes to a new one, unless this one never
@@ -235,34 +249,34 @@ impl Guest {
     ) -> Result<Running, GuestError> {
         let mut tables = Tables::default();
         let jobs = wire::write_batch(&mut tables, options, requests);
-        let machine = Machine::start(&self.image, &self.init, &self.options, &jobs)?;
-        match machine.next(self.options.boot) {
-            Ok(Frame {
-                kind: FrameKind::Ready,
-                ..
-            }) => Ok(Running {
-                machine,
-                tables,
-                sent: 0,
-            }),
-            Ok(_) => Err(GuestError::OtherBuild),
-            Err(_) => Err(GuestError::NoBoot(machine.console())),
+        let mut console = String::new();
+        // A busy host may be too slow for what a booting kernel waits for.
+        for _ in 0..BOOTS {
+            let machine = Machine::start(&self.image, &self.init, &self.options, &jobs)?;
+            match machine.next(self.options.boot) {
+                Ok(Frame {
+                    kind: FrameKind::Ready,
+                    ..
+                }) => {
+                    return Ok(Running {
+                        machine,
+                        tables,
+                        sent: 0,
+                    });
+                }
+                Ok(_) => return Err(GuestError::OtherBuild),
+                Err(_) => console = machine.console(),
+            }
         }
+        Err(GuestError::NoBoot(console))
     }
 }
 
 /// The request that a guest died of has no verdict.
-fn killer(gone: Gone, console: &str) -> LoadOutcome {
+fn killer(gone: Gone, machine: &Machine) -> LoadOutcome {
     let why = match gone {
         Gone::Silent => "it gave no answer in time".to_owned(),
-        Gone::Dead => {
-            let line = console.lines().find(|line| {
-                ["BUG:", "Kernel panic", "Oops", "divide error"]
-                    .iter()
-                    .any(|word| line.contains(word))
-            });
-            format!("it died: {}", line.unwrap_or("without a word"))
-        }
+        Gone::Dead => format!("it died: {}", machine.last_words()),
     };
     LoadOutcome::not_judged(NotJudged::Guest(why))
 }

@@ -1,6 +1,8 @@
 //! Linux: the call itself, descriptors, and the mapping that an arena needs.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use super::Cmd;
 use crate::Errno;
@@ -139,4 +141,17 @@ pub(crate) fn make_raw(terminal: &std::fs::File) -> std::io::Result<()> {
     } else {
         Err(std::io::Error::last_os_error())
     }
+}
+
+/// Has the command's process killed when the thread that starts it ends, however it ends.
+pub(crate) fn end_with_thread(command: &mut Command) {
+    let ask = || {
+        // SAFETY: the call takes two numbers and is one that a forked child may make.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes one system call and neither allocates nor locks.
+    unsafe { command.pre_exec(ask) };
 }

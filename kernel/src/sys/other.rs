@@ -48,3 +48,5 @@ pub(crate) fn page_size() -> usize {
 pub(crate) fn make_raw(_: &std::fs::File) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
+
+pub(crate) fn end_with_thread(_: &mut std::process::Command) {}
