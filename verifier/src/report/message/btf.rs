@@ -130,7 +130,7 @@ fn argument(scene: Scene<'_>, fault: &ArgFault, off: i32, size: i32) -> String {
         F::NoPointer { arg, ty } => {
             let btf = scene.btf(BtfSource::Kernel);
             let resolved = btf.and_then(|btf| btf.resolve(TypeId(ty)).ok());
-            let named = resolved.map_or("", |(_, ty)| ty.name());
+            let named = or_anon(resolved.map_or("", |(_, ty)| ty.name()));
             let kind = kind(ty);
             format!(
                 "func '{func}' arg{arg} '{named}' has type {kind}. Only pointer access is allowed"
@@ -143,15 +143,20 @@ fn argument(scene: Scene<'_>, fault: &ArgFault, off: i32, size: i32) -> String {
     }
 }
 
+/// A name as the kernel's walk over types prints it (`__btf_name_by_offset`).
+fn or_anon(name: &str) -> &str {
+    if name.is_empty() { "(anon)" } else { name }
+}
+
 /// Why a member cannot be read.
 fn member(scene: Scene<'_>, fault: &BtfFault, source: BtfSource) -> String {
     use BtfFault as F;
-    let name = |scene: Scene<'_>, id| scene.type_name(source, id).to_owned();
+    let name = |scene: Scene<'_>, id| or_anon(scene.type_name(source, id)).to_owned();
     let of = |id: u32, index: u32| {
         let ty = scene.btf(source).and_then(|btf| btf.ty(TypeId(id)).ok());
         let composite = ty.and_then(|ty| ty.as_composite());
         let member = composite.and_then(|composite| composite.members.get(index as usize));
-        member.map_or("", |member| member.name())
+        or_anon(member.map_or("", |member| member.name()))
     };
     match *fault {
         F::NoStructure { id } => format!("Type '{}' is not a struct", name(scene, id)),
