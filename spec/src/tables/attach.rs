@@ -3,13 +3,12 @@
 /// LSM hooks that are called where sleeping is allowed.
 #[rustfmt::skip]
 pub static SLEEPABLE_LSM: &[&str] = &[
-    "bpf_lsm_bdev_alloc_security",
-    "bpf_lsm_bdev_setintegrity",
     "bpf_lsm_bpf",
     "bpf_lsm_bpf_map",
     "bpf_lsm_bpf_map_create",
     "bpf_lsm_bpf_map_free",
     "bpf_lsm_bpf_prog",
+    "bpf_lsm_bpf_prog_free",
     "bpf_lsm_bpf_prog_load",
     "bpf_lsm_bpf_token_capable",
     "bpf_lsm_bpf_token_cmd",
@@ -28,6 +27,7 @@ pub static SLEEPABLE_LSM: &[&str] = &[
     "bpf_lsm_file_open",
     "bpf_lsm_file_post_open",
     "bpf_lsm_file_receive",
+    "bpf_lsm_inet_conn_established",
     "bpf_lsm_inode_create",
     "bpf_lsm_inode_free_security",
     "bpf_lsm_inode_getattr",
@@ -88,6 +88,7 @@ pub static SLEEPABLE_LSM: &[&str] = &[
     "bpf_lsm_task_alloc",
     "bpf_lsm_task_prctl",
     "bpf_lsm_task_setscheduler",
+    "bpf_lsm_task_to_inode",
     "bpf_lsm_userns_create",
 ];
 

@@ -98,7 +98,8 @@ impl Env<'_> {
                     to_reg,
                 )?));
             }
-            Region::Buf if !pointer.maybe_null() => {
+            // Whether it may be null, the kernel does not ask (`check_mem_access`).
+            Region::Buf => {
                 self.check_buffer(buffer_name(pointer), base, pointer, off, bytes)?;
             }
             Region::Arena => {}
@@ -115,7 +116,6 @@ impl Env<'_> {
             | Region::TpBuffer
             | Region::Btf { .. }
             | Region::ConstMap { .. }
-            | Region::Buf
             | Region::Func { .. }
             | Region::ConstDynptr { .. }
             | Region::Object(_) => return Err(invalid(base, pointer)),
@@ -196,7 +196,8 @@ impl Env<'_> {
                 self.write_btf(base, pointer, off, size.bytes())
             }
             Region::ConstMap { map, .. } if plain => self.write_map_fields(base, map, off),
-            Region::Buf if !pointer.maybe_null() => {
+            // Whether it may be null, the kernel does not ask (`check_mem_access`).
+            Region::Buf => {
                 if pointer.flags.contains(PtrFlags::RDONLY) {
                     return Err(read_only(base, pointer));
                 }
@@ -216,7 +217,6 @@ impl Env<'_> {
             | Region::TpBuffer
             | Region::Btf { .. }
             | Region::ConstMap { .. }
-            | Region::Buf
             | Region::Func { .. }
             | Region::ConstDynptr { .. }
             | Region::Object(_) => Err(invalid(base, pointer)),
