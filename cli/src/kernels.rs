@@ -83,20 +83,15 @@ impl Kernels {
         })
     }
 
-    /// The running kernel for everything, with its own BTF unless another is given.
+    /// One kernel for everything, with that BTF.
     ///
     /// # Errors
-    /// It has no built-in profile, or its BTF cannot be read.
-    pub(crate) fn running(
+    /// It has no built-in profile.
+    pub(crate) fn only(
         release: &str,
         version: KernelVersion,
-        btf: Option<&Path>,
+        btf: Option<Arc<Btf>>,
     ) -> Result<Kernels, Failure> {
-        let btf = match btf {
-            Some(path) => Some(kernel_btf(path)?),
-            // A kernel built without BTF judges programs that need none.
-            None => running_btf().ok(),
-        };
         let kernel = Arc::new(kernel(release.to_owned(), version, btf.as_ref())?);
         Ok(Kernels {
             chosen: vec![kernel],
@@ -177,7 +172,7 @@ fn kernel(name: String, version: KernelVersion, btf: Option<&Arc<Btf>>) -> Resul
 }
 
 /// Reads kernel BTF from a file, or from the running kernel where the word says so.
-fn kernel_btf(path: &Path) -> Result<Arc<Btf>, Failure> {
+pub(crate) fn kernel_btf(path: &Path) -> Result<Arc<Btf>, Failure> {
     if path != Path::new("running") {
         return read_btf(path).map(Arc::new).map_err(|e| {
             Failure::new(e.to_string())
@@ -191,7 +186,8 @@ fn kernel_btf(path: &Path) -> Result<Arc<Btf>, Failure> {
     running_btf()
 }
 
-fn running_btf() -> Result<Arc<Btf>, Failure> {
+/// The running kernel's BTF.
+pub(crate) fn running_btf() -> Result<Arc<Btf>, Failure> {
     let place = "/sys/kernel/btf/vmlinux";
     let bytes = skep_kernel::vmlinux_btf().map_err(|e| Failure::of(place, e))?;
     Btf::parse(bytes)

@@ -35,6 +35,13 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
+    // Under qemu this command is the guest's only process.
+    if skep_kernel::guest::is_agent() {
+        return match skep_kernel::guest::serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let cli = Cli::parse();
     panics::install();
     let result = match &cli.command {

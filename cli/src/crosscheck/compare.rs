@@ -1,7 +1,9 @@
 //! Two verdicts on one program, and whether they agree.
 
-use skep_kernel::{Answer, Kernel, LoadOptions};
+use skep_kernel::Answer;
 
+use super::oracle::Oracle;
+use crate::failure::Failure;
 use crate::verify::judge::{Judgement, Outcome};
 
 /// The kernel's side.
@@ -51,35 +53,39 @@ impl Agreement {
 
 impl Pair {
     /// Asks the kernel about the program that was judged here.
-    pub(super) fn new(skep: Outcome, kernel: &Kernel, options: &LoadOptions) -> Pair {
+    ///
+    /// # Errors
+    /// There is no kernel to ask any more.
+    pub(super) fn new(skep: Outcome, kernel: &Oracle) -> Result<Pair, Failure> {
         let recorded_on = &skep.unit.recorded_on;
         // The type ids of another kernel's request mean other types here.
         if !recorded_on.is_empty() && recorded_on.parse() != Ok(kernel.version()) {
-            let message = format!("recorded on {recorded_on}, which is not the running kernel");
-            return Pair {
+            let message =
+                format!("recorded on {recorded_on}, which is not the kernel that is asked");
+            return Ok(Pair {
                 skep,
                 kernel: Theirs {
                     accepted: None,
                     insns: None,
                     message,
                 },
-            };
+            });
         }
-        let outcome = kernel.load(&skep.unit.spec, options);
+        let outcome = kernel.load(&skep.unit.spec)?;
         let (accepted, message) = match outcome.answer {
             Answer::Accepted => (Some(true), String::new()),
             Answer::Rejected => (Some(false), outcome.message),
             Answer::NotJudged(reason) => (None, reason.to_string()),
         };
         let insns = outcome.stats.map(|s| s.total_insns);
-        Pair {
+        Ok(Pair {
             skep,
             kernel: Theirs {
                 accepted,
                 insns,
                 message,
             },
-        }
+        })
     }
 
     /// Whether the verdicts agree; strictly, messages and counts too.

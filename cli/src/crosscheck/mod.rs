@@ -1,13 +1,14 @@
-//! `skep crosscheck`: the same programs judged here and by the running kernel, side by side.
+//! `skep crosscheck`: the same programs judged here and by a kernel, the running one or one under qemu,
+//! side by side.
 //!
 //! Programs are loaded one by one with maps made anew, never attached, never run. Only what a kernel's
 //! verifier said counts: a kernel that lacks memory or a policy that refuses a type says nothing.
 
 mod compare;
+mod oracle;
 mod print;
 
 use clap::Args;
-use skep_kernel::{Kernel, LoadOptions, available, tainted};
 
 use crate::args::{Format, InputArgs};
 use crate::exit::Tally;
@@ -19,17 +20,23 @@ use crate::progress::Progress;
 use crate::verify::{finish, judge::judge};
 
 use compare::{Agreement, Pair};
+use oracle::{Oracle, Wanted};
 use print::Printer;
 
-/// Compare skep's verdicts with those of the running kernel
+/// Compare skep's verdicts with those of the running kernel, or of another one under qemu
 ///
-/// Programs are loaded one by one and never attached or run. Needs CAP_BPF, CAP_PERFMON and
-/// CAP_NET_ADMIN. Exit code: 0 all agree, 1 some differ, 2 usage, bad input or no kernel to ask,
+/// Programs are loaded one by one and never attached or run. The running kernel needs CAP_BPF,
+/// CAP_PERFMON and CAP_NET_ADMIN; a guest needs qemu-system-x86_64 and a kernel's image. Exit code: 0 all agree, 1 some differ, 2 usage, bad input or no kernel to ask,
 /// 4 some undecided or not judged.
 #[derive(Args, Debug)]
 pub(crate) struct CrosscheckArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
+
+    /// Whom to ask: the running kernel, or one under qemu, named by its version (`guest:6.18`) or by
+    /// its image (`guest:FILE`)
+    #[arg(long, value_name = "KERNEL", default_value = "running")]
+    pub(crate) kernel: Wanted,
 
     /// Count another message, or another number of instructions processed, as a difference
     #[arg(long)]
@@ -49,32 +56,23 @@ pub(crate) struct CrosscheckArgs {
 /// # Errors
 /// What made it impossible from the start, such as no kernel to ask.
 pub(crate) fn run(args: &CrosscheckArgs) -> Result<Tally, Failure> {
-    available().map_err(|why| {
-        Failure::new(format!("the running kernel cannot be asked: {why}"))
-            .help("run it as root; `skep verify` needs neither privileges nor a kernel")
-    })?;
-    let kernel = Kernel::open().map_err(|why| Failure::new(why.to_string()))?;
-    let btf = args
-        .input
-        .btf
-        .as_deref()
-        .filter(|path| path.as_os_str() != "running");
+    let kernel = Oracle::open(&args.kernel)?;
+    let btf = kernel.btf(args.input.btf.as_deref())?;
     let mut kernels =
-        Kernels::running(kernel.release(), kernel.version(), btf)?.opening(&args.input.open)?;
+        Kernels::only(kernel.release(), kernel.version(), btf)?.opening(&args.input.open)?;
     let store = btf_store(&args.input)?;
     let units = Units::new(&args.input, &mut kernels, &store);
     let progress = Progress::new(units.sources());
     let mut printer = Printer::new(args.format, kernel.release());
     let mut tally = Tally::default();
-    let (mut printed, taint) = (Ok(()), tainted());
+    let (mut printed, taint) = (Ok(()), kernel.tainted());
     let mut sick = false;
-    let compare = |unit: Result<_, Failure>| {
-        unit.map(|unit| Pair::new(judge(unit, 0), &kernel, &LoadOptions::quiet()))
-    };
+    let compare =
+        |unit: Result<_, Failure>| unit.and_then(|unit| Pair::new(judge(unit, 0), &kernel));
     // A kernel that hits a bug of its own is asked no more.
-    let units = units.take_while(|_| tainted() == taint);
+    let units = units.take_while(|_| kernel.tainted() == taint);
     pool::in_order(pool::threads(args.jobs), units, compare, |result| {
-        sick = sick || tainted() != taint;
+        sick = sick || kernel.tainted() != taint;
         if printed.is_err() {
             return;
         }
