@@ -95,7 +95,10 @@ fn fault(elf: &Elf<'_>, bytes: &[u8], program: &ProgramSpec) -> Option<String> {
         let Some(header) = elf.section_headers.get(symbol.st_shndx) else {
             continue;
         };
-        let section = elf.shdr_strtab.get_at(header.sh_name).unwrap_or_default();
+        // A damaged name is read as it can be by one and not at all by the other.
+        let Some(section) = elf.shdr_strtab.get_at(header.sh_name) else {
+            continue;
+        };
         if section != program.section {
             seen = seen.or(Some(format!("it lies in another section, {section}")));
             continue;
