@@ -176,6 +176,8 @@ pub struct Fields<'a> {
     hook: Hook<'a>,
     /// Fields met.
     pub marks: Vec<Mark>,
+    /// Whether anything before the context is read or written.
+    pub before: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -185,6 +187,7 @@ impl<'a> Fields<'a> {
             spec,
             hook: Hook::new(spec.ty, spec.attach),
             marks: Vec::new(),
+            before: false,
         }
     }
 
@@ -223,6 +226,7 @@ impl Trace for Fields<'_> {
             return;
         };
         let off = i64::from(off) + i64::from(insn.off);
+        self.before |= off < 0;
         let Some(table) = ctx::of(self.hook.ty) else {
             return;
         };

@@ -5,7 +5,7 @@
 //! run that takes longer than the budget: the kernel lets programs take long.
 
 use skep_interp::{Machine, Nobody, RunError, Stop};
-use skep_sim::{Config as SimConfig, Fault, MapId, Owner, Placement, RunInput, Sim, Trap, Why};
+use skep_sim::{Config as SimConfig, MapId, Placement, RunInput, Sim, Trap};
 use skep_spec::tables::{CtxValue, ctx};
 use skep_spec::{Facts, MapType, ProgType, ProgramSpec};
 use skep_verifier::report::Silent;
@@ -13,7 +13,7 @@ use skep_verifier::{Config, Verdict, verify};
 
 use super::{Bench, Finding, Judged, Outcome};
 use crate::Rng;
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Fields};
 
 /// Instructions that one run may execute.
 const BUDGET: u64 = 200_000;
@@ -116,7 +116,7 @@ pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: 
             {
                 unfinished = Some(trap.to_string());
             }
-            Err(RunError::Stop(stop)) if is_never_attached(spec, &stop.trap) => {
+            Err(RunError::Stop(_)) if is_never_attached(spec, facts) => {
                 return Runs::NotRun;
             }
             Err(RunError::Stop(stop)) => return Runs::Trapped { stop, input },
@@ -131,19 +131,12 @@ pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: 
 
 /// Whether it is a tracepoint's program that reads before its record: such programs load, but no
 /// tracepoint takes them.
-fn is_never_attached(spec: &ProgramSpec, trap: &Trap) -> bool {
-    let before = matches!(
-        trap,
-        Trap::Memory(Fault {
-            why: Why::OutOfObject {
-                owner: Owner::Context,
-                at: ..0,
-                ..
-            },
-            ..
-        })
-    );
-    spec.ty == ProgType::Tracepoint && before
+fn is_never_attached(spec: &ProgramSpec, facts: &Facts) -> bool {
+    let mut fields = Fields::new(spec);
+    if spec.ty == ProgType::Tracepoint {
+        let _ = verify(spec, facts, &Config::default(), &mut fields);
+    }
+    fields.before
 }
 
 /// Types whose contexts can be made up: they hold numbers, packets, or pointers that may be NULL.
