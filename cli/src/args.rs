@@ -13,6 +13,7 @@ use crate::crosscheck::CrosscheckArgs;
 use crate::dis::DisArgs;
 use crate::fuzz::FuzzArgs;
 use crate::inspect::InspectArgs;
+use crate::jit::JitArgs;
 use crate::link::LinkArgs;
 use crate::run::RunArgs;
 use crate::test::TestArgs;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     Dis(DisArgs),
     Asm(AsmArgs),
+    Jit(JitArgs),
     Link(LinkArgs),
     Bench(BenchArgs),
     Conformance(ConformanceArgs),

@@ -15,6 +15,7 @@ mod failure;
 mod fuzz;
 mod input;
 mod inspect;
+mod jit;
 mod kernels;
 mod link;
 mod live;
@@ -27,6 +28,11 @@ mod select;
 mod style;
 mod test;
 mod verify;
+#[expect(
+    unsafe_code,
+    reason = "letting compiled code run; each block says who vouches for it"
+)]
+mod vouch;
 
 use std::process::ExitCode;
 
@@ -51,6 +57,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Dis(args) => dis::run(args),
         Command::Asm(args) => asm::run(args),
+        Command::Jit(args) => jit::run(args),
         Command::Link(args) => link::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Conformance(args) => conformance::run(args),

@@ -6,6 +6,7 @@
 mod live;
 mod measure;
 mod print;
+mod run;
 mod summary;
 
 use std::path::Path;
@@ -35,6 +36,7 @@ pub(crate) struct BenchArgs {
 #[derive(Subcommand, Debug)]
 enum BenchCommand {
     Verify(BenchVerifyArgs),
+    Run(run::BenchRunArgs),
 }
 
 /// Verify programs, here and by the running kernel, and divide the times
@@ -60,6 +62,7 @@ struct BenchVerifyArgs {
 pub(crate) fn run(args: &BenchArgs) -> Result<Tally, Failure> {
     match &args.command {
         BenchCommand::Verify(args) => verify(args),
+        BenchCommand::Run(args) => run::run(args),
     }
 }
 

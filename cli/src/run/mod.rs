@@ -165,7 +165,7 @@ fn input_of(ready: &mut Ready, data: Vec<u8>, args: &RunArgs) -> Result<RunInput
 }
 
 /// The file, and the program behind it: `a.o`, or `a.o/main`.
-fn find_source(input: &Path) -> Result<(Source, Option<String>), Failure> {
+pub(crate) fn find_source(input: &Path) -> Result<(Source, Option<String>), Failure> {
     let (path, prog) = match input
         .parent()
         .filter(|parent| !input.exists() && is_file(parent))
@@ -183,7 +183,7 @@ fn find_source(input: &Path) -> Result<(Source, Option<String>), Failure> {
     }
 }
 
-fn choose<'a>(
+pub(crate) fn choose<'a>(
     source: &Source,
     object: &'a ObjectSpec,
     name: Option<&str>,
@@ -210,7 +210,7 @@ fn choose<'a>(
     }
 }
 
-fn unit(source: &Source, program: &ProgramSpec, kernel: &Arc<Kernel>) -> Unit {
+pub(crate) fn unit(source: &Source, program: &ProgramSpec, kernel: &Arc<Kernel>) -> Unit {
     Unit {
         file: source.file(),
         prog: program.name.clone(),
