@@ -25,6 +25,8 @@ pub enum Capability {
     ExactNegativePacketRange,
     /// Legacy packet loads are refused inside callbacks.
     NoPacketLoadInCallback,
+    /// Buffers of map iterators are compared with null before they are accessed.
+    NullCheckedBuffers,
 }
 
 /// Numbers that bound what a kernel accepts.
@@ -137,6 +139,7 @@ impl Profile {
                 Capability::PendingBranchesE2big,
                 Capability::ExactNegativePacketRange,
                 Capability::NoPacketLoadInCallback,
+                Capability::NullCheckedBuffers,
             ],
             limits: Limits {
                 insns: 1_000_000,
@@ -189,10 +192,22 @@ impl Profile {
         }
     }
 
+    /// 6.18.15 as Debian builds it: a fix of the series came later.
+    pub fn linux_6_18_15() -> Profile {
+        let mut profile = Profile::linux_6_18();
+        profile.name = "6.18.15".to_owned();
+        profile.version = KernelVersion::new(6, 18, 15);
+        profile
+            .capabilities
+            .retain(|capability| *capability != Capability::NullCheckedBuffers);
+        profile
+    }
+
     /// The built-in profile for a version as the user writes it, if there is one: today the 6.18 series.
     pub fn built_in(version: KernelVersion) -> Option<Profile> {
         match (version.major, version.minor, version.patch) {
             (6, 18, 44) => Some(Profile::linux_6_18_44()),
+            (6, 18, 15) => Some(Profile::linux_6_18_15()),
             (6, 18, _) => Some(Profile {
                 name: version.to_string(),
                 ..Profile::linux_6_18()

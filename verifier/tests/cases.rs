@@ -204,6 +204,22 @@ fn the_verifier_says_what_is_claimed() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// What 6.18.15 under qemu said of the same program that 6.18.44 rejects.
+#[test]
+fn buffers_are_not_compared_with_null_before_a_fix_of_the_series() {
+    let facts = facts();
+    let Some(btf) = facts.btf() else {
+        return eprintln!("skipped: needs a kernel's types");
+    };
+    let older = Facts::new(Profile::linux_6_18_15().with_btf(Arc::clone(btf)));
+    let cases = all_cases(Some(btf));
+    let named = |(_, case): &&(String, Case)| case.name == "a_value_that_may_be_null";
+    let (_, case) = cases.iter().find(named).unwrap();
+    let verdict = |facts| verify(&case.program, facts, &Config::default(), &mut Silent);
+    assert!(matches!(verdict(&older), Verdict::Accepted(_)));
+    assert!(matches!(verdict(&facts), Verdict::Rejected(_)));
+}
+
 /// How the verifier's counts differ from the kernel's.
 fn miscount_of(case: &Case, facts: &Facts, outcome: &LoadOutcome) -> Option<String> {
     let Verdict::Accepted(accepted) = verify(&case.program, facts, &Config::default(), &mut Silent)

@@ -2,7 +2,7 @@
 
 use skep_isa::{Reg, Size};
 use skep_spec::tables::prog_types::PacketAccess;
-use skep_spec::{MapFlags, MapType};
+use skep_spec::{Capability, MapFlags, MapType};
 
 use super::stack::Filled;
 use super::{MemAccess, Stored};
@@ -98,8 +98,7 @@ impl Env<'_> {
                     to_reg,
                 )?));
             }
-            // Whether it may be null, the kernel does not ask (`check_mem_access`).
-            Region::Buf => {
+            Region::Buf if self.buffer_is_there(pointer) => {
                 self.check_buffer(buffer_name(pointer), base, pointer, off, bytes)?;
             }
             Region::Arena => {}
@@ -114,6 +113,7 @@ impl Env<'_> {
             | Region::FlowKeys
             | Region::Sock(_)
             | Region::TpBuffer
+            | Region::Buf
             | Region::Btf { .. }
             | Region::ConstMap { .. }
             | Region::Func { .. }
@@ -121,6 +121,12 @@ impl Env<'_> {
             | Region::Object(_) => return Err(invalid(base, pointer)),
         }
         Ok(unknown(Value::unknown()))
+    }
+
+    /// Whether a buffer may be accessed as far as null goes. Before a fix of 6.18's own series the kernel
+    /// did not ask (`check_mem_access`).
+    fn buffer_is_there(&self, pointer: &Pointer) -> bool {
+        !pointer.maybe_null() || !self.ctx.facts.has(Capability::NullCheckedBuffers)
     }
 
     /// What lies in a map's value: a pointer that it holds, a constant, or anything.
@@ -196,8 +202,7 @@ impl Env<'_> {
                 self.write_btf(base, pointer, off, size.bytes())
             }
             Region::ConstMap { map, .. } if plain => self.write_map_fields(base, map, off),
-            // Whether it may be null, the kernel does not ask (`check_mem_access`).
-            Region::Buf => {
+            Region::Buf if self.buffer_is_there(pointer) => {
                 if pointer.flags.contains(PtrFlags::RDONLY) {
                     return Err(read_only(base, pointer));
                 }
@@ -215,6 +220,7 @@ impl Env<'_> {
             | Region::FlowKeys
             | Region::Sock(_)
             | Region::TpBuffer
+            | Region::Buf
             | Region::Btf { .. }
             | Region::ConstMap { .. }
             | Region::Func { .. }

@@ -381,32 +381,6 @@ an_iterator_returns_two:
     r0 = 2
     exit                           ; error: At program exit the register R0 has smin=2 smax=2 should have been in [0, 1]
 
-.cases tracing attach trace_iter attach_to bpf_map_elem
-
-a_key_that_may_be_null_is_read:    ; accepted
-    r2 = *(u64 *)(r1 + 16)
-    r0 = *(u32 *)(r2 + 0)
-    r0 = 0
-    exit
-
-a_map_that_may_be_null_is_not:
-    r2 = *(u64 *)(r1 + 8)
-    r0 = *(u32 *)(r2 + 0)          ; error: R2 invalid mem access 'trusted_ptr_or_null_'
-    r0 = 0
-    exit
-
-a_value_that_may_be_null_is_written:  ; accepted
-    r2 = *(u64 *)(r1 + 24)
-    *(u32 *)(r2 + 0) = 1
-    r0 = 0
-    exit
-
-a_key_is_not_written:
-    r2 = *(u64 *)(r1 + 16)
-    *(u32 *)(r2 + 0) = 1           ; error: R2 cannot write into rdonly_buf
-    r0 = 0
-    exit
-
 .cases tracing attach trace_iter attach_to task flags sleepable
 
 a_field_read_where_rcu_does_not_protect:
