@@ -324,7 +324,7 @@ fn tracing() -> BTreeSet<ProgType> {
     assert_eq!(changed.output.data, [1, 0, 0, 0, 0, 0, 0, 0]);
     ran.append(&mut bench.ran);
 
-    let mut bench = Bench::open("lirc_decoder");
+    let mut bench = Bench::open("unjudged/lirc_decoder");
     let pulse = RunInput::context(&(0x0100_0000u32 | 1500).to_le_bytes());
     assert_eq!(bench.run("pulse_length", &pulse), 0);
     assert_eq!(
@@ -360,7 +360,7 @@ fn tracing() -> BTreeSet<ProgType> {
 fn typed() -> BTreeSet<ProgType> {
     let mut ran = BTreeSet::new();
 
-    let mut bench = Bench::open("btf_tasks");
+    let mut bench = Bench::open("unjudged/btf_tasks");
     let task = |pid: u64, tgid: u64| {
         FieldValue::Object(vec![
             number("pid", pid),
@@ -389,7 +389,7 @@ fn typed() -> BTreeSet<ProgType> {
     assert_eq!(bench.sim.take_output().seq, b"42 bash\n");
     ran.append(&mut bench.ran);
 
-    let mut bench = Bench::open("lsm_open");
+    let mut bench = Bench::open("unjudged/lsm_open");
     let open = |flags| {
         [(
             "file".to_owned(),
@@ -416,7 +416,7 @@ fn typed() -> BTreeSet<ProgType> {
     assert_eq!(bench.traced("half_window", &[number("sock", tcp)]), 10);
     ran.append(&mut bench.ran);
 
-    let mut bench = Bench::open("ext_judge");
+    let mut bench = Bench::open("unjudged/ext_judge");
     assert_eq!(
         bench.run(
             "judge_by_size",

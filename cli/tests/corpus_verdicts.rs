@@ -124,9 +124,15 @@ fn verdicts_are_the_kernels() {
 fn every_program_of_an_object_has_a_verdict() {
     let rows = recorded();
     let btf = Arc::new(read_btf(&corpus().join("kernel-types.btf")).unwrap());
-    for entry in fs::read_dir(corpus().join("objects")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    let folders = ["", "unjudged/"].map(|folder| (folder, corpus().join("objects").join(folder)));
+    let files = folders.iter().flat_map(|(folder, path)| {
+        let entries = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        entries.map(move |path| (*folder, path))
+    });
+    for (folder, path) in files.filter(|(_, path)| path.is_file()) {
+        let name = format!("{folder}{}", path.file_name().unwrap().to_string_lossy());
         let object = open(&name, &fs::read(&path).unwrap(), &options(&btf)).unwrap();
         for program in object.programs {
             let judged = rows

@@ -125,6 +125,7 @@ fn objects(folder: &Path) -> Vec<PathBuf> {
 fn own_objects() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = objects(&root.join("../corpus/objects"));
+    found.extend(objects(&root.join("../corpus/objects/unjudged")));
     found.extend(objects(&root.join("tests/data")));
     assert!(found.len() > 20);
     found
