@@ -14,7 +14,7 @@ use super::btf_walk::tag_of;
 use super::stack::Filled;
 use crate::env::Env;
 use crate::prepare::{AttachTarget, MAX_TRAMPOLINE_ARGS, is_nullable};
-use crate::state::{BtfSource, Pointer, PtrFlags, Region, ReturnRange, Value};
+use crate::state::{BtfSource, OldFrame, Pointer, PtrFlags, Region, ReturnRange, Value};
 use crate::violation::{AccessViolation, ArgFault, BtfViolation, Check, Stop};
 
 /// Greatest error number, negated.
@@ -67,6 +67,7 @@ impl Env<'_> {
                 crate::state::Number {
                     scalar: Value::unknown().var(),
                     link: None,
+                    old_frame: OldFrame::under(&before),
                 },
                 false,
             ),
@@ -78,6 +79,7 @@ impl Env<'_> {
                     crate::state::Number {
                         scalar: pointer.var,
                         link: None,
+                        old_frame: OldFrame::under(&before),
                     },
                     false,
                 )

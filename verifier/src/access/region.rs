@@ -54,7 +54,9 @@ impl Env<'_> {
             Region::MapValue { map, .. } if plain => {
                 self.check_map_direction(map, off, bytes, false)?;
                 self.check_map_value(base, pointer, off, bytes, false, AccessBy::Insn)?;
-                return Ok(unknown(self.read_value(map, pointer, off, size, sign)?));
+                return Ok(unknown(
+                    self.read_value(map, pointer, off, size, sign, dst)?,
+                ));
             }
             Region::Mem { size: room, .. } if !pointer.maybe_null() => {
                 let probed = PtrFlags::RDONLY | PtrFlags::UNTRUSTED;
@@ -137,12 +139,17 @@ impl Env<'_> {
         off: i32,
         size: Size,
         sign: bool,
+        dst: Option<Reg>,
     ) -> Check<Value> {
         if let Some(field) = self.kptr_at(map, pointer, off) {
             return self.read_kptr(&field);
         }
         let constant = self.constant_of(map, pointer, off, size, sign);
-        Ok(constant.map_or_else(Value::unknown, Value::constant))
+        Ok(match (constant, dst) {
+            (None, _) => Value::unknown(),
+            (Some(constant), None) => Value::constant(constant),
+            (Some(constant), Some(dst)) => Value::constant_over(constant, self.state.reg(dst)),
+        })
     }
 
     /// A write of `size` bytes; `off` includes the pointer's fixed offset.

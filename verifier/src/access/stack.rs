@@ -142,13 +142,13 @@ impl Env<'_> {
             .into());
         }
         self.check_stack_initialized(reg, pointer, off, size, false, false, None)?;
-        let value = self.stack_bytes_value(range.frame, range.min, range.max + size);
+        let value = self.stack_bytes_value(range.frame, range.min, range.max + size, dst);
         self.note_fastcall_access(range.frame, range.min);
         Ok(Some(Filled::plain(value)))
     }
 
     /// What bytes that are no spill are as a number: zero if all are (`mark_reg_stack_read`).
-    fn stack_bytes_value(&mut self, frame: usize, min: i32, end: i32) -> Value {
+    fn stack_bytes_value(&mut self, frame: usize, min: i32, end: i32, dst: Option<Reg>) -> Value {
         for off in min..end {
             self.state.scratch_slot(slot_of(off));
             let slot = self.state.frame(frame).stack.slot(slot_of(off));
@@ -156,7 +156,15 @@ impl Env<'_> {
                 return Value::unknown();
             }
         }
-        Value::constant(0)
+        self.zero_in(dst)
+    }
+
+    /// The zero that is put over what the register holds.
+    fn zero_in(&self, dst: Option<Reg>) -> Value {
+        dst.map_or_else(
+            || Value::constant(0),
+            |dst| Value::constant_over(0, self.state.reg(dst)),
+        )
     }
 
     fn read_fixed(
@@ -177,7 +185,7 @@ impl Env<'_> {
             if dst.is_none() {
                 return Ok(None);
             }
-            let value = self.stack_bytes_value(frame, off, off + size);
+            let value = self.stack_bytes_value(frame, off, off + size, dst);
             return Ok(Some(Filled::plain(value)));
         }
         let spilled = spilled_bytes(&slot);
@@ -200,11 +208,11 @@ impl Env<'_> {
             if dst.is_none() {
                 return Ok(None);
             }
-            self.fill_part(&slot, number, spilled, off, size, precise)?
+            self.fill_part(&slot, number, spilled, (off, size), precise, dst)?
         };
         let Some(filled) = filled else {
             let value = if self.bytes_are_zero(&slot, off, size) {
-                Value::constant(0)
+                self.zero_in(dst)
             } else {
                 Value::unknown()
             };
@@ -224,9 +232,9 @@ impl Env<'_> {
         slot: &Slot,
         number: Number,
         spilled: usize,
-        off: i32,
-        size: i32,
+        (off, size): (i32, i32),
         precise: bool,
+        dst: Option<Reg>,
     ) -> Check<Option<Filled>> {
         if size as usize <= spilled && off % SLOT_BYTES as i32 == 0 {
             let mut number = number;
@@ -250,7 +258,7 @@ impl Env<'_> {
             }
         }
         let zero = of_spill == size && number.scalar.const_value() == Some(0);
-        Ok(zero.then(|| Filled::plain(Value::constant(0))))
+        Ok(zero.then(|| Filled::plain(self.zero_in(dst))))
     }
 
     fn check_bytes_readable(&self, slot: &Slot, off: i32, size: i32) -> Check<()> {

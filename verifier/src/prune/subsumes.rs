@@ -13,8 +13,8 @@ use super::stored::{CallChain, Stored, StoredFrame, StoredSlot};
 use crate::number::Scalar;
 use crate::prepare::Ctx;
 use crate::state::{
-    ByteKind, Delta, Frame, Number, Pointer, Precise, Ref, RefKind, Refs, Region, SLOT_BYTES, Slot,
-    StackObject, State, Value,
+    ByteKind, Delta, Frame, Number, OldFrame, Pointer, Precise, Ref, RefKind, Refs, Region,
+    SLOT_BYTES, Slot, StackObject, State, Value,
 };
 
 /// How much two states must have in common.
@@ -398,6 +398,7 @@ impl Comparison<'_> {
 static UNKNOWN: Value = Value::Scalar(Number {
     scalar: Scalar::UNKNOWN,
     link: None,
+    old_frame: OldFrame::OUTERMOST,
 });
 
 /// What a fill of eight bytes would read, if that is a number: the spilled one, or an unknown one from

@@ -19,8 +19,8 @@ pub(crate) use object::{DYNPTR_SLOTS, DynptrKind, StackObject};
 pub(crate) use refs::{LockOwner, Ref, RefKind, Refs};
 pub(crate) use stack::{ByteKind, SLOT_BYTES, Slot, Stack};
 pub(crate) use value::{
-    BtfSource, Delta, Link, MapId, Number, Pointer, PointerType, PtrFlags, Region, RegionKind,
-    SockKind, Value,
+    BtfSource, Delta, Link, MapId, Number, OldFrame, Pointer, PointerType, PtrFlags, Region,
+    RegionKind, SockKind, Value,
 };
 
 use crate::prune::{History, StateId};

@@ -249,13 +249,77 @@ pub(crate) struct Delta {
     pub(crate) width: Width,
 }
 
+/// Whose stack the pointer pointed into whose place a number took.
+///
+/// 6.18 forgets that with most numbers, but not where a load or a null check puts a known one over a
+/// pointer (`__mark_reg_known`), nor in arithmetic with it, and takes it for the frame of a pointer into a stack that is added to the
+/// number (`frameno`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OldFrame(u8);
+
+impl OldFrame {
+    /// The outermost frame, which is also what is left where it was forgotten.
+    pub(crate) const OUTERMOST: OldFrame = OldFrame(0);
+    const UNKNOWN: OldFrame = OldFrame(u8::MAX);
+
+    /// What a known number keeps of the value whose place it takes. Other pointers may have taken the
+    /// place of one into a stack before: what they keep is not followed.
+    pub(crate) fn under(value: &Value) -> OldFrame {
+        match value {
+            Value::Uninit => OldFrame::OUTERMOST,
+            Value::Scalar(number) => number.old_frame,
+            Value::Pointer(pointer) => match pointer.region {
+                Region::Stack { frame } => u8::try_from(frame).map_or(OldFrame::UNKNOWN, OldFrame),
+                Region::Ctx
+                | Region::ConstMap { .. }
+                | Region::MapValue { .. }
+                | Region::MapKey { .. }
+                | Region::PacketMeta { .. }
+                | Region::Packet { .. }
+                | Region::PacketEnd
+                | Region::FlowKeys
+                | Region::Sock(_)
+                | Region::TpBuffer
+                | Region::Btf { .. }
+                | Region::Mem { .. }
+                | Region::Arena
+                | Region::Buf
+                | Region::Func { .. }
+                | Region::ConstDynptr { .. }
+                | Region::Object(_) => OldFrame::UNKNOWN,
+            },
+        }
+    }
+
+    /// The frame's number, if it is followed.
+    pub(crate) fn number(self) -> Option<u32> {
+        (self != OldFrame::UNKNOWN).then_some(u32::from(self.0))
+    }
+}
+
 /// A number with its link.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Number {
     /// What is known of it.
     pub(crate) scalar: Scalar,
     /// Its family, if it was copied.
     pub(crate) link: Option<Link>,
+    /// What is left of a pointer that was there before. States are compared without it.
+    pub(crate) old_frame: OldFrame,
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Number) -> bool {
+        (self.scalar, self.link) == (other.scalar, other.link)
+    }
+}
+
+impl Eq for Number {}
+
+impl std::hash::Hash for Number {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.scalar, self.link).hash(state);
+    }
 }
 
 /// What a register or a spilled slot holds.
@@ -282,7 +346,20 @@ impl Value {
 
     /// A number without link.
     pub(crate) fn scalar(scalar: Scalar) -> Value {
-        Value::Scalar(Number { scalar, link: None })
+        Value::Scalar(Number {
+            scalar,
+            link: None,
+            old_frame: OldFrame::OUTERMOST,
+        })
+    }
+
+    /// A known number that takes the place of `old` without cleaning up behind it.
+    pub(crate) fn constant_over(value: u64, old: &Value) -> Value {
+        Value::Scalar(Number {
+            scalar: Scalar::constant(value),
+            link: None,
+            old_frame: OldFrame::under(old),
+        })
     }
 
     /// The pointer, if it is one.

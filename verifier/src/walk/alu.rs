@@ -7,7 +7,7 @@ use skep_spec::ProgFlags;
 use super::Next;
 use crate::env::Env;
 use crate::number::{BoundsViolation, Scalar};
-use crate::state::{Delta, Link, Number, Pointer, PtrFlags, Region, Value};
+use crate::state::{Delta, Link, Number, OldFrame, Pointer, PtrFlags, Region, Value};
 use crate::violation::{Check, WalkViolation};
 
 impl Env<'_> {
@@ -267,9 +267,13 @@ impl Env<'_> {
             None => None,
             Some(_) => self.link_after(op, width, left, right, src == Operand::Reg(dst)),
         };
+        let forgotten = !Scalar::is_safe_to_compute(op, width, right);
         self.change_number(dst, |number| {
             number.scalar = result;
             number.link = link;
+            if forgotten {
+                number.old_frame = OldFrame::OUTERMOST;
+            }
         });
         Ok(())
     }

@@ -40,6 +40,7 @@ pub(super) fn sync(linked: LinkedRegs, state: &mut State, known: Reg) {
     let Value::Scalar(Number {
         scalar,
         link: Some(link),
+        old_frame,
     }) = *state.reg(known)
     else {
         return;
@@ -68,16 +69,19 @@ pub(super) fn sync(linked: LinkedRegs, state: &mut State, known: Reg) {
                     Number {
                         scalar,
                         link: Some(link),
+                        old_frame,
                     }
                 } else if narrow(a) || narrow(b) {
                     Number {
                         scalar: scalar.linked32(difference),
                         link: Some(own),
+                        old_frame,
                     }
                 } else {
                     Number {
                         scalar: scalar.linked(difference),
                         link: Some(own),
+                        old_frame,
                     }
                 }
             }

@@ -7,7 +7,6 @@ use super::branch::Jump;
 use super::packet;
 use crate::access::is_trusted;
 use crate::env::Env;
-use crate::number::Scalar;
 use crate::prepare::Ctx;
 use crate::state::{Pointer, PtrFlags, Region, SockKind, State, Value};
 use crate::violation::{Check, WalkViolation};
@@ -131,7 +130,7 @@ fn spread_null(ctx: &Ctx<'_>, state: &mut State, reg: Reg, is_null: bool) {
                 return;
             }
             if is_null {
-                *value = Value::scalar(Scalar::constant(0));
+                *value = Value::constant_over(0, value);
                 return;
             }
             lift_null(ctx, pointer);

@@ -6,7 +6,7 @@ use skep_isa::{AluOp, Reg, Width};
 use crate::env::Env;
 use crate::number::Scalar;
 use crate::state::{Number, Pointer, PtrFlags, Region, Value};
-use crate::violation::{Check, WalkViolation};
+use crate::violation::{Check, Stop, WalkViolation};
 
 /// Offsets of this size and more, either way, are refused.
 const MAX_VAR_OFF: i64 = 1 << 29;
@@ -85,9 +85,33 @@ impl Env<'_> {
         check_sane(pointer, result.off, &result.var)?;
         let var = result.var.pointer_finish();
         let result = Pointer { var, ..result };
-        let result = if reversed { in_number(result) } else { result };
+        let result = if reversed {
+            self.in_number(result, number)?
+        } else {
+            result
+        };
         self.state.set_reg(dst, Value::Pointer(result));
         Ok(())
+    }
+
+    /// The sum of a number and a pointer, in the number's register. 6.18 turns that register into a
+    /// pointer without taking over which frame's stack it is and which reference it depends on, so it
+    /// has no reference and the frame that the number has: a sum of a pointer and a number is another
+    /// thing.
+    fn in_number(&self, mut pointer: Pointer, number: &Number) -> Check<Pointer> {
+        if let Region::Stack { frame } = &mut pointer.region
+            && self.ctx.subprogs.len() > 1
+        {
+            // What a frame left behind that is gone leads the kernel nowhere.
+            let innermost = self.state.curframe() as u32;
+            *frame = number
+                .old_frame
+                .number()
+                .filter(|&old| old <= innermost)
+                .ok_or_else(|| Stop::undecided("stack pointers added to what was a pointer"))?;
+        }
+        pointer.ref_id = 0;
+        Ok(pointer)
     }
 
     fn add(&mut self, pointer: &Pointer, off: &Scalar) -> Pointer {
@@ -130,20 +154,6 @@ impl Env<'_> {
         }
         result
     }
-}
-
-/// The sum of a number and a pointer, in the number's register. 6.18 turns that register into a pointer
-/// without taking over which frame's stack it is and which reference it depends on, so the outermost
-/// frame and no reference is what it has: a sum of a pointer and a number is another thing.
-///
-/// A number has another frame where it took the place of a pointer into that frame's stack by a read of
-/// zeroed stack or of frozen map contents; that is not modelled.
-fn in_number(mut pointer: Pointer) -> Pointer {
-    if let Region::Stack { frame } = &mut pointer.region {
-        *frame = 0;
-    }
-    pointer.ref_id = 0;
-    pointer
 }
 
 fn is_packet(pointer: &Pointer) -> bool {

@@ -5,6 +5,7 @@
 .map counts array key 4 value 8 entries 4
 .map jumps prog_array key 4 value 4 entries 4
 .map stack_of_numbers stack value 8 entries 4
+.map steady array key 4 value 8 entries 1 flags rdonly_prog frozen init "0000000000000000"
 
 .func u64 twice(u64 number)
     r0 = r1
@@ -36,6 +37,90 @@
     r6 = -8
     r6 += r10
     *(u64 *)(r6 + 0) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 zero_over_the_frame(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r3 = 0
+    *(u32 *)(r10 - 20) = r3
+    r6 = r10
+    r6 = *(u32 *)(r10 - 20)
+    r6 += r10
+    *(u64 *)(r6 - 8) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 zero_over_nothing(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r3 = 0
+    *(u32 *)(r10 - 20) = r3
+    r6 = *(u32 *)(r10 - 20)
+    r6 += r10
+    *(u64 *)(r6 - 8) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 zero_over_the_frame_scaled(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r3 = 0
+    *(u32 *)(r10 - 20) = r3
+    r6 = r10
+    r6 = *(u32 *)(r10 - 20)
+    r6 *= 3
+    r6 += r10
+    *(u64 *)(r6 - 8) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 zero_over_the_frame_divided(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r3 = 0
+    *(u32 *)(r10 - 20) = r3
+    r6 = r10
+    r6 = *(u32 *)(r10 - 20)
+    r6 /= 3
+    r6 &= 0
+    r6 += r10
+    *(u64 *)(r6 - 8) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 zero_over_the_frame_moved(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r3 = 0
+    *(u32 *)(r10 - 20) = r3
+    r6 = r10
+    r6 = *(u32 *)(r10 - 20)
+    *(u64 *)(r10 - 32) = r6
+    r7 = *(u64 *)(r10 - 32)
+    w6 = w7
+    r6 += r10
+    *(u64 *)(r6 - 8) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 zero_over_the_frame_added_to_another(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r3 = 0
+    *(u32 *)(r10 - 20) = r3
+    r7 = r10
+    r7 = *(u32 *)(r10 - 20)
+    r6 = 0
+    r6 += r7
+    r6 += r10
+    *(u64 *)(r6 - 8) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 a_constant_of_a_map_over_the_frame(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r7 = map_value[steady]+0 ll
+    r6 = r10
+    r6 = *(u8 *)(r7 + 0)
+    r6 += r10
+    *(u64 *)(r6 - 8) = r2
+    r0 = *(u64 *)(r10 - 8)
+    exit
+.func u64 an_immediate_over_the_frame(u64 at, u64 number)
+    *(u64 *)(r10 - 8) = r1
+    r6 = r10
+    r6 = 0 ll
+    r6 += r10
+    *(u64 *)(r6 - 8) = r2
     r0 = *(u64 *)(r10 - 8)
     exit
 .func u64 again(u64 number)
@@ -441,5 +526,134 @@ the_own_stack_by_a_number_plus_a_pointer: ; accepted
     r2 = 0
     call own_stack_by_number_plus_pointer
     *(u64 *)(r0 + 0) = 1
+    r0 = 0
+    exit
+
+; A known number that was loaded over a frame pointer keeps that frame, also through arithmetic in place.
+zero_over_the_frame_plus_the_frame:
+    *(u64 *)(r10 - 8) = 0
+    *(u32 *)(r10 - 12) = 0
+    r2 = r10
+    r2 += -12
+    r1 = counts ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    r1 = r0
+    r2 = 0
+    call zero_over_the_frame
+    *(u64 *)(r0 + 0) = 1           ; error: R0 invalid mem access 'scalar'
+out:
+    r0 = 0
+    exit
+
+zero_over_nothing_plus_the_frame: ; accepted
+    *(u64 *)(r10 - 8) = 0
+    *(u32 *)(r10 - 12) = 0
+    r2 = r10
+    r2 += -12
+    r1 = counts ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    r1 = r0
+    r2 = 0
+    call zero_over_nothing
+    *(u64 *)(r0 + 0) = 1
+out:
+    r0 = 0
+    exit
+
+zero_over_the_frame_scaled_plus_the_frame:
+    *(u64 *)(r10 - 8) = 0
+    *(u32 *)(r10 - 12) = 0
+    r2 = r10
+    r2 += -12
+    r1 = counts ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    r1 = r0
+    r2 = 0
+    call zero_over_the_frame_scaled
+    *(u64 *)(r0 + 0) = 1           ; error: R0 invalid mem access 'scalar'
+out:
+    r0 = 0
+    exit
+
+zero_over_the_frame_divided_plus_the_frame: ; accepted
+    *(u64 *)(r10 - 8) = 0
+    *(u32 *)(r10 - 12) = 0
+    r2 = r10
+    r2 += -12
+    r1 = counts ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    r1 = r0
+    r2 = 0
+    call zero_over_the_frame_divided
+    *(u64 *)(r0 + 0) = 1
+out:
+    r0 = 0
+    exit
+
+zero_over_the_frame_moved_plus_the_frame:
+    *(u64 *)(r10 - 8) = 0
+    *(u32 *)(r10 - 12) = 0
+    r2 = r10
+    r2 += -12
+    r1 = counts ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    r1 = r0
+    r2 = 0
+    call zero_over_the_frame_moved
+    *(u64 *)(r0 + 0) = 1           ; error: R0 invalid mem access 'scalar'
+out:
+    r0 = 0
+    exit
+
+zero_over_the_frame_added_to_another_plus_the_frame: ; accepted
+    *(u64 *)(r10 - 8) = 0
+    *(u32 *)(r10 - 12) = 0
+    r2 = r10
+    r2 += -12
+    r1 = counts ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    r1 = r0
+    r2 = 0
+    call zero_over_the_frame_added_to_another
+    *(u64 *)(r0 + 0) = 1
+out:
+    r0 = 0
+    exit
+
+a_constant_of_a_map_over_the_frame_plus_the_frame:
+    *(u64 *)(r10 - 8) = 0
+    *(u32 *)(r10 - 12) = 0
+    r2 = r10
+    r2 += -12
+    r1 = counts ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    r1 = r0
+    r2 = 0
+    call a_constant_of_a_map_over_the_frame
+    *(u64 *)(r0 + 0) = 1           ; error: R0 invalid mem access 'scalar'
+out:
+    r0 = 0
+    exit
+
+an_immediate_over_the_frame_plus_the_frame: ; accepted
+    *(u64 *)(r10 - 8) = 0
+    *(u32 *)(r10 - 12) = 0
+    r2 = r10
+    r2 += -12
+    r1 = counts ll
+    call map_lookup_elem
+    if r0 == 0 goto out
+    r1 = r0
+    r2 = 0
+    call an_immediate_over_the_frame
+    *(u64 *)(r0 + 0) = 1
+out:
     r0 = 0
     exit

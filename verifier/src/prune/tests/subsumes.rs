@@ -56,6 +56,7 @@ fn linked(id: u32, by: Option<(i32, Width)>) -> Value {
     Value::Scalar(Number {
         scalar: Scalar::unknown(),
         link,
+        old_frame: crate::state::OldFrame::OUTERMOST,
     })
 }
 

@@ -84,6 +84,7 @@ fn linked_numbers_show_family_and_difference() {
         Value::Scalar(Number {
             scalar: Scalar::unknown(),
             link: Some(Link { id: 3, delta }),
+            old_frame: crate::state::OldFrame::OUTERMOST,
         })
     };
     assert_eq!(value_text(linked(None)), "scalar(id=3)");
