@@ -111,9 +111,12 @@ impl Row {
 
 /// One instruction in the making.
 struct Bytes {
-    at: [u8; 24],
+    at: [u8; ROOM],
     len: usize,
 }
+
+/// Bytes that are written at once: more than any instruction has.
+const ROOM: usize = 24;
 
 impl Bytes {
     #[inline(always)]
@@ -137,7 +140,9 @@ impl Bytes {
 /// Code in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Asm {
+    /// The code, and zeros behind it: an instruction is written as a block of fixed size.
     code: Vec<u8>,
+    len: usize,
     jumps: Vec<Jump>,
     labels: Vec<u32>,
 }
@@ -146,7 +151,8 @@ impl Asm {
     /// An empty buffer with labels 0 to `labels - 1`, and room for code that long.
     pub(crate) fn new(labels: usize, room: usize) -> Asm {
         Asm {
-            code: Vec::with_capacity(room),
+            code: vec![0; room + ROOM],
+            len: 0,
             jumps: Vec::with_capacity(labels / 4 + 16),
             labels: vec![UNBOUND; labels],
         }
@@ -154,7 +160,7 @@ impl Asm {
 
     /// Where the next instruction will be, before jumps are shortened.
     pub(crate) fn here(&self) -> u32 {
-        self.code.len() as u32
+        self.len as u32
     }
 
     /// Another label.
@@ -171,8 +177,31 @@ impl Asm {
         }
     }
 
+    /// Puts bytes behind the code, at most [`ROOM`] at once.
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        self.code.extend_from_slice(bytes);
+        let mut block = [0; ROOM];
+        for (to, from) in block.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.put(block, bytes.len());
+    }
+
+    /// Puts the first `len` bytes of a block behind the code.
+    #[inline(always)]
+    fn put(&mut self, block: [u8; ROOM], len: usize) {
+        if self.len + ROOM > self.code.len() {
+            self.grow();
+        }
+        if let Some(to) = self.code.get_mut(self.len..self.len + ROOM) {
+            to.copy_from_slice(&block);
+            self.len += len.min(ROOM);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.code.resize(2 * self.code.len() + ROOM, 0);
     }
 
     /// `JMP rel`.
@@ -199,14 +228,14 @@ impl Asm {
             kind,
             short,
         });
-        self.code.extend_from_slice(&[0; 6][..kind.long() as usize]);
+        self.put([0; ROOM], kind.long() as usize);
     }
 
     /// An instruction with a ModRM byte: `reg` is a register's number or the opcode's extension.
     #[inline(always)]
     pub(crate) fn op(&mut self, row: Row, reg: u8, rm: Rm) {
         let mut out = Bytes {
-            at: [0; 24],
+            at: [0; ROOM],
             len: 0,
         };
         if row.prefix != 0 {
@@ -232,26 +261,29 @@ impl Asm {
         if row.imm_len != 0 {
             out.push_le(row.imm, row.imm_len.into());
         }
-        self.code
-            .extend_from_slice(out.at.get(..out.len).unwrap_or_default());
+        self.put(out.at, out.len);
     }
 
     /// An instruction whose register is in the opcode's low bits.
     pub(crate) fn op_reg(&mut self, w: Wide, opcode: u8, reg: Gpr) {
         let rex = 0x40 | u8::from(w == Wide::Q) << 3 | reg.number() >> 3;
-        if rex != 0x40 {
-            self.code.push(rex);
+        let opcode = opcode | reg.number() & 7;
+        if rex == 0x40 {
+            self.bytes(&[opcode]);
+        } else {
+            self.bytes(&[rex, opcode]);
         }
-        self.code.push(opcode | reg.number() & 7);
     }
 
     /// The same behind `0F`.
     pub(crate) fn op_reg_two(&mut self, w: Wide, opcode: u8, reg: Gpr) {
         let rex = 0x40 | u8::from(w == Wide::Q) << 3 | reg.number() >> 3;
-        if rex != 0x40 {
-            self.code.push(rex);
+        let opcode = opcode | reg.number() & 7;
+        if rex == 0x40 {
+            self.bytes(&[0x0f, opcode]);
+        } else {
+            self.bytes(&[rex, 0x0f, opcode]);
         }
-        self.bytes(&[0x0f, opcode | reg.number() & 7]);
     }
 
     /// A VEX-coded instruction of three registers: `mmmmm` names the opcode map, `pp` the prefix.
@@ -277,13 +309,14 @@ impl Asm {
         let modrm = 0xc0 | (reg.number() & 7) << 3 | rm.number() & 7;
         self.bytes(&[0xc4, r | 0x40 | b | mmmmm, third, opcode, modrm]);
         if let Some(imm) = imm {
-            self.code.push(imm);
+            self.bytes(&[imm]);
         }
     }
 
     /// Shortens jumps, fills in distances; gives the code and where each label is in it. A label that
     /// was never bound is at `u32::MAX`; jumps to such a label stay, and lead to themselves.
     pub(crate) fn finish(mut self) -> (Vec<u8>, Vec<u32>) {
+        self.code.truncate(self.len);
         for jump in &mut self.jumps {
             let to = self
                 .labels

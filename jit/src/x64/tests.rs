@@ -354,7 +354,9 @@ fn jumps_are_short_where_they_reach_and_go_where_they_should() {
             let (back, ahead) = (asm.label(), asm.label());
             asm.bind(back);
             asm.jcc(cond, ahead);
-            asm.bytes(&vec![0x90; pad]);
+            for _ in 0..pad {
+                asm.bytes(&[0x90]);
+            }
             asm.jcc(cond.not(), back);
             asm.jmp(ahead);
             asm.call(back);
