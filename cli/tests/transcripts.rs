@@ -145,6 +145,10 @@ fn transcripts_are_what_is_printed() {
     files.sort();
     assert!(!files.is_empty());
     for file in files {
+        if !skep_jit::AVAILABLE && file.ends_with("jit.md") {
+            eprintln!("skipped: {} needs x86-64 Linux", file.display());
+            continue;
+        }
         check(&file, folder.path());
     }
 }

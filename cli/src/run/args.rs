@@ -6,9 +6,12 @@ use clap::Args;
 
 use crate::args::{OpenArgs, TextFormat};
 
+use super::engine::EngineArg;
+
 /// Run a program at its simulated hook and show what it did
 ///
-/// The program is verified first and runs with every access checked. A capture gives each of its packets
+/// The program is verified first. The interpreter checks every access; compiled code (--engine jit) relies
+/// on the verdict, or is confined to guest memory where the program is not accepted. A capture gives each of its packets
 /// to the program, and a table of verdicts. Exit code: 0 it ran, 1 it was
 /// rejected or trapped, 2 usage or bad input, 4 it needs something that is not simulated.
 #[derive(Args, Debug)]
@@ -18,7 +21,7 @@ pub(crate) struct RunArgs {
     pub(super) input: Option<PathBuf>,
 
     /// Instead of one program: a machine with interfaces, links and programs, and packets through it
-    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["input", "packet", "pcap", "ctx", "map", "on_kernel", "trace"])]
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["input", "packet", "pcap", "ctx", "map", "on_kernel", "trace", "engine"])]
     pub(super) topology: Option<PathBuf>,
 
     /// The program, by name
@@ -80,7 +83,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_insns: Option<u64>,
 
-    /// Show every instruction that is executed, and the registers that it changed
+    /// What executes it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) engine: EngineArg,
+
+    /// Show every instruction that is executed, and the registers that it changed; in the interpreter
     #[arg(long)]
     pub(super) trace: bool,
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use skep_host::maps;
-use skep_interp::{BUDGET, Machine, Nobody};
 use skep_kernel::RunOutcome;
 use skep_sim::{Config, RunInput, RunOutput, Sim};
 use skep_spec::{MapSpec, MapType, ProgType};
@@ -13,6 +12,7 @@ use crate::failure::Failure;
 use crate::live::Live;
 use crate::style::{BAD, DIM, GOOD};
 
+use super::engine::Engine;
 use super::{Effects, Ready, RunArgs, load, many};
 
 /// Differences that are shown.
@@ -31,15 +31,14 @@ pub(super) fn compare_all(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let live = Live::load(&ready.object, &ready.unit.spec)?;
-    let (mut sim, machine, prog) = again(ready, args, &live)?;
+    let (mut sim, engine, prog) = again(ready, args, &live)?;
     let ty = ready.unit.spec.ty;
     let mut differences = Vec::new();
     let mut runs = 0;
     for (number, input) in inputs.iter().enumerate() {
         for _ in 0..args.repeat {
-            let budget = args.max_insns.unwrap_or(BUDGET);
-            let here = machine.run_observed(&mut sim, prog, input, budget, Nobody);
-            let here = here.map(|o| o.output).map_err(|e| e.to_string());
+            let here = engine.run(&mut sim, prog, input, args.max_insns, None);
+            let here = here.map(|ran| ran.output).map_err(|e| e.to_string());
             let there = live.run(input)?;
             runs += 1;
             if !same(&here, &there) {
@@ -76,7 +75,7 @@ pub(super) fn compare(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let ty = ready.unit.spec.ty;
-    let here = text(ty, &Ok(effects.outcome.output.clone()));
+    let here = text(ty, &Ok(effects.ran.output.clone()));
     anstream::println!("  {DIM}{:10}{DIM:#}  {here}", "here");
     compare_all(ready, inputs, args, tally)
 }
@@ -104,7 +103,7 @@ fn again(
     ready: &Ready,
     args: &RunArgs,
     live: &Live,
-) -> Result<(Sim, Machine, skep_sim::ProgId), Failure> {
+) -> Result<(Sim, Engine, skep_sim::ProgId), Failure> {
     let config = Config {
         seed: args.seed,
         cpus: live.cpus(),
@@ -132,17 +131,17 @@ fn again(
             }
         }
     }
-    let mut machine = Machine::new();
+    let mut engine = Engine::new(args.engine);
     let unit = &ready.unit;
     let prog = load(
-        &mut machine,
+        &mut engine,
         &mut sim,
         &ready.object,
         &unit.spec,
         &unit.kernel,
         true,
     )?;
-    Ok((sim, machine, prog))
+    Ok((sim, engine, prog))
 }
 
 fn same(here: &Result<RunOutput, String>, there: &Result<RunOutcome, String>) -> bool {

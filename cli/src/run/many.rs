@@ -11,7 +11,7 @@ use skep_host::maps::Snapshot;
 use skep_host::packet::capture::{self, Frame};
 use skep_host::packet::takes_packet;
 use skep_host::text::names;
-use skep_interp::{BUDGET, Nobody, RunError};
+use skep_interp::RunError;
 use skep_sim::RunInput;
 use skep_spec::ProgType;
 
@@ -46,7 +46,8 @@ struct Sums {
     /// Packets and bytes by return value.
     verdicts: BTreeMap<u32, (u64, u64)>,
     runs: u64,
-    insns: u64,
+    /// Instructions, where the engine counts them.
+    insns: Option<u64>,
     /// Packets that no test run takes: shorter than their headers.
     refused: u64,
 }
@@ -121,26 +122,21 @@ fn pass(
 ) -> Result<Option<(usize, skep_interp::Stop)>, Failure> {
     let total = inputs.len() as u64 * u64::from(args.repeat);
     let progress = Count::new(total);
-    let budget = args.max_insns.unwrap_or(BUDGET);
     for round in 0..args.repeat {
         for (number, input) in inputs.iter().enumerate() {
-            let run = if args.trace {
-                let trace = super::trace::Trace::new(&ready.unit);
-                ready
-                    .machine
-                    .run_observed(&mut ready.sim, ready.prog, input, budget, trace)
-            } else {
-                ready
-                    .machine
-                    .run_observed(&mut ready.sim, ready.prog, input, budget, Nobody)
-            };
+            let traced = args.trace.then_some(&ready.unit);
+            let run = ready
+                .engine
+                .run(&mut ready.sim, ready.prog, input, args.max_insns, traced);
             match run {
-                Ok(outcome) => {
-                    let output = &outcome.output;
+                Ok(ran) => {
+                    let output = &ran.output;
                     let of_verdict = sums.verdicts.entry(output.retval).or_default();
                     of_verdict.0 += 1;
                     of_verdict.1 += input.data.len() as u64;
-                    sums.insns += outcome.insns;
+                    if let Some(insns) = ran.insns {
+                        *sums.insns.get_or_insert(0) += insns;
+                    }
                     if round == 0 {
                         see(number, output.retval, &output.data)?;
                     }
@@ -148,7 +144,7 @@ fn pass(
                 Err(RunError::Stop(stop)) => return Ok(Some((number, stop))),
                 // Captures hold frames that are too short to be run; the rest goes on.
                 Err(RunError::Input(_)) if args.ctx.is_empty() => sums.refused += 1,
-                Err(error) => return Err(refused(&ready.machine, ready.prog, &error, args)),
+                Err(error) => return Err(refused(&ready.engine, ready.prog, &error, args)),
             }
             sums.runs += 1;
             if sums.runs.is_multiple_of(STRIDE) {
@@ -316,12 +312,14 @@ fn human(
     if sums.refused > 0 {
         writeln!(out, "  {:width$}  {:>12}", "too short", sums.refused)?;
     }
-    let each = sums.insns.checked_div(sums.runs).unwrap_or(0);
-    writeln!(
-        out,
-        "  {} packets, {each} instructions each on average",
-        sums.runs
-    )?;
+    let how = match sums.insns {
+        Some(insns) => {
+            let each = insns.checked_div(sums.runs).unwrap_or(0);
+            format!("{each} instructions each on average")
+        }
+        None => "as machine code".to_owned(),
+    };
+    writeln!(out, "  {} packets, {how}", sums.runs)?;
     print::output(&mut out, &ready.sim.take_output())?;
     for change in &before.changes(&mut ready.sim) {
         print::map(&mut out, change)?;

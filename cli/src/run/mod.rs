@@ -1,9 +1,10 @@
-//! `skep run`: run one program at its simulated hook, every access checked, and show what it did.
+//! `skep run`: run one program at its simulated hook, interpreted or compiled, and show what it did.
 //!
 //! The program is verified first: what a kernel would not load is not run unless asked for. The run
 //! depends on the object and the options alone.
 
 mod args;
+mod engine;
 mod live;
 mod many;
 mod print;
@@ -15,12 +16,10 @@ use std::sync::Arc;
 
 use skep_host::maps::{self, MapChange, Snapshot};
 use skep_host::{arguments, context, packet};
-use skep_interp::{BUDGET, Machine, Nobody, Outcome, RunError};
+use skep_interp::{Machine, RunError};
 use skep_isa::{RawInsn, opcode};
 use skep_sim::{Config, Output, ProgId, RunInput, RunOutput, Sim};
 use skep_spec::{MapType, ObjectSpec, ProgramSpec};
-use skep_verifier::report::Silent;
-use skep_verifier::{Verdict, verify};
 
 use crate::args::TextFormat;
 use crate::diagnostic;
@@ -33,10 +32,11 @@ use crate::verify::finish;
 use crate::verify::judge::{Judgement, judge};
 
 pub(crate) use args::RunArgs;
+use engine::{Engine, EngineArg, Ran};
 
 /// What a run did, compared with a program that does nothing.
 struct Effects {
-    outcome: Outcome,
+    ran: Ran,
     /// Packet and context as they are without the program.
     untouched: RunOutput,
     output: Output,
@@ -48,7 +48,7 @@ struct Ready {
     unit: Unit,
     object: ObjectSpec,
     sim: Sim,
-    machine: Machine,
+    engine: Engine,
     prog: ProgId,
 }
 
@@ -59,6 +59,12 @@ struct Ready {
 pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
     if let Some(path) = &args.topology {
         return topology::run(path, args);
+    }
+    if args.trace && args.engine == EngineArg::Jit {
+        return Err(
+            Failure::new("--trace: compiled code does not show its steps")
+                .help("--engine interp does"),
+        );
     }
     let mut tally = Tally::default();
     let Some(mut ready) = prepare(args, &mut tally)? else {
@@ -81,7 +87,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Tally, Failure> {
                 TextFormat::Json => print::json(unit, &effects, args.repeat),
             };
             if let Some(path) = &args.write {
-                let packets = [(0, effects.outcome.output.data.as_slice())];
+                let packets = [(0, effects.ran.output.data.as_slice())];
                 many::write_capture(path, packets)?;
             }
             if args.on_kernel {
@@ -133,14 +139,14 @@ fn prepare(args: &RunArgs, tally: &mut Tally) -> Result<Option<Ready>, Failure> 
     for setting in &args.map {
         maps::set(&mut sim, setting)?;
     }
-    let mut machine = Machine::new();
+    let mut engine = Engine::new(args.engine);
     let no_verify = args.no_verify;
-    let prog = load(&mut machine, &mut sim, &object, program, &kernel, no_verify)?;
+    let prog = load(&mut engine, &mut sim, &object, program, &kernel, no_verify)?;
     Ok(Some(Ready {
         unit,
         object,
         sim,
-        machine,
+        engine,
         prog,
     }))
 }
@@ -244,27 +250,16 @@ fn may_run(unit: &Unit, tally: &mut Tally) -> bool {
 
 /// Loads the program and those that it can reach by tail calls.
 fn load(
-    machine: &mut Machine,
+    engine: &mut Engine,
     sim: &mut Sim,
     object: &ObjectSpec,
     program: &ProgramSpec,
     kernel: &Arc<Kernel>,
     no_verify: bool,
 ) -> Result<ProgId, Failure> {
-    let prog = machine
-        .load(sim, program)
+    let prog = engine
+        .load(sim, program, &kernel.facts)
         .map_err(|e| Failure::new(format!("{}: {e}", program.name)))?;
-    // Where the kernel's types are known, the verifier says which loads may find nothing.
-    if kernel.facts.btf().is_some()
-        && let Verdict::Accepted(accepted) = verify(
-            program,
-            &kernel.facts,
-            &skep_verifier::Config::default(),
-            &mut Silent,
-        )
-    {
-        machine.set_probe_loads(prog, &accepted.probe_loads);
-    }
     let arrays = object.maps.iter().filter(|m| m.ty == MapType::ProgArray);
     let mut names: Vec<_> = arrays
         .flat_map(|m| &m.slots)
@@ -286,13 +281,13 @@ fn load(
             source: 0,
         };
         let rejected = !no_verify && matches!(judge(unit, 0).judgement, Judgement::Rejected(_));
-        if rejected || machine.load(sim, callee).is_err() {
+        if rejected || engine.load(sim, callee, &kernel.facts).is_err() {
             note(format_args!(
                 "{name} cannot be loaded; its slots in program arrays stay empty"
             ));
         }
     }
-    machine.fill_program_slots(sim);
+    engine.fill_program_slots(sim);
     Ok(prog)
 }
 
@@ -308,31 +303,24 @@ fn execute(ready: &mut Ready, input: &RunInput, args: &RunArgs) -> Result<Effect
     let Ready {
         unit,
         sim,
-        machine,
+        engine,
         prog,
         ..
     } = ready;
     let ended = |error| match error {
         RunError::Stop(stop) => Ended::Trap(stop),
         RunError::Input(_) | RunError::NoProgram(_) | RunError::OtherKernel => {
-            Ended::Input(refused(machine, *prog, &error, args))
+            Ended::Input(refused(engine, *prog, &error, args))
         }
     };
-    let untouched = run_nothing(machine, sim, *prog, input).map_err(ended)?;
+    let untouched = run_nothing(engine, sim, *prog, input).map_err(ended)?;
     let before = Snapshot::take(sim);
-    let budget = args.max_insns.unwrap_or(BUDGET);
-    let mut once = || {
-        if args.trace {
-            let trace = trace::Trace::new(unit);
-            machine.run_observed(sim, *prog, input, budget, trace)
-        } else {
-            machine.run_observed(sim, *prog, input, budget, Nobody)
-        }
-    };
-    let mut outcome = once().map_err(ended)?;
+    let traced = args.trace.then_some(&*unit);
+    let mut once = || engine.run(sim, *prog, input, args.max_insns, traced);
+    let mut ran = once().map_err(ended)?;
     let progress = Count::new(args.repeat.into());
     for turn in 1..args.repeat {
-        outcome = once().map_err(ended)?;
+        ran = once().map_err(ended)?;
         if turn % (1 << 14) == 0 {
             progress.at(turn.into());
         }
@@ -340,7 +328,7 @@ fn execute(ready: &mut Ready, input: &RunInput, args: &RunArgs) -> Result<Effect
     progress.finish();
     let maps = before.changes(sim);
     Ok(Effects {
-        outcome,
+        ran,
         untouched,
         output: sim.take_output(),
         maps,
@@ -349,18 +337,18 @@ fn execute(ready: &mut Ready, input: &RunInput, args: &RunArgs) -> Result<Effect
 
 /// What packet and context are for a program that does nothing at the same hook.
 fn run_nothing(
-    machine: &Machine,
+    engine: &Engine,
     sim: &mut Sim,
     prog: ProgId,
     input: &RunInput,
 ) -> Result<RunOutput, RunError> {
-    let Some(program) = machine.programs().get(prog.0 as usize) else {
+    let Some((ty, attach)) = engine.kind(prog) else {
         return Err(RunError::NoProgram(prog));
     };
     let zero = RawInsn::new(0xb7, 0, 0, 0, 0);
     let exit = RawInsn::new(opcode::EXIT, 0, 0, 0, 0);
-    let mut spec = ProgramSpec::new("nothing", program.ty(), vec![zero, exit]);
-    spec.attach = program.attach();
+    let mut spec = ProgramSpec::new("nothing", ty, vec![zero, exit]);
+    spec.attach = attach;
     let mut nothing = Machine::new();
     match nothing.load(sim, &spec) {
         Ok(id) => nothing.run(sim, id, input).map(|outcome| outcome.output),
@@ -369,10 +357,9 @@ fn run_nothing(
 }
 
 /// An input that the hook does not take.
-fn refused(machine: &Machine, prog: ProgId, error: &RunError, args: &RunArgs) -> Failure {
-    let ty = machine.programs().get(prog.0 as usize).map(|p| p.ty());
-    let what = match ty {
-        Some(ty) => format!("a program of type {ty} cannot be run so: {error}"),
+fn refused(engine: &Engine, prog: ProgId, error: &RunError, args: &RunArgs) -> Failure {
+    let what = match engine.kind(prog) {
+        Some((ty, _)) => format!("a program of type {ty} cannot be run so: {error}"),
         None => error.to_string(),
     };
     let failure = Failure::new(what);

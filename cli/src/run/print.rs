@@ -21,7 +21,7 @@ const MOST_SHOWN: usize = 32;
 /// Prints for people.
 pub(super) fn human(unit: &Unit, effects: &Effects, repeat: u32) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    let (ty, run) = (unit.spec.ty, &effects.outcome.output);
+    let (ty, run) = (unit.spec.ty, &effects.ran.output);
     writeln!(out, "{TITLE}{}/{}{TITLE:#}  {ty}", unit.file, unit.prog)?;
     let meaning = names::verdict(ty, run.retval);
     let number = if run.retval.cast_signed() < 0 {
@@ -34,17 +34,16 @@ pub(super) fn human(unit: &Unit, effects: &Effects, repeat: u32) -> io::Result<(
         meaning => format!("{number}  {TITLE}{meaning}{TITLE:#}"),
     };
     item(&mut out, "returned", &returned)?;
-    let insns = effects.outcome.insns;
+    let insns = match effects.ran.insns {
+        Some(insns) => format!("{insns} instructions"),
+        None => "as machine code".to_owned(),
+    };
     let times = if repeat == 1 {
         String::new()
     } else {
         format!(", the last of {repeat} runs")
     };
-    item(
-        &mut out,
-        "executed",
-        &format!("{insns} instructions{times}"),
-    )?;
+    item(&mut out, "executed", &format!("{insns}{times}"))?;
     printed(&mut out, &effects.output)?;
     if let Some(redirect) = &effects.output.redirect {
         item(&mut out, "redirected", &redirect_text(redirect))?;
@@ -100,7 +99,7 @@ fn more(out: &mut dyn Write, count: usize) -> io::Result<()> {
 }
 
 fn packet(out: &mut dyn Write, effects: &Effects) -> io::Result<()> {
-    let (old, new) = (&effects.untouched.data, &effects.outcome.output.data);
+    let (old, new) = (&effects.untouched.data, &effects.ran.output.data);
     if old.is_empty() && new.is_empty() {
         return Ok(());
     }
@@ -116,7 +115,7 @@ fn packet(out: &mut dyn Write, effects: &Effects) -> io::Result<()> {
 /// packet are left out: the packet is shown itself.
 fn context_changes(unit: &Unit, effects: &Effects) -> Vec<(String, u64, u64)> {
     let mut changes = Vec::new();
-    let (old, new) = (&effects.untouched.ctx, &effects.outcome.output.ctx);
+    let (old, new) = (&effects.untouched.ctx, &effects.ran.output.ctx);
     let fields = ctx::of(unit.spec.ty).map_or(&[][..], |table| table.fields);
     for field in fields
         .iter()
@@ -243,7 +242,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Prints one JSON document.
 pub(super) fn json(unit: &Unit, effects: &Effects, repeat: u32) -> io::Result<()> {
-    let run = &effects.outcome.output;
+    let run = &effects.ran.output;
     let output = &effects.output;
     let context: Map<String, Value> = context_changes(unit, effects)
         .into_iter()
@@ -267,7 +266,7 @@ pub(super) fn json(unit: &Unit, effects: &Effects, repeat: u32) -> io::Result<()
         "repeat": repeat,
         "retval": run.retval,
         "verdict": names::verdict(unit.spec.ty, run.retval),
-        "insns": effects.outcome.insns,
+        "insns": effects.ran.insns,
         "packet_in": hex(&effects.untouched.data),
         "packet_out": hex(&run.data),
         "context": context,
