@@ -268,15 +268,26 @@ impl Btf {
         self.data.get(self.strings.clone()).unwrap_or(&[])
     }
 
-    /// The bytes of the string at `off`, without its NUL.
-    pub(crate) fn string_at(&self, off: u32) -> Option<&[u8]> {
+    /// The string section from `off` to its end.
+    fn strings_from(&self, off: u32) -> Option<&[u8]> {
         let mut btf = self;
         while off < btf.string_start {
             btf = btf.base.as_deref()?;
         }
-        let rest = btf
-            .string_bytes()
-            .get((off - btf.string_start) as usize..)?;
+        let start = (off - btf.string_start) as usize;
+        btf.string_bytes().get(start..)
+    }
+
+    /// Whether the string at `off` is `text`.
+    pub(crate) fn has_string_at(&self, off: u32, text: &str) -> bool {
+        let rest = self.strings_from(off);
+        rest.and_then(|rest| rest.strip_prefix(text.as_bytes()))
+            .is_some_and(|rest| rest.first() == Some(&0))
+    }
+
+    /// The bytes of the string at `off`, without its NUL.
+    pub(crate) fn string_at(&self, off: u32) -> Option<&[u8]> {
+        let rest = self.strings_from(off)?;
         std::ffi::CStr::from_bytes_until_nul(rest)
             .ok()
             .map(std::ffi::CStr::to_bytes)

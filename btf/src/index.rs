@@ -125,16 +125,10 @@ impl Btf {
 
     /// All types of this name, of any kind, in the order of their ids, the base's first.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + use<'a> {
-        let mut layers = Vec::new();
-        let mut layer = Some(self);
-        while let Some(btf) = layer {
-            layers.push(btf);
-            layer = btf.base().map(|b| &**b);
-        }
-        layers
-            .into_iter()
-            .rev()
-            .flat_map(move |btf| btf.own_named(name))
+        let base = self
+            .base()
+            .map(|base| -> Box<dyn Iterator<Item = TypeId> + 'a> { Box::new(base.named(name)) });
+        base.into_iter().flatten().chain(self.own_named(name))
     }
 
     fn own_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TypeId> + use<'a> {
@@ -145,7 +139,7 @@ impl Btf {
             while let Some(at) = (link as usize).checked_sub(1) {
                 link = index.next.get(at).copied().unwrap_or(0);
                 let record = self.record_at(at)?;
-                if self.string_at(self.word(record)) == Some(name.as_bytes()) && !name.is_empty() {
+                if !name.is_empty() && self.has_string_at(self.word(record), name) {
                     return Some(TypeId(self.start() + at as u32));
                 }
             }
@@ -165,26 +159,32 @@ impl Btf {
 
     /// Whether the type itself carries the declaration tag `text`.
     pub fn has_decl_tag(&self, id: TypeId, text: &str) -> bool {
-        self.decl_tags(id).any(|tag| tag.name() == text)
+        self.decl_tags(id).any(|tag| tag.is_called(text))
     }
 
     fn tags_of(&self, id: TypeId, component: Option<u32>) -> impl Iterator<Item = DeclTag<'_>> {
-        let mut layers = Vec::new();
-        let mut layer = Some(self);
-        while let Some(btf) = layer {
-            let index = btf.tags.get_or_init(|| TagIndex::build(btf));
-            let from = index
-                .rows
-                .partition_point(|row| (row.0, row.1) < (id, component));
-            let tail = index.rows.get(from..).unwrap_or(&[]);
-            let len = tail.partition_point(|row| (row.0, row.1) == (id, component));
-            layers.push(tail.get(..len).unwrap_or(&[]));
-            layer = btf.base().map(|b| &**b);
-        }
-        layers
-            .into_iter()
-            .rev()
-            .flatten()
-            .filter_map(|(_, _, tag)| self.ty(*tag).ok().and_then(Type::as_decl_tag))
+        self.tag_ids(id, component)
+            .filter_map(|tag| self.ty(tag).ok().and_then(Type::as_decl_tag))
+    }
+
+    /// The declaration tags of a type or of a component, the base's first.
+    fn tag_ids(
+        &self,
+        id: TypeId,
+        component: Option<u32>,
+    ) -> impl Iterator<Item = TypeId> + use<'_> {
+        let base = self
+            .base()
+            .map(|base| -> Box<dyn Iterator<Item = TypeId> + '_> {
+                Box::new(base.tag_ids(id, component))
+            });
+        let index = self.tags.get_or_init(|| TagIndex::build(self));
+        let key = (id, component);
+        let from = index.rows.partition_point(|row| (row.0, row.1) < key);
+        let tail = index.rows.get(from..).unwrap_or(&[]).iter();
+        let own = tail
+            .take_while(move |row| (row.0, row.1) == key)
+            .map(|row| row.2);
+        base.into_iter().flatten().chain(own)
     }
 }

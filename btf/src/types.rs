@@ -65,6 +65,11 @@ impl<'a> Name<'a> {
     fn get(self) -> &'a str {
         self.btf.string(self.off).unwrap_or("")
     }
+
+    /// Whether it is this text; cheaper than reading it first, since most names differ early.
+    fn is(self, text: &str) -> bool {
+        self.btf.has_string_at(self.off, text)
+    }
 }
 
 impl fmt::Debug for Name<'_> {
@@ -79,6 +84,11 @@ macro_rules! named {
             /// The name; empty if anonymous.
             pub fn name(&self) -> &'a str {
                 self.name.get()
+            }
+
+            /// Whether this is the name; `""` asks whether it is anonymous.
+            pub fn is_called(&self, name: &str) -> bool {
+                self.name.is(name)
             }
         }
     )*};

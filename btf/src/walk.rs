@@ -217,15 +217,18 @@ impl Btf {
         let Some(depth) = depth.checked_sub(1) else {
             return Err(Self::too_deep(id));
         };
-        let parent = self.skip_mods_and_typedefs(id)?;
-        let composite = self.composite(parent)?;
+        let (parent, ty) = self.resolve(id)?;
+        let Some(composite) = ty.as_composite() else {
+            return Err(Error::new(ErrorKind::WrongKind("a struct or union")).in_type(parent));
+        };
         for (index, member) in composite.members.iter().enumerate() {
             let Some(left) = budget.checked_sub(1) else {
                 return Err(Self::too_deep(id));
             };
             *budget = left;
             let bit_offset = base + u64::from(member.bit_offset);
-            if member.name() == name && !name.is_empty() {
+            let anonymous = member.is_called("");
+            if !anonymous && member.is_called(name) {
                 return Ok(Some(Field {
                     member,
                     parent,
@@ -233,7 +236,7 @@ impl Btf {
                     bit_offset,
                 }));
             }
-            if member.name().is_empty()
+            if anonymous
                 && let (inner, Type::Struct(_) | Type::Union(_)) = self.resolve(member.ty)?
                 && let Some(found) = self.member_within(inner, name, bit_offset, depth, budget)?
             {

@@ -95,7 +95,7 @@ impl Spec {
                     .get(*idx as usize)
                     .ok_or(CoreError::BadAccess)?;
                 self.bit_offset += u64::from(member.bit_offset);
-                if !member.name().is_empty() {
+                if !member.is_called("") {
                     self.steps.push(Step {
                         ty: at,
                         idx: *idx,
@@ -249,11 +249,11 @@ impl Spec {
             self.step_raw()?;
             let before = self.bit_offset;
             self.bit_offset += u64::from(member.bit_offset);
-            if member.name().is_empty() {
+            if member.is_called("") {
                 if let Some(found) = self.match_member(wanted, target, member.ty, budget)? {
                     return Ok(Some(found));
                 }
-            } else if member.name() == wanted.name {
+            } else if member.is_called(wanted.name) {
                 if !fields_are_compatible(wanted.local, wanted.ty, target, member.ty)? {
                     return Ok(None);
                 }
