@@ -2,7 +2,7 @@
 
 use skep_isa::InsnIdx;
 
-use crate::access::WalkCache;
+use crate::access::{Place, WalkCache};
 use crate::state::{MapId, PointerType, PtrFlags, RegionKind};
 
 /// What is known of the map that a helper call was given, over all paths.
@@ -86,6 +86,8 @@ pub(crate) struct Learned {
     pub(crate) walks: WalkCache,
     /// Members of the program's own structures that were looked up.
     pub(crate) own_walks: WalkCache,
+    /// Members of a kernel structure that a program like this may write, once it wrote to one.
+    pub(crate) writable: Option<Vec<Place>>,
     /// The last id given out; ids are shared by links, origins and references.
     last_id: u32,
     /// Instructions processed.
@@ -107,6 +109,7 @@ impl Learned {
             throws: false,
             walks: WalkCache::default(),
             own_walks: WalkCache::default(),
+            writable: None,
             last_id: 0,
             insns_processed: 0,
             jumps_processed: 0,

@@ -353,7 +353,7 @@ impl Env<'_> {
     }
 }
 
-fn no_types() -> Stop {
+pub(super) fn no_types() -> Stop {
     Stop::undecided("structures of a kernel whose types are not known")
 }
 

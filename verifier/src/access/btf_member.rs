@@ -4,18 +4,26 @@
 use skep_btf::{Btf, Kind, TypeId};
 use skep_spec::tables::struct_ops::{WritableMember, Writes};
 
+use super::btf::no_types;
 use crate::env::Env;
 use crate::state::{Pointer, Region};
 use crate::violation::{BtfViolation, Check};
 
 impl Env<'_> {
     /// A write of `size` bytes at `start`.
-    pub(super) fn write_as_member(&self, pointer: &Pointer, start: u32, size: u32) -> Check<()> {
+    pub(super) fn write_as_member(
+        &mut self,
+        pointer: &Pointer,
+        start: u32,
+        size: u32,
+    ) -> Check<()> {
         let member = self.ctx.attach.and_then(|target| target.member_of);
         let (Some(member), Region::Btf { id, .. }) = (member, pointer.region) else {
             return self.unmodelled_access("writing to kernel structures");
         };
-        let btf = self.kernel_types()?;
+        let Some(btf) = self.ctx.facts.btf() else {
+            return Err(no_types());
+        };
         let is_of = |name| btf.find_by_name(Kind::Struct, name) == Some(TypeId(id));
         let off = start as i32;
         let end = start.saturating_add(size);
@@ -30,9 +38,11 @@ impl Env<'_> {
             }
             Writes::Members(of, _) if !is_of(of) => Err(BtfViolation::Write { told: true }.into()),
             Writes::Members(of, members) => {
-                let places = members.iter().filter_map(|member| place_of(btf, member));
-                let mut hit = places.filter(|place| place.begins_at(start));
-                let Some(place) = hit.next() else {
+                let places = self.learned.writable.get_or_insert_with(|| {
+                    let places = members.iter().filter_map(|member| place_of(btf, member));
+                    places.collect()
+                });
+                let Some(place) = places.iter().find(|place| place.begins_at(start)) else {
                     return Err(BtfViolation::NoMemberWrite { of, off }.into());
                 };
                 let member_end = place.end;
@@ -46,8 +56,9 @@ impl Env<'_> {
     }
 }
 
-/// Where a member lies in the written structure.
-struct Place {
+/// Where a member that programs may write lies in its structure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
     start: u32,
     end: u32,
     anywhere: bool,

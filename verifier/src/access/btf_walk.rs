@@ -460,7 +460,7 @@ fn is_listed(btf: &Btf, kind: Kind, listed: &str, name: &str, to: TypeId) -> boo
     };
     list.members.iter().any(|member| {
         let target = btf.ty(member.ty).ok().and_then(Type::as_ptr);
-        member.name() == name
+        member.is_called(name)
             && target.is_some_and(|target| btf.skip_mods_and_typedefs(target).ok() == Some(to))
     })
 }

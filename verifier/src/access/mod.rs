@@ -17,6 +17,7 @@ use skep_isa::{AtomicOp, Operand, Reg, Size, Width};
 use skep_spec::ProgFlags;
 
 pub(crate) use btf::is_trusted;
+pub(crate) use btf_member::Place;
 pub(crate) use btf_walk::{WalkCache, WalkFault, is_structure};
 pub(crate) use helper::RawAccess;
 pub(crate) use kptr::known_target;

@@ -513,6 +513,6 @@ fn kernel_context(btf: &Btf, prog_type: &str) -> Option<TypeId> {
     let list = btf.find_by_name(skep_btf::Kind::Struct, "bpf_ctx_convert")?;
     let member = format!("BPF_PROG_TYPE_{}_kern", prog_type.to_uppercase());
     let list = btf.ty(list).ok()?.as_composite()?;
-    let found = list.members.iter().find(|m| m.name() == member)?;
+    let found = list.members.iter().find(|m| m.is_called(&member))?;
     Some(found.ty)
 }

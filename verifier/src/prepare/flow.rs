@@ -25,13 +25,20 @@ enum Edge {
     Branch = 2,
 }
 
+/// Slots on the search stack: all but the last are plain, and wait for what follows them.
+#[derive(Clone, Copy)]
+struct Run {
+    first: InsnIdx,
+    last: InsnIdx,
+}
+
 struct Search<'a> {
     hook: &'a Hook<'a>,
     facts: &'a Facts,
     kfuncs: &'a Kfuncs<'a>,
     insns: &'a [RawInsn],
     visits: Vec<Visit>,
-    stack: Vec<InsnIdx>,
+    stack: Vec<Run>,
     flow: Vec<InsnFlow>,
     subprogs: &'a mut [Subprog],
 }
@@ -82,21 +89,38 @@ pub(super) fn find_flow(
 
 impl Search<'_> {
     fn run(&mut self, root: InsnIdx) -> Result<(), (FormViolation, InsnIdx)> {
-        self.visits[root] = Visit::Discovered(0);
-        self.stack.push(root);
-        while let Some(&at) = self.stack.last() {
+        self.enter(root);
+        while let Some(&Run { first, last }) = self.stack.last() {
             // Nothing follows a plain instruction but the next one.
-            let is_done = self.visits[at] == Visit::Discovered(Edge::Fallthrough as u8)
+            let is_done = self.visits[last] == Visit::Discovered(Edge::Fallthrough as u8)
                 && !matches!(
-                    self.insns[at].class(),
+                    self.insns[last].class(),
                     class::JMP | class::JMP32 | class::LD
                 );
-            if is_done || !self.visit(at)? {
-                self.visits[at] = Visit::Explored;
+            if is_done || !self.visit(last)? {
+                self.visits[first..=last].fill(Visit::Explored);
                 self.stack.pop();
             }
         }
         Ok(())
+    }
+
+    /// Goes to a new slot, and on over instructions that have but one edge, to the next slot, as long as
+    /// that one is new too: nothing else can be found between them.
+    fn enter(&mut self, first: InsnIdx) {
+        let mut last = first;
+        while let [insn, _, ..] = self.insns[last..]
+            && matches!(
+                insn.class(),
+                class::ALU | class::ALU64 | class::LDX | class::ST | class::STX
+            )
+            && self.visits[last + 1] == Visit::New
+        {
+            self.visits[last] = Visit::Discovered(Edge::Fallthrough as u8);
+            last += 1;
+        }
+        self.visits[last] = Visit::Discovered(0);
+        self.stack.push(Run { first, last });
     }
 
     /// Follows the next edge out of a slot; true if that led to a new one (`visit_insn`).
@@ -236,8 +260,7 @@ impl Search<'_> {
         match self.visits[target] {
             Visit::New => {
                 self.visits[at] = Visit::Discovered(edge as u8);
-                self.visits[target] = Visit::Discovered(0);
-                self.stack.push(target);
+                self.enter(target);
                 Ok(true)
             }
             Visit::Discovered(_) if self.facts.lane().bpf => Ok(false),
@@ -297,8 +320,9 @@ mod tests {
     #[test]
     fn loops_are_components_and_straight_code_is_none() {
         let back = RawInsn::new(0x15, 1, 0, -2, 0);
-        let (scc, next) = graph::components(&[ZERO, ZERO, back, EXIT]);
-        assert_eq!(scc, [0, 1, 1, 0]);
-        assert_eq!(next, 2);
+        let insns = [ZERO, ZERO, back, EXIT];
+        let blocks = graph::Blocks::new(&insns, &[Subprog::new(0, insns.len())]);
+        assert_eq!(blocks.len(), 3);
+        assert_eq!(blocks.components(), [0, 1, 0]);
     }
 }

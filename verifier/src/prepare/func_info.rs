@@ -452,7 +452,7 @@ pub(crate) fn is_context(btf: &Btf, target: TypeId, facts: &Facts, hook: &Hook<'
     if hook.ty == ProgType::Kprobe
         && let Ok(id) = btf.skip_mods(target)
         && let Ok(Type::Typedef(named)) = btf.ty(id)
-        && named.name() == "bpf_user_pt_regs_t"
+        && named.is_called("bpf_user_pt_regs_t")
     {
         return true;
     }
@@ -466,13 +466,18 @@ pub(crate) fn is_context(btf: &Btf, target: TypeId, facts: &Facts, hook: &Hook<'
     } else {
         name
     };
-    let named = |name| is_struct_named(btf, target, name);
-    let projected = PROJECTIONS.iter().any(|&(of, to)| of == name && named(to));
-    !name.is_empty() && (projected || named(name) || named(behind))
+    let Ok((_, Type::Struct(structure))) = btf.resolve(target) else {
+        return false;
+    };
+    let projected = |&(of, to): &(&str, &str)| of == name && structure.is_called(to);
+    !name.is_empty()
+        && (structure.is_called(name)
+            || structure.is_called(behind)
+            || PROJECTIONS.iter().any(projected))
 }
 
 fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {
-    matches!(btf.resolve(target), Ok((_, Type::Struct(s))) if s.name() == name)
+    matches!(btf.resolve(target), Ok((_, Type::Struct(s))) if s.is_called(name))
 }
 
 /// The kernel's structure of the same name, or 0 where its BTF is not known or has none.

@@ -4,7 +4,8 @@ use skep_isa::{RawInsn, class, mode, opcode};
 use skep_spec::Facts;
 use skep_spec::tables::Hook;
 
-use super::{Kfuncs, graph};
+use super::Kfuncs;
+use super::graph::Blocks;
 
 const R0: u16 = 1;
 const ARGS: u16 = 0b11_1110;
@@ -19,12 +20,14 @@ struct Effect {
     writes: u16,
 }
 
-/// Registers alive before each slot, one bit each (`compute_live_registers`).
+/// Registers alive before each slot, one bit each (`compute_live_registers`). `postorder` lists the
+/// reachable blocks.
 pub(super) fn find_live_regs(
     insns: &[RawInsn],
     hook: &Hook<'_>,
     facts: &Facts,
     kfuncs: &Kfuncs<'_>,
+    blocks: &Blocks<'_>,
     postorder: &[u32],
 ) -> Vec<u16> {
     let effects: Vec<Effect> = insns
@@ -32,18 +35,17 @@ pub(super) fn find_live_regs(
         .map(|&insn| effect(insn, hook, facts, kfuncs))
         .collect();
     let mut live = Live {
-        insns,
+        blocks,
         effects,
         before: vec![0; insns.len()],
     };
-    // In postorder what follows a slot comes before it, unless control goes back.
-    let mut done = vec![false; insns.len()];
+    // In postorder what follows a block comes before it, unless control goes back.
+    let mut done = vec![false; blocks.len()];
     let mut goes_back = false;
-    for &idx in postorder {
-        let at = idx as usize;
+    for &block in postorder {
+        let at = block as usize;
         done[at] = true;
-        let is_known = |&next: &usize| done.get(next).is_none_or(|&done| done);
-        goes_back |= !graph::successors(insns, at).iter().all(is_known);
+        goes_back |= !blocks.next(at).all(|next| done[next]);
         live.find(at);
     }
     if goes_back {
@@ -54,42 +56,47 @@ pub(super) fn find_live_regs(
 
 /// Liveness under way.
 struct Live<'a> {
-    insns: &'a [RawInsn],
+    blocks: &'a Blocks<'a>,
+    /// By slot.
     effects: Vec<Effect>,
     /// Registers alive before each slot.
     before: Vec<u16>,
 }
 
 impl Live<'_> {
-    /// Finds what is alive before a slot from what follows it; whether that is news.
-    #[inline]
-    fn find(&mut self, at: usize) -> bool {
-        let mut after = 0;
-        for next in graph::successors(self.insns, at) {
-            after |= self.before.get(next).copied().unwrap_or(0);
+    /// Finds what is alive before a block's slots from what follows it; whether that is news for its first.
+    fn find(&mut self, block: usize) -> bool {
+        let first = self.blocks.slots(block).start;
+        let mut alive = 0;
+        for next in self.blocks.next(block) {
+            alive |= self.before[self.blocks.slots(next).start];
         }
-        let Effect { reads, writes } = self.effects[at];
-        let alive = (after & !writes) | reads;
-        std::mem::replace(&mut self.before[at], alive) != alive
+        let known = self.before[first];
+        for at in self.blocks.insns_backwards(block) {
+            let Effect { reads, writes } = self.effects[at];
+            alive = (alive & !writes) | reads;
+            self.before[at] = alive;
+        }
+        alive != known
     }
 
-    /// Goes on until nothing changes. Each slot is looked at again only when something behind it
-    /// changed: sweeping over all slots would take the square of their number where jumps go back over
-    /// each other.
+    /// Goes on until nothing changes. Each block is looked at again only when something behind it
+    /// changed: sweeping over all would take the square of their number where jumps go back over each
+    /// other.
     fn settle(&mut self, postorder: &[u32]) {
-        let before = Predecessors::new(self.insns, postorder);
+        let before = Predecessors::new(self.blocks, postorder);
         let mut waiting: Vec<u32> = postorder.iter().rev().copied().collect();
-        let mut waits = vec![false; self.insns.len()];
-        for &idx in &waiting {
-            waits[idx as usize] = true;
+        let mut waits = vec![false; self.blocks.len()];
+        for &block in &waiting {
+            waits[block as usize] = true;
         }
-        while let Some(idx) = waiting.pop() {
-            let at = idx as usize;
-            waits[at] = false;
-            if !self.find(at) {
+        while let Some(block) = waiting.pop() {
+            let block = block as usize;
+            waits[block] = false;
+            if !self.find(block) {
                 continue;
             }
-            for &from in before.of(at) {
+            for &from in before.of(block) {
                 if !std::mem::replace(&mut waits[from as usize], true) {
                     waiting.push(from);
                 }
@@ -98,44 +105,37 @@ impl Live<'_> {
     }
 }
 
-/// The slots from which control comes, by slot.
+/// The blocks from which control comes, by block.
 struct Predecessors {
-    /// Where each slot's part of `from` begins, and the end of the last one.
+    /// Where each block's part of `from` begins, and the end of the last one.
     starts: Vec<u32>,
     from: Vec<u32>,
 }
 
 impl Predecessors {
-    fn new(insns: &[RawInsn], reachable: &[u32]) -> Predecessors {
+    fn new(blocks: &Blocks<'_>, reachable: &[u32]) -> Predecessors {
         let edges = || {
-            let of = |&idx: &u32| {
-                graph::successors(insns, idx as usize)
-                    .into_iter()
-                    .zip([idx; 2])
-            };
-            reachable
-                .iter()
-                .flat_map(of)
-                .filter(|&(to, _)| to < insns.len())
+            let of = |&from: &u32| blocks.next(from as usize).map(move |to| (to, from));
+            reachable.iter().flat_map(of)
         };
-        let mut starts = vec![0u32; insns.len() + 1];
+        let mut starts = vec![0u32; blocks.len() + 1];
         for (to, _) in edges() {
             starts[to + 1] += 1;
         }
-        for to in 0..insns.len() {
+        for to in 0..blocks.len() {
             starts[to + 1] += starts[to];
         }
         let mut next = starts.clone();
-        let mut from = vec![0; next[insns.len()] as usize];
-        for (to, idx) in edges() {
-            from[next[to] as usize] = idx;
+        let mut from = vec![0; next[blocks.len()] as usize];
+        for (to, block) in edges() {
+            from[next[to] as usize] = block;
             next[to] += 1;
         }
         Predecessors { starts, from }
     }
 
-    fn of(&self, idx: usize) -> &[u32] {
-        &self.from[self.starts[idx] as usize..self.starts[idx + 1] as usize]
+    fn of(&self, block: usize) -> &[u32] {
+        &self.from[self.starts[block] as usize..self.starts[block + 1] as usize]
     }
 }
 

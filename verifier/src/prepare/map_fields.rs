@@ -31,6 +31,14 @@ const OBJECT_FIELDS: [&str; 6] = [
     "bpf_refcount",
 ];
 
+/// Tags of pointers that are fields.
+const POINTER_TAGS: [(&str, FieldKind); 4] = [
+    ("kptr_untrusted", FieldKind::KptrUnref),
+    ("kptr", FieldKind::KptrRef),
+    ("percpu_kptr", FieldKind::KptrPercpu),
+    ("uptr", FieldKind::Uptr),
+];
+
 /// Special fields of the program's structures, by their ids; plain ones are not here.
 pub(crate) type ObjectFields = FxHashMap<u32, Vec<MapField>>;
 
@@ -112,11 +120,14 @@ impl<'a> Search<'a> {
             .iter()
             .filter_map(|name| btf.find_by_name(Kind::Struct, name))
             .collect();
-        let pointers = btf.types().filter(|(id, _)| {
-            let kind = kernel_pointer(btf, *id);
-            kind.is_ok_and(|kind| kind.is_some_and(FieldKind::is_for_objects))
-        });
-        special.extend(pointers.map(|(id, _)| id));
+        let mut tags = POINTER_TAGS.iter();
+        if tags.any(|(tag, _)| btf.find_by_name(Kind::TypeTag, tag).is_some()) {
+            let pointers = btf.ids().filter(|&id| {
+                let kind = kernel_pointer(btf, id);
+                kind.is_ok_and(|kind| kind.is_some_and(FieldKind::is_for_objects))
+            });
+            special.extend(pointers);
+        }
         if special.is_empty() {
             return found;
         }
@@ -398,7 +409,7 @@ fn graph_node(
     let (structure, node) = tag.split_once(':')?;
     let id = btf.find_by_name(Kind::Struct, structure)?;
     let structure = btf.ty(id).ok()?.as_struct()?;
-    let mut members = structure.members.iter().filter(|m| m.name() == node);
+    let mut members = structure.members.iter().filter(|m| m.is_called(node));
     let member = members.next()?;
     if members.next().is_some() || member.bit_offset % 8 != 0 || member.offset() % 8 != 0 {
         return None;
@@ -409,7 +420,7 @@ fn graph_node(
         FieldKind::RbNode
     };
     let ty = btf.ty(member.ty).ok()?;
-    (ty.as_struct()?.name() == wanted.name()).then_some(FieldTarget::Node {
+    (ty.as_struct()?.is_called(wanted.name())).then_some(FieldTarget::Node {
         id: id.0,
         off: member.offset(),
     })
@@ -449,11 +460,6 @@ fn kernel_pointer(btf: &Btf, id: TypeId) -> Found<Option<FieldKind>> {
     if tags.next().is_some() {
         return Err(NoSense);
     }
-    match tag {
-        "kptr_untrusted" => Ok(Some(FieldKind::KptrUnref)),
-        "kptr" => Ok(Some(FieldKind::KptrRef)),
-        "percpu_kptr" => Ok(Some(FieldKind::KptrPercpu)),
-        "uptr" => Ok(Some(FieldKind::Uptr)),
-        _ => Err(NoSense),
-    }
+    let row = POINTER_TAGS.iter().find(|(name, _)| *name == tag);
+    row.map(|&(_, kind)| Some(kind)).ok_or(NoSense)
 }

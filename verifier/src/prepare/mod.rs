@@ -345,15 +345,18 @@ pub(crate) fn prepare<'a>(
             .map_or("", |member| member.ops.name),
         ..hook
     };
-    let (postorder, starts) = graph::postorder(insns, &subprogs);
-    for (subprog, bounds) in subprogs.iter_mut().zip(starts.windows(2)) {
+    let blocks = graph::Blocks::new(insns, &subprogs);
+    let postorder = blocks.postorder(&subprogs);
+    for (subprog, bounds) in subprogs.iter_mut().zip(postorder.starts.windows(2)) {
         subprog.postorder = bounds[0]..bounds[1];
     }
-    let (scc, _) = graph::components(insns);
-    let live = live_regs::find_live_regs(insns, &hook, facts, &kfuncs, &postorder);
-    for (flow, (scc, live)) in flow.iter_mut().zip(scc.into_iter().zip(live)) {
-        flow.scc = scc;
-        flow.live_regs = live;
+    let live = live_regs::find_live_regs(insns, &hook, facts, &kfuncs, &blocks, &postorder.blocks);
+    for (block, scc) in blocks.components().into_iter().enumerate() {
+        let slots = blocks.slots(block);
+        for (flow, &live) in flow[slots.clone()].iter_mut().zip(&live[slots]) {
+            flow.scc = scc;
+            flow.live_regs = live;
+        }
     }
     let fastcalls = fastcall::find_fastcalls(insns, &hook, facts, &kfuncs, &mut subprogs);
     Ok(Ctx {
@@ -365,7 +368,7 @@ pub(crate) fn prepare<'a>(
         hook,
         attach,
         flow,
-        postorder,
+        postorder: postorder.slots,
         fastcalls,
         subprogs,
         maps,

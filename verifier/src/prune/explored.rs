@@ -37,6 +37,8 @@ pub(crate) struct StateCounts {
 }
 
 const NONE: u32 = u32::MAX;
+/// Instructions for which room is made at the start.
+const LARGE: usize = 4096;
 
 /// A state's place in the arena; it stays when the state's contents are dropped.
 #[derive(Debug)]
@@ -96,7 +98,13 @@ pub(crate) struct Explored {
 impl Explored {
     /// Nothing remembered; once per load.
     pub(crate) fn new(ctx: &Ctx<'_>) -> Explored {
+        // Most programs remember a state in eight instructions, and two new values in each. Growing to
+        // that step by step costs more than the room does; large programs have time.
+        let insns = ctx.insns.len().clamp(64, LARGE);
         Explored {
+            nodes: Vec::with_capacity(insns / 8),
+            pool: Pool::with_capacity(insns / 4),
+            entries: Entries::with_capacity(insns / 4),
             heads: vec![NONE; ctx.insns.len().max(1)],
             concerns: Concerns::of(ctx),
             ..Explored::default()
@@ -144,14 +152,15 @@ impl Explored {
     pub(crate) fn clear(&mut self) {
         let bytes = self.nodes.iter().filter(|node| node.state.is_some());
         let bytes: usize = bytes.map(|node| node.bytes as usize).sum();
+        let values = self.pool.bytes();
+        self.pool.clear();
         self.effort
-            .give_back(bytes + self.entries.clear() * Entries::BYTES);
+            .give_back(bytes + values - self.pool.bytes() + self.entries.clear() * Entries::BYTES);
         self.nodes.clear();
         for list in self.begun.drain(..) {
             self.heads[list as usize] = NONE;
         }
         self.waiting.clear();
-        self.pool.clear();
         self.visits.clear();
     }
 
@@ -307,7 +316,7 @@ impl Explored {
         let values = self.pool.bytes();
         let stored = Box::new(Stored::new(current, before, &mut self.pool));
         let bytes = size_of::<Node>() + stored.bytes(before);
-        // The pool never shrinks, but is filled again after it was swept.
+        // The pool does not shrink while paths are walked, but is filled again after it was swept.
         self.effort.keep(bytes + self.pool.bytes() - values);
         let visit = self.enter_loop(ctx, id, current).unwrap_or(NONE);
         current.parent = Some(id);

@@ -186,6 +186,13 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
+    /// Room for the entries of a program of that many instructions.
+    pub(super) fn with_capacity(insns: usize) -> Entries {
+        Entries {
+            nodes: Vec::with_capacity(insns),
+        }
+    }
+
     /// Bytes that an entry takes.
     pub(super) const BYTES: usize = size_of::<Node>();
 

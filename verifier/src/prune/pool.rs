@@ -33,12 +33,7 @@ const SWEEP_AT_LEAST: usize = 1 << 15;
 
 impl Default for Pool {
     fn default() -> Pool {
-        Pool {
-            values: vec![Value::Uninit],
-            ids: HashTable::new(),
-            free: Vec::new(),
-            sweep_at: SWEEP_AT_LEAST,
-        }
+        Pool::with_capacity(0)
     }
 }
 
@@ -49,6 +44,18 @@ fn hash(value: &Value) -> u64 {
 }
 
 impl Pool {
+    /// No values, and room for so many.
+    pub(super) fn with_capacity(values: usize) -> Pool {
+        let mut kept = Vec::with_capacity(values + 1);
+        kept.push(Value::Uninit);
+        Pool {
+            values: kept,
+            ids: HashTable::with_capacity(values),
+            free: Vec::new(),
+            sweep_at: SWEEP_AT_LEAST,
+        }
+    }
+
     /// The value of a number.
     #[inline]
     pub(super) fn get(&self, id: ValueId) -> &Value {
@@ -109,7 +116,10 @@ impl Pool {
 
     /// Forgets all values.
     pub(super) fn clear(&mut self) {
-        self.sweep(std::iter::empty());
+        self.values.truncate(1);
+        self.ids.clear();
+        self.free.clear();
+        self.sweep_at = SWEEP_AT_LEAST;
     }
 }
 
