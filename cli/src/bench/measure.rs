@@ -50,9 +50,8 @@ pub(super) fn measure(unit: &Unit, live: Option<&Live>) -> Timing {
         agree: false,
     };
     let load = live.and_then(|live| Some((live, live.prepare(unit)?)));
-    let (mut ours, mut theirs) = (None, None);
-    let mut least = None;
-    for round in 0..ROUNDS {
+    let mut ours = None;
+    for _ in 0..ROUNDS {
         if unit.blocked.is_none()
             && let Ok((accepted, time)) = panics::catch(|| time_one(unit))
         {
@@ -60,6 +59,10 @@ pub(super) fn measure(unit: &Unit, live: Option<&Live>) -> Timing {
             let us = time.as_nanos() as f64 / 1000.0;
             timing.skep_us = Some(timing.skep_us.map_or(us, |least: f64| least.min(us)));
         }
+    }
+    let mut theirs = None;
+    let mut least = None;
+    for round in 0..ROUNDS {
         let ask = load.as_ref().filter(|_| round == 0 || theirs.is_some());
         if let Some(said) = ask.and_then(|(live, load)| live.ask(load)) {
             theirs = Some(said.accepted);

@@ -1,7 +1,7 @@
 //! `skep bench`: how fast skep is, measured beside the running kernel.
 //!
-//! `skep bench verify` verifies each program and has the kernel verify it, in turns and one after the
-//! other, so that both see the same machine. Programs are loaded, never attached, never run.
+//! `skep bench verify` verifies each program five times and then has the kernel do so, so that both see
+//! the same machine and find their own data in its caches. Programs are loaded, never attached, never run.
 
 mod live;
 mod measure;
