@@ -83,7 +83,7 @@ impl Kernels {
         })
     }
 
-    /// One kernel for everything, with that BTF.
+    /// One kernel for everything, with that BTF and so many CPUs.
     ///
     /// # Errors
     /// It has no built-in profile.
@@ -91,8 +91,13 @@ impl Kernels {
         release: &str,
         version: KernelVersion,
         btf: Option<Arc<Btf>>,
+        cpus: u32,
     ) -> Result<Kernels, Failure> {
-        let kernel = Arc::new(kernel(release.to_owned(), version, btf.as_ref())?);
+        let mut kernel = kernel(release.to_owned(), version, btf.as_ref())?;
+        let mut profile = kernel.facts.profile().clone();
+        profile.environment.cpus = cpus;
+        kernel.facts = Facts::new(profile);
+        let kernel = Arc::new(kernel);
         Ok(Kernels {
             chosen: vec![kernel],
             recorded: BTreeMap::new(),

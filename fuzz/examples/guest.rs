@@ -11,7 +11,6 @@
 mod shared;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -19,9 +18,9 @@ use std::time::Instant;
 use shared::{Tally, shape};
 use skep_asm::disassemble_program;
 use skep_fuzz::oracle::guest_facts;
-use skep_fuzz::{Agreement, Difference, Generator, GuestKernel, TypedGenerator, shrink};
+use skep_fuzz::{Agreement, Difference, Generator, Guests, TypedGenerator, shrink};
 use skep_kernel::guest::{GuestOptions, Image, is_agent, serve};
-use skep_spec::{Facts, ProgramSpec};
+use skep_spec::ProgramSpec;
 
 /// Programs that a guest is sent at a time.
 const BATCH: u64 = 2000;
@@ -43,17 +42,8 @@ impl Source {
 }
 
 struct Setting {
-    image: Image,
-    facts: Arc<Facts>,
+    guests: Guests,
     source: Source,
-    init: PathBuf,
-}
-
-impl Setting {
-    fn guest(&self) -> GuestKernel {
-        let (image, facts) = (self.image.clone(), Arc::clone(&self.facts));
-        GuestKernel::new(image, facts, self.init.clone(), GuestOptions::default())
-    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -81,12 +71,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     let init = std::env::current_exe()?;
-    let setting = Setting {
-        image,
-        facts,
-        source,
-        init,
-    };
+    let guests = Guests::new(image, facts, init, GuestOptions::default());
+    let setting = Setting { guests, source };
     let start = Instant::now();
     let mut tally = run(&setting, seed, count);
     let rate = tally.programs as f64 / start.elapsed().as_secs_f64();
@@ -102,9 +88,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let named = kinds.contains(&format!("{kind:?}"));
         named || kinds.is_empty() && !matches!(kind, Difference::NotJudged | Difference::Undecided)
     });
-    let mut guest = setting.guest();
     for (seed, kind) in tally.found.iter().take(show) {
-        print_finding(&mut guest, &setting.source.program(*seed), *seed, *kind)?;
+        print_finding(
+            &setting.guests,
+            &setting.source.program(*seed),
+            *seed,
+            *kind,
+        )?;
     }
     Ok(())
 }
@@ -120,7 +110,6 @@ fn run(setting: &Setting, seed: u64, count: u64) -> Tally {
     std::thread::scope(|scope| {
         let work = || {
             let mut tally = Tally::default();
-            let mut guest = setting.guest();
             loop {
                 let at = next.fetch_add(BATCH, Ordering::Relaxed);
                 if at >= count {
@@ -130,7 +119,7 @@ fn run(setting: &Setting, seed: u64, count: u64) -> Tally {
                 let seeds: Vec<u64> = (first..first + BATCH.min(count - at)).collect();
                 let programs: Vec<_> = seeds.iter().map(|s| setting.source.program(*s)).collect();
                 let start = Instant::now();
-                let answers = guest.agree(&programs);
+                let answers = setting.guests.agree(&programs);
                 let took = start.elapsed().as_secs_f64();
                 if verbose {
                     eprintln!("{} programs from {first} in {took:.1} s", programs.len());
@@ -180,12 +169,12 @@ fn alike(a: &Agreement, b: &Agreement, kind: Difference) -> bool {
 }
 
 fn print_finding(
-    guest: &mut GuestKernel,
+    guests: &Guests,
     spec: &ProgramSpec,
     seed: u64,
     kind: Difference,
 ) -> Result<(), Box<dyn Error>> {
-    let mut ask = |spec: &ProgramSpec| guest.agree(std::slice::from_ref(spec)).ok()?.pop();
+    let ask = |spec: &ProgramSpec| guests.agree(std::slice::from_ref(spec)).ok()?.pop();
     let Some(first) = ask(spec) else {
         return Ok(());
     };
@@ -210,8 +199,8 @@ fn print_finding(
     println!("func_info {:?}", small.func_info);
     println!("{}", disassemble_program(&small));
     if std::env::var_os("LOGS").is_some() {
-        println!("---- kernel\n{}", guest.log(&small)?);
-        println!("---- ours\n{}", guest.our_log(&small));
+        println!("---- kernel\n{}", guests.log(&small));
+        println!("---- ours\n{}", guests.our_log(&small));
     }
     Ok(())
 }

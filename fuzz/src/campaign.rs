@@ -14,7 +14,7 @@ use skep_verifier::report::Log;
 use skep_verifier::{Config, verify};
 
 use crate::coverage::Coverage;
-use crate::oracle::{Bench, Finding, Judged, Oracle, Outcome, Subject, judge};
+use crate::oracle::{Bench, Finding, Judged, Oracle, Outcome, Subject, Whose, judge, judge_all};
 use crate::shrink::{shrink, shrink_bytes};
 
 /// The seed of a campaign's position.
@@ -46,6 +46,44 @@ impl Verdicts {
     }
 }
 
+/// What comparing programs with one kernel came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Comparison {
+    /// Programs that both were asked about.
+    pub programs: u64,
+    /// This project's verdicts.
+    pub here: Verdicts,
+    /// The kernel's.
+    pub kernel: Verdicts,
+    /// Programs of the same verdict that both counted something of.
+    pub counted: u64,
+    /// Of these those that both processed as many instructions of.
+    pub same_insns: u64,
+    /// Of these those with all figures the same.
+    pub same_figures: u64,
+}
+
+impl Comparison {
+    fn add(&mut self, judged: &Judged) {
+        let counts = judged.examined.and_then(|examined| examined.counts);
+        self.programs += 1;
+        self.here.add(judged.here);
+        self.kernel.add(judged.kernel);
+        self.counted += u64::from(counts.is_some());
+        self.same_insns += u64::from(counts.is_some_and(|counts| counts.insns));
+        self.same_figures += u64::from(counts.is_some_and(|counts| counts.all));
+    }
+
+    fn merge(&mut self, other: Comparison) {
+        self.programs += other.programs;
+        self.here.merge(other.here);
+        self.kernel.merge(other.kernel);
+        self.counted += other.counted;
+        self.same_insns += other.same_insns;
+        self.same_figures += other.same_figures;
+    }
+}
+
 /// Things of one kind: how many, and the first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sort {
@@ -65,11 +103,15 @@ pub struct Tally {
     /// Of these the ones that the oracle could say something about.
     pub judged: u64,
     /// Why it said nothing about the others.
-    pub skipped: BTreeMap<&'static str, u64>,
+    pub skipped: BTreeMap<String, u64>,
     /// This project's verdicts.
     pub here: Verdicts,
     /// The kernel's verdicts.
     pub kernel: Verdicts,
+    /// Of these the running kernel's programs.
+    pub running: Comparison,
+    /// And the guests'.
+    pub guests: Comparison,
     /// Differences that are less than findings, by kind.
     pub remarks: BTreeMap<String, Sort>,
     /// Findings, by kind.
@@ -85,9 +127,14 @@ impl Tally {
         self.here.add(judged.here);
         self.kernel.add(judged.kernel);
         self.coverage.merge(&judged.coverage);
+        match judged.examined.map(|examined| examined.whose) {
+            Some(Whose::Running) => self.running.add(judged),
+            Some(Whose::Guest) => self.guests.add(judged),
+            None => {}
+        }
         match &judged.outcome {
             Outcome::Fine => self.judged += 1,
-            Outcome::Skipped(why) => *self.skipped.entry(why).or_default() += 1,
+            Outcome::Skipped(why) => *self.skipped.entry((*why).to_owned()).or_default() += 1,
             Outcome::Remark(finding) => {
                 self.judged += 1;
                 note(&mut self.remarks, seed, finding);
@@ -105,6 +152,8 @@ impl Tally {
         self.judged += other.judged;
         self.here.merge(other.here);
         self.kernel.merge(other.kernel);
+        self.running.merge(other.running);
+        self.guests.merge(other.guests);
         for (why, count) in other.skipped {
             *self.skipped.entry(why).or_default() += count;
         }
@@ -144,10 +193,13 @@ fn note(sorts: &mut BTreeMap<String, Sort>, seed: u64, finding: &Finding) {
 /// Asks the oracle about the subjects at these positions.
 pub fn batch(oracle: Oracle, bench: &Bench, first: u64, positions: Range<u64>) -> Tally {
     let mut tally = Tally::default();
-    for position in positions {
-        let seed = seed_at(first, position);
-        let subject = bench.subject(oracle, seed);
-        tally.add(seed, &judge(oracle, bench, &subject, seed));
+    let subjects: Vec<(Subject, u64)> = positions
+        .map(|position| seed_at(first, position))
+        .map(|seed| (bench.subject(oracle, seed), seed))
+        .collect();
+    let judged = judge_all(oracle, bench, &subjects);
+    for ((_, seed), judged) in subjects.iter().zip(&judged) {
+        tally.add(*seed, judged);
     }
     tally
 }
@@ -188,7 +240,7 @@ pub fn report(oracle: Oracle, bench: &Bench, seed: u64, kind: &str) -> String {
     let _ = writeln!(out, "; {}, seed {seed}", oracle.name());
     comment(&mut out, &said, usize::MAX);
     match &subject {
-        Subject::Program(spec) => program_report(&mut out, bench, spec, &judged),
+        Subject::Program(spec) => program_report(&mut out, bench, (spec, seed), &judged),
         Subject::Bytes(bytes) => {
             let shown = bytes.get(..4096).unwrap_or(bytes);
             let _ = writeln!(out, "; {} bytes:", bytes.len());
@@ -209,14 +261,18 @@ fn hex(bytes: &[u8]) -> String {
 /// Lines of a log that a report shows.
 const LOG_LINES: usize = 300;
 
-fn program_report(out: &mut String, bench: &Bench, spec: &ProgramSpec, judged: &Judged) {
-    let kernel = bench.kernel().filter(|_| judged.kernel.is_some());
-    let (accepted, message) = match (kernel, judged.here) {
-        (Some(kernel), _) => {
-            let side = kernel.ask(spec);
-            (judged.kernel == Some(true), side.message)
-        }
-        (None, here) => (here == Some(true), String::new()),
+fn program_report(
+    out: &mut String,
+    bench: &Bench,
+    (spec, seed): (&ProgramSpec, u64),
+    judged: &Judged,
+) {
+    let examiner = bench.examiner(spec, seed).ok();
+    let kernel = examiner.filter(|_| judged.kernel.is_some());
+    let facts = kernel.map_or(bench.facts().as_ref(), |kernel| kernel.facts());
+    let (accepted, message) = match kernel {
+        Some(kernel) => (judged.kernel == Some(true), kernel.message(spec)),
+        None => (judged.here == Some(true), String::new()),
     };
     out.push_str(&case(spec, accepted, &message));
     let mut log = Log::new(7);
@@ -224,7 +280,7 @@ fn program_report(out: &mut String, bench: &Bench, spec: &ProgramSpec, judged: &
         max_processed: Some(100_000),
         ..Config::default()
     };
-    let _ = verify(spec, bench.facts(), &config, &mut log);
+    let _ = verify(spec, facts, &config, &mut log);
     out.push_str("; the log here:\n");
     comment(out, log.text(), LOG_LINES);
     if let Some(kernel) = kernel {

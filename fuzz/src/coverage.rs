@@ -108,6 +108,17 @@ impl Coverage {
         self.met.entry(mark).or_insert((0, seed)).0 += 1;
     }
 
+    /// What was met: the mark, how often, and the first seed.
+    pub fn met(&self) -> impl Iterator<Item = (Mark, u64, u64)> {
+        let met = self.met.iter();
+        met.map(|(mark, (count, seed))| (*mark, *count, *seed))
+    }
+
+    /// Takes up what was met before.
+    pub fn restore(&mut self, mark: Mark, count: u64, seed: u64) {
+        self.met.insert(mark, (count, seed));
+    }
+
     /// Adds another series; gives the marks that are new, with the seeds that met them.
     pub fn merge(&mut self, other: &Coverage) -> Vec<(Mark, u64)> {
         let mut news = Vec::new();

@@ -142,7 +142,7 @@ pub fn vmlinux_btf() -> io::Result<Vec<u8>> {
 }
 
 /// Number of possible CPUs: how many values a per-CPU map has for user space. `None` if unknown.
-pub(crate) fn possible_cpus() -> Option<usize> {
+pub fn possible_cpus() -> Option<usize> {
     count_ranges(&fs::read_to_string("/sys/devices/system/cpu/possible").ok()?)
 }
 

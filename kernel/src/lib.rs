@@ -27,7 +27,7 @@ mod sys;
 
 pub use answer::{Answer, NotJudged};
 pub use errno::Errno;
-pub use host::{NotAvailable, available, release, tainted, version, vmlinux_btf};
+pub use host::{NotAvailable, available, possible_cpus, release, tainted, version, vmlinux_btf};
 pub use map::{Entry, LiveMap, MapError, MapInfo, MapStep};
 pub use object::{LoadedObject, SlotError};
 pub use program::{LiveProgram, LoadOptions, LoadOutcome, ProgInfo, load};

@@ -9,9 +9,9 @@ use skep_spec::KernelVersion;
 use crate::sys::{self, Fd};
 use crate::{Errno, NotAvailable, host};
 
-/// BTF descriptors that are kept open. Programs of one object come one after the other, so a few
-/// suffice, and descriptors are a scarce resource.
-const BTF_CACHE: usize = 32;
+/// BTF descriptors that are kept open. Programs of one object come one after the other, but damaged ones
+/// of many objects come mixed, and BTF is much work to load; descriptors are a scarce resource.
+const BTF_CACHE: usize = 128;
 
 /// The running kernel, ready to be asked. It can be shared between threads.
 #[derive(Debug)]

@@ -58,8 +58,8 @@ pub(crate) struct CrosscheckArgs {
 pub(crate) fn run(args: &CrosscheckArgs) -> Result<Tally, Failure> {
     let kernel = Oracle::open(&args.kernel)?;
     let btf = kernel.btf(args.input.btf.as_deref())?;
-    let mut kernels =
-        Kernels::only(kernel.release(), kernel.version(), btf)?.opening(&args.input.open)?;
+    let kernels = Kernels::only(kernel.release(), kernel.version(), btf, kernel.cpus())?;
+    let mut kernels = kernels.opening(&args.input.open)?;
     let store = btf_store(&args.input)?;
     let units = Units::new(&args.input, &mut kernels, &store);
     let progress = Progress::new(units.sources());

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skep_btf::Btf;
-use skep_kernel::guest::{Guest, GuestOptions, Image};
+use skep_kernel::guest::{CPUS, Guest, GuestOptions, Image};
 use skep_kernel::{Kernel, LoadOptions, LoadOutcome, available, tainted};
 use skep_spec::{KernelVersion, ProgramSpec};
 
@@ -93,6 +93,14 @@ impl Oracle {
         match self {
             Oracle::Running(kernel) => kernel.version(),
             Oracle::Guest(image, _) => image.version,
+        }
+    }
+
+    /// How many CPUs it may have: programs learn the number of theirs.
+    pub(super) fn cpus(&self) -> u32 {
+        match self {
+            Oracle::Running(kernel) => u32::try_from(kernel.cpus()).unwrap_or(u32::MAX),
+            Oracle::Guest(..) => CPUS,
         }
     }
 

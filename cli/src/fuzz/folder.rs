@@ -1,15 +1,19 @@
 //! The folder that a fuzzing run keeps things in: `programs/`, which met something new and are damaged
-//! from then on; `findings/`; and for each oracle and seed where to go on.
+//! by runs from other seeds; `findings/`; and for each oracle and seed how far its run came.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use skep_asm::disassemble_program;
+use skep_fuzz::campaign::seed_at;
 use skep_fuzz::{Oracle, Subject};
+use skep_spec::Facts;
 
 use crate::failure::Failure;
 use crate::input::shown;
+
+use super::state::State;
 
 /// The folder.
 pub(super) struct Folder(PathBuf);
@@ -27,17 +31,23 @@ impl Folder {
         Ok(Folder(path.to_owned()))
     }
 
-    /// The programs in it, in order.
+    /// The programs in it, in order, without those that runs with this seed and number kept: they must not
+    /// change what these runs see when they go on.
     ///
     /// # Errors
     /// It cannot be read.
-    pub(super) fn programs(&self) -> Result<Vec<PathBuf>, Failure> {
+    pub(super) fn programs(&self, seed: u64, count: u64) -> Result<Vec<PathBuf>, Failure> {
+        let own = |path: &Path| {
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let kept = name.and_then(|name| u64::from_str_radix(name, 16).ok());
+            kept.is_some_and(|kept| kept.wrapping_sub(seed_at(seed, 0)) < count)
+        };
         let folder = self.0.join("programs");
         let failed = |e: io::Error| Failure::of(shown(&folder), e);
         let mut paths = Vec::new();
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|ending| ending == "s") {
+            if path.extension().is_some_and(|ending| ending == "s") && !own(&path) {
                 paths.push(path);
             }
         }
@@ -46,32 +56,53 @@ impl Folder {
     }
 
     fn place(&self, oracle: Oracle, seed: u64) -> PathBuf {
-        self.0.join(format!("{}-{seed}.next", oracle.name()))
+        self.0.join(format!("{}-{seed}.json", oracle.name()))
     }
 
-    /// The position to go on from; 0 at first.
+    /// How far the run came that begins at that seed, if it was begun.
     ///
     /// # Errors
-    /// What is there is no position.
-    pub(super) fn resume(&self, oracle: Oracle, seed: u64) -> Result<u64, Failure> {
+    /// What is there is no state of such a run.
+    pub(super) fn resume(
+        &self,
+        oracle: Oracle,
+        seed: u64,
+        subjects: &str,
+        facts: &Facts,
+    ) -> Result<Option<State>, Failure> {
         let path = self.place(oracle, seed);
-        match fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().map_err(|_| {
-                Failure::of(shown(&path), "holds no position to go on from")
-                    .help("remove the file to begin anew")
-            }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(e) => Err(Failure::of(shown(&path), e)),
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Failure::of(shown(&path), e)),
+        };
+        let state = serde_json::from_str(&text).ok();
+        let state = state.and_then(|value| State::from_json(&value, facts));
+        let failed = |why: String| {
+            let help = "remove the file, or choose another --seed, to begin anew";
+            Err(Failure::of(shown(&path), why).help(help))
+        };
+        match state {
+            None => failed("does not say where to go on".to_owned()),
+            Some(state) if state.subjects != subjects => failed(format!(
+                "was begun with other subjects: {}, now {subjects}",
+                state.subjects
+            )),
+            Some(state) => Ok(Some(state)),
         }
     }
 
-    /// Remembers where to go on.
+    /// Remembers how far a run came.
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn remember(&self, oracle: Oracle, seed: u64, next: u64) -> Result<(), Failure> {
+    pub(super) fn remember(&self, oracle: Oracle, seed: u64, state: &State) -> Result<(), Failure> {
         let path = self.place(oracle, seed);
-        fs::write(&path, format!("{next}\n")).map_err(|e| Failure::of(shown(&path), e))
+        let part = path.with_extension("part");
+        // Whoever interrupts this finds the old state or the new one.
+        let written = fs::write(&part, format!("{}\n", state.to_json()))
+            .and_then(|()| fs::rename(&part, &path));
+        written.map_err(|e| Failure::of(shown(&path), e))
     }
 
     /// Keeps a program that met something new. Of programs with types of their own a source tells too

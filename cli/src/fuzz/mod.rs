@@ -1,25 +1,27 @@
 //! `skep fuzz`: generated and damaged subjects by the thousand, each put to an oracle.
 //!
 //! A run is bounded in number and time, and repeatable: the same seed, files and folder give the same
-//! subjects. Of the running kernel programs are only loaded, or test-run where an oracle says so; a kernel
+//! subjects. Of kernels programs are only loaded, or test-run where an oracle says so; a running kernel
 //! that becomes tainted is asked no more.
 
 mod folder;
+mod kernels;
 mod print;
+mod state;
 
 use std::cell::Cell;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use skep_corpus::BtfStore;
-use skep_fuzz::campaign::{self, Tally as Seen};
-use skep_fuzz::oracle::{Outcome, is_plain, judge, live_facts};
-use skep_fuzz::{Bench, LiveKernel, Oracle, Subject};
+use skep_fuzz::campaign;
+use skep_fuzz::oracle::{Guests, Outcome, is_plain, judge};
+use skep_fuzz::{Bench, Oracle, Subject};
 use skep_kernel::tainted;
-use skep_spec::{Facts, Profile, ProgramSpec};
+use skep_spec::ProgramSpec;
 
 use crate::args::{InputArgs, OpenArgs, TextFormat};
 use crate::exit::Tally;
@@ -30,19 +32,24 @@ use crate::pool;
 use crate::verify::finish;
 
 use folder::Folder;
+use kernels::KernelArgs;
 use print::{Printer, Run};
 
 /// Put generated programs, and damaged ones, to oracles
 ///
 /// Without --oracle all of them have their turn, those that ask the running kernel if it can be asked
 /// (as root). Programs are loaded, and test-run by `kernel_runs_the_same`; nothing is attached. A run with
-/// the same seed and files sees the same subjects. Exit code: 0 nothing found, 1 something found, 2 usage,
-/// bad input or no kernel to ask.
+/// the same seed and files sees the same subjects; with --corpus it goes on where it was interrupted, and
+/// the summary is of the whole. Exit code: 0 nothing found, 1 something found, 2 usage, bad input or no
+/// kernel to ask.
 #[derive(Args, Debug)]
 pub(crate) struct FuzzArgs {
     /// The oracle to ask; repeatable; --list names them
     #[arg(long, value_name = "NAME", value_parser = oracle)]
     oracle: Vec<Oracle>,
+
+    #[command(flatten)]
+    kernels: KernelArgs,
 
     /// Name the oracles and end
     #[arg(long)]
@@ -72,7 +79,7 @@ pub(crate) struct FuzzArgs {
     #[arg(long, value_name = "DIR")]
     btf_dir: Option<PathBuf>,
 
-    /// Keep findings, programs that met something new, and the place to go on from, in this folder
+    /// Keep findings, programs that met something new, and how far the run came, in this folder
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
 
@@ -108,6 +115,10 @@ fn oracle(text: &str) -> Result<Oracle, String> {
 
 /// Subjects that a thread takes at once.
 const BATCH: u64 = 32;
+/// The same where guests are asked, which do better with many at a time.
+const GUEST_BATCH: u64 = 512;
+/// Time after which the state of a run is written again.
+const REMEMBER: Duration = Duration::from_secs(5);
 /// Subjects of the first batches, so that there is something to see at once.
 const FIRST: u64 = 4;
 
@@ -119,35 +130,25 @@ pub(crate) fn run(args: &FuzzArgs) -> Result<Tally, Failure> {
     if args.list {
         return finish(print::oracles(), Tally::default());
     }
-    let kernel = LiveKernel::open(Arc::new(live_facts()));
-    if let (Err(why), Some(asked)) = (&kernel, args.oracle.iter().find(|o| o.needs_kernel())) {
-        let what = format!("{} needs a kernel to ask: {why}", asked.name());
-        return Err(Failure::new(what).help("run it as root, or choose another --oracle"));
-    }
-    let mut oracles = args.oracle.clone();
-    if oracles.is_empty() {
-        oracles.extend(Oracle::all().filter(|oracle| kernel.is_ok() || !oracle.needs_kernel()));
-        if let Err(why) = &kernel {
-            note(format_args!(
-                "oracles that ask a kernel are left out: {why}"
-            ));
-        }
-    }
-    let mut bench = match kernel {
-        Ok(kernel) => Bench::with_kernel(kernel),
-        Err(_) => Bench::new(Arc::new(Facts::new(Profile::linux_6_18()))),
-    };
+    let (mut bench, oracles) = args.kernels.bench(&args.oracle)?;
     if let Some(path) = &args.once {
         return once(path, &oracles, &bench);
     }
     let folder = args.corpus.as_deref().map(Folder::open).transpose()?;
-    add_programs(args, &mut bench, folder.as_ref())?;
+    let subjects = add_programs(args, &mut bench, folder.as_ref())?;
     let mut printer = Printer::new(args.format, args.remarks, args.blind);
     let mut tally = Tally::default();
     let mut printed = Ok(());
     let time = Duration::from_secs(args.time) / u32::try_from(oracles.len()).unwrap_or(1).max(1);
     for oracle in oracles {
-        let run = one(args, oracle, &bench, folder.as_ref(), time, &mut printer)?;
+        let run = one(
+            args,
+            oracle,
+            &bench,
+            (folder.as_ref(), &subjects),
+            time,
+            &mut printer,
+        )?;
         tally.failed |= run.seen.found() != 0;
         printed = printed.and_then(|()| {
             let shown = show(args, &run, &bench, folder.as_ref())?;
@@ -155,6 +156,9 @@ pub(crate) fn run(args: &FuzzArgs) -> Result<Tally, Failure> {
         });
         if run.sick {
             return Err(sick());
+        }
+        if let Some(why) = bench.guests().and_then(Guests::failure) {
+            return Err(Failure::of("the guest", why));
         }
         if printed.is_err() {
             break;
@@ -182,7 +186,7 @@ fn once(path: &Path, oracles: &[Oracle], bench: &Bench) -> Result<Tally, Failure
             | Oracle::NumbersContain
             | Oracle::RequestsGetAVerdict => programs(vec![path.to_owned()], None)?
                 .into_iter()
-                .map(|spec| Subject::Program(Box::new(spec)))
+                .map(|(spec, _)| Subject::Program(Box::new(spec)))
                 .collect(),
         };
         for subject in subjects {
@@ -194,8 +198,11 @@ fn once(path: &Path, oracles: &[Oracle], bench: &Bench) -> Result<Tally, Failure
     Ok(tally)
 }
 
-/// The programs of files, which a kernel of ours may see or not.
-fn programs(inputs: Vec<PathBuf>, btf_dir: Option<PathBuf>) -> Result<Vec<ProgramSpec>, Failure> {
+/// The programs of files, which a kernel of ours may see or not, and the kernel that they were captured on.
+fn programs(
+    inputs: Vec<PathBuf>,
+    btf_dir: Option<PathBuf>,
+) -> Result<Vec<(ProgramSpec, String)>, Failure> {
     let input = InputArgs {
         inputs,
         prog: Vec::new(),
@@ -211,7 +218,7 @@ fn programs(inputs: Vec<PathBuf>, btf_dir: Option<PathBuf>) -> Result<Vec<Progra
     for unit in Units::new(&input, &mut kernels, &store) {
         let unit = unit?;
         if unit.blocked.is_none() {
-            programs.push((*unit.spec).clone());
+            programs.push(((*unit.spec).clone(), unit.recorded_on));
         }
     }
     Ok(programs)
@@ -222,20 +229,17 @@ fn sick() -> Failure {
         .help("look at the kernel's log: it hit a bug of its own")
 }
 
-/// Gives the bench the programs and files to damage. Only plain programs are taken: what is damaged may be
-/// put to the running kernel.
+/// Gives the bench the programs and files to damage; says what of the subjects that determines. Plain
+/// programs are for any kernel, others for guests of the kernel that they were captured on.
 fn add_programs(
     args: &FuzzArgs,
     bench: &mut Bench,
     folder: Option<&Folder>,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let mut inputs = args.damage.clone();
-    inputs.extend(
-        folder
-            .map(Folder::programs)
-            .transpose()?
-            .unwrap_or_default(),
-    );
+    if let Some(folder) = folder {
+        inputs.extend(folder.programs(args.seed, args.count)?);
+    }
     for path in &args.damage {
         if path.is_file()
             && let Ok(bytes) = std::fs::read(path)
@@ -244,22 +248,27 @@ fn add_programs(
             bench.add_file(bytes);
         }
     }
-    if inputs.is_empty() {
-        return Ok(());
-    }
-    let (mut taken, mut left) = (0, 0);
-    for spec in programs(inputs, args.btf_dir.clone())? {
-        if is_plain(&spec) {
-            bench.add_program(spec);
-            taken += 1;
-        } else {
-            left += 1;
+    let guest = bench.guests().map(|guests| guests.image().version);
+    let (mut plain, mut typed, mut left) = (0, 0, 0);
+    if !inputs.is_empty() {
+        for (spec, recorded_on) in programs(inputs, args.btf_dir.clone())? {
+            let fits = guest.is_some() && recorded_on.parse().ok() == guest;
+            if is_plain(&spec) {
+                bench.add_program(spec);
+                plain += 1;
+            } else if fits && bench.add_typed_program(spec).is_ok() {
+                typed += 1;
+            } else {
+                left += 1;
+            }
         }
+        note(format_args!(
+            "{plain} programs are damaged, and {typed} for guests; {left} are left out, which only a \
+             guest of the kernel that they are for may see"
+        ));
     }
-    note(format_args!(
-        "{taken} programs are damaged; {left} are left out, which only a kernel of their own may see"
-    ));
-    Ok(())
+    let kernels = args.kernels.subjects();
+    Ok(format!("{kernels}, {plain} and {typed} damaged"))
 }
 
 /// Puts subjects to one oracle until their number, the time or the kernel is exhausted.
@@ -267,48 +276,62 @@ fn one(
     args: &FuzzArgs,
     oracle: Oracle,
     bench: &Bench,
-    folder: Option<&Folder>,
+    (folder, subjects): (Option<&Folder>, &str),
     time: Duration,
     printer: &mut Printer,
 ) -> Result<Run, Failure> {
-    let from = folder.map_or(Ok(0), |folder| folder.resume(oracle, args.seed))?;
+    let resumed = folder.map(|folder| folder.resume(oracle, args.seed, subjects, bench.facts()));
+    let mut state = resumed.transpose()?.flatten().unwrap_or_default();
+    subjects.clone_into(&mut state.subjects);
+    let (from, before) = (state.next, Duration::from_millis(state.millis));
     printer.begin(oracle, args.seed, from, args.count, time);
     let (start, taint) = (Instant::now(), tainted());
-    let end = from.saturating_add(args.count);
+    let ill = || oracle.needs_kernel() && tainted() != taint;
+    let guests = bench.guests().filter(|_| oracle == Oracle::KernelAgrees);
+    let most = guests.map_or(BATCH, |_| GUEST_BATCH);
     let next = Cell::new(from);
     let batches = std::iter::from_fn(|| {
         let at = next.get();
-        if at >= end || start.elapsed() >= time || oracle.needs_kernel() && tainted() != taint {
+        let failed = || guests.is_some_and(|guests| guests.failure().is_some());
+        if at >= args.count || start.elapsed() >= time || ill() || failed() {
             return None;
         }
-        let size = if at - from < 16 * FIRST { FIRST } else { BATCH };
-        next.set(at.saturating_add(size).min(end));
+        let size = if at - from < 16 * FIRST { FIRST } else { most };
+        next.set(at.saturating_add(size).min(args.count));
         Some(at..next.get())
     });
-    let mut seen = Seen::default();
     let mut kept = Ok(());
-    let work = |positions| campaign::batch(oracle, bench, args.seed, positions);
-    pool::in_order(pool::threads(args.jobs), batches, work, |part| {
-        let news = seen.merge(part);
-        printer.progress(&seen, start.elapsed());
+    let mut remembered = start;
+    let work = |at: Range<u64>| (at.end, campaign::batch(oracle, bench, args.seed, at));
+    pool::in_order(pool::threads(args.jobs), batches, work, |(end, part)| {
+        let news = state.seen.merge(part);
+        state.next = end;
+        let spent = before + start.elapsed();
+        state.millis = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
+        printer.progress(&state.seen, from, start.elapsed());
         if let (Some(folder), true) = (folder, kept.is_ok()) {
             kept = news
                 .iter()
                 .try_for_each(|seed| folder.keep(&bench.subject(oracle, *seed), *seed));
+            if remembered.elapsed() >= REMEMBER && kept.is_ok() {
+                remembered = Instant::now();
+                kept = folder.remember(oracle, args.seed, &state);
+            }
         }
     });
     printer.end();
-    if let Some(folder) = folder {
-        kept = kept.and_then(|()| folder.remember(oracle, args.seed, next.get()));
+    if let (Some(folder), true) = (folder, state.next != from) {
+        kept = kept.and_then(|()| folder.remember(oracle, args.seed, &state));
     }
     kept?;
     Ok(Run {
         oracle,
         seed: args.seed,
-        seen,
-        time: start.elapsed(),
+        time: Duration::from_millis(state.millis),
+        left: args.count.saturating_sub(state.next),
+        seen: state.seen,
         // One that asks no kernel has not made it sick.
-        sick: oracle.needs_kernel() && tainted() != taint,
+        sick: ill(),
     })
 }
 

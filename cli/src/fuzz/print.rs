@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use skep_fuzz::campaign::{Sort, Tally};
+use skep_fuzz::campaign::{Comparison, Sort, Tally};
 use skep_fuzz::coverage::{KINDS, Mark};
 use skep_fuzz::oracle::Outcome;
 use skep_fuzz::{Bench, Oracle};
@@ -20,6 +20,8 @@ pub(super) struct Run {
     pub(super) seed: u64,
     /// What was seen.
     pub(super) seen: Tally,
+    /// Subjects for which there was no time.
+    pub(super) left: u64,
     /// How long it took.
     pub(super) time: Duration,
     /// Whether the kernel became tainted.
@@ -109,7 +111,7 @@ impl Printer {
     }
 
     /// Says how far it is, on a terminal.
-    pub(super) fn progress(&mut self, seen: &Tally, time: Duration) {
+    pub(super) fn progress(&mut self, seen: &Tally, from: u64, time: Duration) {
         if !self.terminal || self.last.is_some_and(|last| last.elapsed() < EVERY) {
             return;
         }
@@ -118,7 +120,7 @@ impl Printer {
         anstream::eprint!(
             "\r\x1b[K  {} subjects, {:.0}/s, {}, {found} found",
             seen.subjects,
-            rate(seen, time),
+            rate(seen.subjects.saturating_sub(from), time),
             verdicts(seen),
         );
     }
@@ -171,11 +173,21 @@ impl Printer {
             seen.subjects,
             seen.judged,
             run.time.as_secs_f64(),
-            rate(seen, run.time),
+            rate(seen.subjects, run.time),
         )?;
         let verdicts = verdicts(seen);
         if verdicts != NONE {
             writeln!(out, "  {verdicts}")?;
+        }
+        for line in comparisons(run, bench) {
+            writeln!(out, "  {line}")?;
+        }
+        if run.left != 0 {
+            let left = run.left;
+            writeln!(
+                out,
+                "  {DIM}{left} subjects are left: the time was over{DIM:#}"
+            )?;
         }
         let met = coverage(run, bench);
         let parts = met.iter().filter(|(_, met, _)| *met != 0);
@@ -233,8 +245,8 @@ fn list<'a>(
     Ok(())
 }
 
-fn rate(seen: &Tally, time: Duration) -> f64 {
-    seen.subjects as f64 / time.as_secs_f64().max(0.001)
+fn rate(subjects: u64, time: Duration) -> f64 {
+    subjects as f64 / time.as_secs_f64().max(0.001)
 }
 
 /// What is said where no side has verdicts.
@@ -257,6 +269,41 @@ fn verdicts(seen: &Tally) -> String {
     } else {
         told.join("; ")
     }
+}
+
+/// What each kernel's comparison came to.
+fn comparisons(run: &Run, bench: &Bench) -> Vec<String> {
+    let running = bench.kernel().map(|kernel| kernel.kernel().release());
+    let guest = bench.guests().map(|guests| guests.image().release.as_str());
+    let seen = &run.seen;
+    let mut lines = Vec::new();
+    for (what, release, of) in [
+        ("running", running, &seen.running),
+        ("guest", guest, &seen.guests),
+    ] {
+        let share = |part: u64, all: u64| 100.0 * part as f64 / all.max(1) as f64;
+        if of.programs == 0 {
+            continue;
+        }
+        lines.push(format!(
+            "{what} Linux {}: {} programs, accepts {:.1} %, rejects {:.1} %; instruction counts equal for \
+             {:.3} %, all figures for {:.3} %",
+            release.unwrap_or_default(),
+            of.programs,
+            share(of.kernel.accepted, of.programs),
+            share(of.kernel.rejected, of.programs),
+            share(of.same_insns, of.counted),
+            share(of.same_figures, of.counted),
+        ));
+    }
+    let rejected = run.seen.here.rejected;
+    let violations = run.seen.coverage.counts()[0];
+    if !lines.is_empty() {
+        lines.push(format!(
+            "{rejected} rejected for {violations} distinct violations"
+        ));
+    }
+    lines
 }
 
 /// For each kind of mark: its name, how many were met, how many there are (0 if nobody knows).
@@ -287,6 +334,17 @@ fn blind(run: &Run, bench: &Bench) -> Vec<(&'static str, Vec<String>)> {
         .collect()
 }
 
+fn comparison(of: &Comparison) -> Value {
+    json!({
+        "programs": of.programs,
+        "accepted": of.kernel.accepted,
+        "rejected": of.kernel.rejected,
+        "counted": of.counted,
+        "same_insns": of.same_insns,
+        "same_figures": of.same_figures,
+    })
+}
+
 fn as_json(run: &Run, bench: &Bench, shown: &[String]) -> Value {
     let seen = &run.seen;
     let sorts = |sorts: &std::collections::BTreeMap<String, Sort>| -> Vec<Value> {
@@ -308,6 +366,9 @@ fn as_json(run: &Run, bench: &Bench, shown: &[String]) -> Value {
         "seconds": run.time.as_secs_f64(),
         "skep": { "accepted": seen.here.accepted, "rejected": seen.here.rejected },
         "kernel": { "accepted": seen.kernel.accepted, "rejected": seen.kernel.rejected },
+        "running": comparison(&seen.running),
+        "guests": comparison(&seen.guests),
+        "left": run.left,
         "coverage": coverage,
         "findings": sorts(&seen.findings),
         "remarks": sorts(&seen.remarks),

@@ -7,9 +7,9 @@ use skep_spec::{Facts, Lane, MapSpec, Profile, ProgType, ProgramSpec};
 
 use super::readers::samples;
 use super::test_run::is_comparable;
-use super::{LiveKernel, Oracle};
+use super::{Guests, LiveKernel, Oracle};
 use crate::damage::{damage_bytes, damage_request};
-use crate::{Generator, Rng, mutant};
+use crate::{Generator, Rng, TypedGenerator, mutant};
 
 /// Everything that oracles need.
 #[derive(Debug)]
@@ -19,6 +19,17 @@ pub struct Bench {
     generator: Generator,
     programs: Vec<ProgramSpec>,
     files: Vec<Vec<u8>>,
+    guests: Option<WithGuests>,
+}
+
+/// Guests, and the programs that are for them.
+#[derive(Debug)]
+struct WithGuests {
+    guests: Guests,
+    /// Of 100 subjects that many are typed programs.
+    typed: u32,
+    generator: TypedGenerator,
+    programs: Vec<ProgramSpec>,
 }
 
 /// What an oracle is asked about.
@@ -32,6 +43,52 @@ pub enum Subject {
     Seed,
 }
 
+/// A kernel, whichever it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Examiner<'a> {
+    Running(&'a LiveKernel),
+    Guest(&'a Guests),
+}
+
+impl<'a> Examiner<'a> {
+    /// Facts that describe it.
+    pub(crate) fn facts(self) -> &'a Facts {
+        match self {
+            Examiner::Running(kernel) => kernel.facts(),
+            Examiner::Guest(guests) => guests.facts(),
+        }
+    }
+
+    /// The last line of what it says.
+    pub(crate) fn message(self, spec: &ProgramSpec) -> String {
+        match self {
+            Examiner::Running(kernel) => kernel.ask(spec).message,
+            Examiner::Guest(guests) => {
+                let side = guests.ask(&[spec]).pop();
+                side.map(|side| side.message).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Its whole log.
+    pub(crate) fn log(self, spec: &ProgramSpec) -> String {
+        match self {
+            Examiner::Running(kernel) => kernel.log(spec),
+            Examiner::Guest(guests) => guests.log(spec),
+        }
+    }
+}
+
+impl Subject {
+    /// The load request, if it is one.
+    pub fn program(&self) -> Option<&ProgramSpec> {
+        match self {
+            Subject::Program(spec) => Some(spec),
+            Subject::Bytes(_) | Subject::Seed => None,
+        }
+    }
+}
+
 impl Bench {
     /// A bench for kernels with these facts, without a kernel to ask.
     pub fn new(facts: Arc<Facts>) -> Bench {
@@ -41,6 +98,7 @@ impl Bench {
             kernel: None,
             programs: Vec::new(),
             files: Vec::new(),
+            guests: None,
         }
     }
 
@@ -53,9 +111,39 @@ impl Bench {
         }
     }
 
+    /// Adds guests, which `typed` of 100 subjects of [`Oracle::KernelAgrees`] are written for: programs that
+    /// use the kernel's types. Without a running kernel the others go to a guest, too.
+    ///
+    /// # Errors
+    /// The guests' kernel has no types.
+    pub fn add_guests(&mut self, guests: Guests, typed: u32) -> Result<(), &'static str> {
+        let generator = TypedGenerator::new(guests.facts()).ok_or("the kernel has no types")?;
+        self.guests = Some(WithGuests {
+            guests,
+            typed,
+            generator,
+            programs: Vec::new(),
+        });
+        Ok(())
+    }
+
     /// Adds a program to be damaged.
     pub fn add_program(&mut self, spec: ProgramSpec) {
         self.programs.push(spec);
+    }
+
+    /// Adds a program to be damaged and put to a guest; gives it back if there are none.
+    ///
+    /// # Errors
+    /// The program, if there are no guests.
+    pub fn add_typed_program(&mut self, spec: ProgramSpec) -> Result<(), Box<ProgramSpec>> {
+        match &mut self.guests {
+            Some(with) => {
+                with.programs.push(spec);
+                Ok(())
+            }
+            None => Err(Box::new(spec)),
+        }
     }
 
     /// Adds a file to be damaged.
@@ -71,6 +159,33 @@ impl Bench {
     /// The running kernel, if it can be asked.
     pub fn kernel(&self) -> Option<&LiveKernel> {
         self.kernel.as_ref()
+    }
+
+    /// The guests, if there are any.
+    pub fn guests(&self) -> Option<&Guests> {
+        self.guests.as_ref().map(|with| &with.guests)
+    }
+
+    /// The guests whose kernel a seed's program is written for, if it is.
+    fn typed(&self, seed: u64) -> Option<&WithGuests> {
+        let with = self.guests.as_ref()?;
+        let typed = Rng::new(seed ^ 0x6775_6573_7400_0000).chance(with.typed);
+        typed.then_some(with)
+    }
+
+    /// Who judges a seed's program, or a smaller form of it; or why nobody may.
+    pub(crate) fn examiner(
+        &self,
+        spec: &ProgramSpec,
+        seed: u64,
+    ) -> Result<Examiner<'_>, &'static str> {
+        match (&self.kernel, self.typed(seed), self.guests()) {
+            (_, Some(with), _) => Ok(Examiner::Guest(&with.guests)),
+            (Some(kernel), None, _) if has_plain_code(spec) => Ok(Examiner::Running(kernel)),
+            (_, None, Some(guests)) => Ok(Examiner::Guest(guests)),
+            (Some(_), None, None) => Err("only a kernel of its own may see it, and there is none"),
+            (None, None, None) => Err("there is no kernel to ask"),
+        }
     }
 
     /// The subject of a seed.
@@ -100,8 +215,11 @@ impl Bench {
                 });
                 Subject::Program(Box::new(spec.unwrap_or_else(|| self.program(seed))))
             }
-            Oracle::KernelAgrees
-            | Oracle::AcceptedNeverTraps
+            Oracle::KernelAgrees => {
+                let spec = self.typed(seed).map(|with| with.program(seed));
+                Subject::Program(Box::new(spec.unwrap_or_else(|| self.program(seed))))
+            }
+            Oracle::AcceptedNeverTraps
             | Oracle::AbstractContainsConcrete
             | Oracle::PruneEqualsNoPrune
             | Oracle::InterpEqualsJit
@@ -113,6 +231,17 @@ impl Bench {
     /// The program of a seed: generated, or where there are programs to damage every second time one of
     /// those, damaged.
     pub fn program(&self, seed: u64) -> ProgramSpec {
+        let mut rng = Rng::new(seed ^ 0xda3a);
+        match rng.choose(&self.programs) {
+            Some(spec) if rng.chance(50) => mutant(spec, seed),
+            Some(_) | None => self.generator.program(seed),
+        }
+    }
+}
+
+impl WithGuests {
+    /// The typed program of a seed: generated, or a damaged one.
+    fn program(&self, seed: u64) -> ProgramSpec {
         let mut rng = Rng::new(seed ^ 0xda3a);
         match rng.choose(&self.programs) {
             Some(spec) if rng.chance(50) => mutant(spec, seed),
@@ -155,6 +284,11 @@ const SPECIAL: [&str; 10] = [
 /// or types, no locks, timers, arenas or pointers to kernel objects in maps. Kernels have had bugs there
 /// that hurt the machine.
 pub fn is_plain(spec: &ProgramSpec) -> bool {
+    has_plain_code(spec) && spec.maps.iter().all(|map| is_plain_map(map))
+}
+
+/// The same without a look at the maps, which no damage changes.
+fn has_plain_code(spec: &ProgramSpec) -> bool {
     let types = !matches!(
         spec.ty,
         ProgType::Tracing
@@ -169,7 +303,7 @@ pub fn is_plain(spec: &ProgramSpec) -> bool {
         let object = insn.is_ld_imm64() && insn.src() == pseudo::BTF_ID;
         !kfunc && !object
     });
-    types && insns && spec.target.is_none() && spec.maps.iter().all(|map| is_plain_map(map))
+    types && insns && spec.target.is_none()
 }
 
 fn is_plain_map(map: &MapSpec) -> bool {

@@ -1,18 +1,22 @@
 //! The running kernel against this project's verifier: verdict, figures, message.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skep_btf::Btf;
 use skep_kernel::{
-    Answer, Kernel, LiveMap, LoadOptions, LoadOutcome, MapError, NotAvailable, vmlinux_btf,
+    Answer, Kernel, LiveMap, LoadOptions, LoadOutcome, MapError, NotAvailable, possible_cpus,
+    vmlinux_btf,
 };
 use skep_spec::tables::Restrictions;
 use skep_spec::{Facts, MapSpec, Profile, ProgramSpec};
 use skep_verifier::report::Log;
 use skep_verifier::{Config, Stats, Verdict, verify};
 
-use super::{Bench, Finding, Judged, Outcome, shape};
+use super::bench::Examiner;
+use super::{Bench, Counts, Examination, Finding, Judged, Outcome, Whose, shape};
 use crate::coverage::{Coverage, Fields};
 
 /// The running kernel and the facts that describe it.
@@ -142,7 +146,10 @@ impl Agreement {
 /// The facts of Linux 6.18 as the running kernel has them: with its types, without what its build lacks.
 pub fn live_facts() -> Facts {
     let btf = vmlinux_btf().ok().and_then(|bytes| Btf::parse(bytes).ok());
-    let profile = Profile::linux_6_18();
+    let mut profile = Profile::linux_6_18();
+    if let Some(cpus) = possible_cpus().and_then(|cpus| u32::try_from(cpus).ok()) {
+        profile.environment.cpus = cpus;
+    }
     let profile = match btf {
         Some(btf) => profile.with_btf(Arc::new(btf)),
         None => profile,
@@ -254,29 +261,87 @@ const NOTED: u64 = 16;
 const MUCH: u64 = 30_000;
 /// Of the programs that are much work, every so many are asked about.
 const LONG: u64 = 8;
+/// The same for guests, which need many times as long.
+const LONG_IN_GUESTS: u64 = 64;
 /// What is said of them otherwise.
 const OVER_BUDGET: &str = "more instructions than the configured budget";
 
-/// Asks both, and says what differs: a verdict is a finding, anything less a remark.
-pub(super) fn judge(bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
-    let Some(kernel) = bench.kernel() else {
-        return Judged::new(Outcome::Skipped("there is no kernel to ask"));
+/// Asks both about each, and says what differs: a verdict is a finding, anything less a remark. Programs for
+/// a guest go to it together.
+pub(super) fn judge_all(bench: &Bench, programs: &[(&ProgramSpec, u64)]) -> Vec<Judged> {
+    let mut judged: Vec<Option<Judged>> = Vec::with_capacity(programs.len());
+    let mut waiting = Vec::new();
+    for (at, (spec, seed)) in programs.iter().enumerate() {
+        let asked = bench.examiner(spec, *seed);
+        let asked = asked.map_err(|why| Judged::new(Outcome::Skipped(why)));
+        let asked = asked.and_then(|examiner| Ok((examiner, ours(spec, *seed, examiner)?)));
+        judged.push(match asked {
+            Ok((Examiner::Running(kernel), ours)) => {
+                let theirs = kernel.ask(spec);
+                Some(compared(
+                    spec,
+                    *seed,
+                    &kernel.facts,
+                    ours,
+                    theirs,
+                    Whose::Running,
+                ))
+            }
+            Ok((Examiner::Guest(_), ours)) => {
+                waiting.push((at, ours));
+                None
+            }
+            Err(judged) => Some(judged),
+        });
+    }
+    if let Some(guests) = bench.guests() {
+        let specs = waiting.iter().filter_map(|(at, _)| programs.get(*at));
+        let specs: Vec<&ProgramSpec> = specs.map(|(spec, _)| *spec).collect();
+        let answers = guests.ask(&specs);
+        for ((at, ours), theirs) in waiting.into_iter().zip(answers) {
+            if let (Some((spec, seed)), Some(place)) = (programs.get(at), judged.get_mut(at)) {
+                let facts = guests.facts();
+                *place = Some(compared(spec, *seed, facts, ours, theirs, Whose::Guest));
+            }
+        }
+    }
+    let nothing = || Judged::new(Outcome::Skipped("the guest gave no answer"));
+    let judged = judged.into_iter();
+    judged.map(|one| one.unwrap_or_else(nothing)).collect()
+}
+
+/// What this project says, unless the program takes long and is not one that is asked about all the same.
+fn ours(spec: &ProgramSpec, seed: u64, examiner: Examiner<'_>) -> Result<(Side, Verdict), Judged> {
+    let panics = |panic: Box<dyn Any + Send>| super::panicked(&*panic);
+    let every = match examiner {
+        Examiner::Running(_) => LONG,
+        Examiner::Guest(_) => LONG_IN_GUESTS,
     };
-    let mut coverage = Coverage::default();
     let short = Config {
-        max_processed: (!seed.is_multiple_of(LONG)).then_some(MUCH),
+        max_processed: (!seed.is_multiple_of(every)).then_some(MUCH),
         ..Config::default()
     };
-    let (ours, verdict) = answer(spec, &kernel.facts, &short);
+    let asked = catch_unwind(AssertUnwindSafe(|| answer(spec, examiner.facts(), &short)));
+    let (ours, verdict) = asked.map_err(panics)?;
     if ours.answer == Answered::Nothing(OVER_BUDGET.to_owned()) {
-        return Judged::new(Outcome::Skipped(
-            "it takes long, and every eighth such is asked",
-        ));
+        return Err(Judged::new(Outcome::Skipped(
+            "it takes long, and only some of these are asked about",
+        )));
     }
-    let agreement = Agreement {
-        ours,
-        kernel: kernel.ask(spec),
-    };
+    Ok((ours, verdict))
+}
+
+/// What two answers come to.
+fn compared(
+    spec: &ProgramSpec,
+    seed: u64,
+    facts: &Facts,
+    (ours, verdict): (Side, Verdict),
+    kernel: Side,
+    whose: Whose,
+) -> Judged {
+    let mut coverage = Coverage::default();
+    let agreement = Agreement { ours, kernel };
     if let Verdict::Rejected(rejection) = &verdict {
         coverage.rejected(&rejection.violation, seed);
     }
@@ -284,7 +349,7 @@ pub(super) fn judge(bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
         coverage.accepted(spec, seed);
         if seed.is_multiple_of(NOTED) {
             let mut fields = Fields::new(spec);
-            let _ = verify(spec, &kernel.facts, &Config::default(), &mut fields);
+            let _ = verify(spec, facts, &Config::default(), &mut fields);
             fields
                 .marks
                 .iter()
@@ -296,12 +361,30 @@ pub(super) fn judge(bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
         Answered::Rejected => Some(false),
         Answered::Nothing(_) => None,
     };
+    let (here, kernel) = (decided(&agreement.ours), decided(&agreement.kernel));
     Judged {
-        here: decided(&agreement.ours),
-        kernel: decided(&agreement.kernel),
         outcome: outcome(&agreement),
+        here,
+        kernel,
+        examined: Some(Examination {
+            whose,
+            counts: counts(&agreement),
+        }),
         coverage,
     }
+}
+
+/// Whether counts are the same, where both give the same verdict.
+fn counts(agreement: &Agreement) -> Option<Counts> {
+    let (ours, theirs) = (&agreement.ours, &agreement.kernel);
+    let decided = !matches!(ours.answer, Answered::Nothing(_));
+    // A kernel that refuses a program before it walks it counts nothing.
+    let (ours, theirs) = (decided && ours.answer == theirs.answer)
+        .then_some((ours.figures.as_ref()?, theirs.figures.as_ref()?))?;
+    Some(Counts {
+        insns: ours.total_insns == theirs.total_insns,
+        all: ours == theirs,
+    })
 }
 
 fn outcome(agreement: &Agreement) -> Outcome {

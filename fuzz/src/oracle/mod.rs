@@ -28,7 +28,7 @@ pub use abstracts::abstract_contains_concrete;
 pub use bench::{Bench, Subject, is_plain};
 pub use elf::elf_readers_agree;
 pub use engines::interp_equals_jit;
-pub use guest::{GuestKernel, guest_facts};
+pub use guest::{Guests, guest_facts};
 pub use kernel::{Agreement, Answered, Difference, Figures, LiveKernel, Side, live_facts};
 pub use numbers::{NumberFault, numbers_contain};
 pub use pruning::prune_equals_no_prune;
@@ -80,8 +80,37 @@ pub struct Judged {
     pub here: Option<bool>,
     /// Whether the kernel accepts it, where it was asked and judged.
     pub kernel: Option<bool>,
+    /// Which kernel was asked, and how its counts compare; only where verdicts are compared.
+    pub examined: Option<Examination>,
     /// What was met.
     pub coverage: Coverage,
+}
+
+/// Whose verdict was compared with this project's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// The running kernel's.
+    Running,
+    /// A guest's.
+    Guest,
+}
+
+/// A comparison with a kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Examination {
+    /// The kernel.
+    pub whose: Whose,
+    /// Counts, where both gave the same verdict and both counted.
+    pub counts: Option<Counts>,
+}
+
+/// Which counts are the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// Instructions processed.
+    pub insns: bool,
+    /// All figures.
+    pub all: bool,
 }
 
 impl Judged {
@@ -90,6 +119,7 @@ impl Judged {
             outcome,
             here: None,
             kernel: None,
+            examined: None,
             coverage: Coverage::default(),
         }
     }
@@ -98,7 +128,7 @@ impl Judged {
 /// An oracle by name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Oracle {
-    /// The running kernel gives the same verdict.
+    /// A kernel gives the same verdict.
     KernelAgrees,
     /// What is accepted never traps in the checking interpreter.
     AcceptedNeverTraps,
@@ -161,7 +191,7 @@ impl Oracle {
     /// What it says, in a sentence.
     pub fn about(self) -> &'static str {
         match self {
-            Oracle::KernelAgrees => "the running kernel gives the same verdict",
+            Oracle::KernelAgrees => "a kernel gives the same verdict",
             Oracle::AcceptedNeverTraps => "what is accepted never traps in the interpreter",
             Oracle::AbstractContainsConcrete => {
                 "registers of a run lie in what the verifier believes of them"
@@ -177,7 +207,7 @@ impl Oracle {
         }
     }
 
-    /// Whether it asks the running kernel.
+    /// Whether it asks a kernel: the running one, or for verdicts a guest if that is asked for.
     pub fn needs_kernel(self) -> bool {
         matches!(self, Oracle::KernelAgrees | Oracle::KernelRunsTheSame)
     }
@@ -196,17 +226,41 @@ pub fn judge(oracle: Oracle, bench: &Bench, subject: &Subject, seed: u64) -> Jud
             }),
         }),
     }));
-    asked.unwrap_or_else(|panic| {
-        Judged::new(Outcome::Found(Finding {
-            kind: "panic".to_owned(),
-            text: format!("it panics: {}", text_of(&*panic)),
-        }))
-    })
+    asked.unwrap_or_else(|panic| panicked(&*panic))
+}
+
+/// Asks an oracle about the subjects of some seeds: the same as [`judge`] for each, but guests are asked
+/// about many programs at a time.
+pub fn judge_all(oracle: Oracle, bench: &Bench, subjects: &[(Subject, u64)]) -> Vec<Judged> {
+    if oracle == Oracle::KernelAgrees && bench.guests().is_some() {
+        let programs: Vec<(&ProgramSpec, u64)> = subjects
+            .iter()
+            .filter_map(|(subject, seed)| Some((subject.program()?, *seed)))
+            .collect();
+        if programs.len() == subjects.len() {
+            return kernel::judge_all(bench, &programs);
+        }
+    }
+    let each = subjects.iter();
+    each.map(|(subject, seed)| judge(oracle, bench, subject, *seed))
+        .collect()
+}
+
+/// What a panic of what is asked comes to.
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Judged {
+    Judged::new(Outcome::Found(Finding {
+        kind: "panic".to_owned(),
+        text: format!("it panics: {}", text_of(panic)),
+    }))
 }
 
 fn ask_program(oracle: Oracle, bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
     match oracle {
-        Oracle::KernelAgrees => kernel::judge(bench, spec, seed),
+        Oracle::KernelAgrees => {
+            let mut judged = kernel::judge_all(bench, &[(spec, seed)]);
+            let none = || Judged::new(Outcome::Skipped("nobody answered"));
+            judged.pop().unwrap_or_else(none)
+        }
         Oracle::AcceptedNeverTraps => runs::judge(bench, spec, seed),
         Oracle::AbstractContainsConcrete => abstracts::judge(bench, spec, seed),
         Oracle::PruneEqualsNoPrune => pruning::judge(bench, spec),

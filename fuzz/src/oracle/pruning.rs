@@ -18,6 +18,7 @@ const PROCESSED: u64 = 30_000;
 pub(super) fn judge(bench: &Bench, spec: &ProgramSpec) -> Judged {
     let (outcome, here) = compare(spec, &careful(bench.facts()));
     Judged {
+        examined: None,
         outcome,
         here,
         kernel: None,

@@ -21,6 +21,7 @@ pub(super) fn judge(bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
         coverage.rejected(&rejection.violation, seed);
     }
     Judged {
+        examined: None,
         outcome: Outcome::Fine,
         here: match verdict {
             Verdict::Accepted(_) => Some(true),

@@ -62,6 +62,7 @@ pub(super) fn judge(bench: &Bench, spec: &ProgramSpec, seed: u64) -> Judged {
         coverage.accepted(spec, seed);
     }
     Judged {
+        examined: None,
         outcome,
         here,
         kernel: None,

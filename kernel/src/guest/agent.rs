@@ -11,6 +11,7 @@ use std::sync::Arc;
 use skep_spec::ProgramSpec;
 
 use super::wire::{self, Frame, FrameKind, Reply, Tables};
+use crate::sys::Fd;
 use crate::{Answer, Kernel, LiveMap, LoadOptions, MapError, NotJudged, sys};
 
 /// The first batch.
@@ -58,11 +59,19 @@ fn send(line: &mut File, kind: FrameKind, job: u32, body: &[u8]) -> io::Result<(
     line.write_all(&wire::write_frame(kind, job, body))
 }
 
+/// A live map, and the BTF that it was made with: the types of another copy of the same BTF are other
+/// types to a kernel, so a program and its maps must share one.
+struct Kept {
+    number: u32,
+    map: Arc<LiveMap>,
+    btf: Option<Arc<Fd>>,
+}
+
 struct Agent {
     kernel: Kernel,
     tables: Tables,
     /// Maps by number, oldest first.
-    live: Vec<(u32, Arc<LiveMap>)>,
+    live: Vec<Kept>,
     next: u32,
 }
 
@@ -104,14 +113,31 @@ impl Agent {
         if LiveMap::belongs_to_one_program(spec.ty) {
             return self.kernel.create_map(spec).map(Arc::new);
         }
-        if let Some((_, map)) = self.live.iter().find(|(known, _)| *known == number) {
-            return Ok(Arc::clone(map));
+        // Where it is refused, the map's making says so.
+        let btf = spec
+            .btf
+            .as_ref()
+            .and_then(|btf| self.kernel.btf_fd(btf).ok());
+        let same = |kept: &Kept| match (&kept.btf, &btf) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if let Some(kept) = self.live.iter().find(|kept| kept.number == number)
+            && same(kept)
+        {
+            return Ok(Arc::clone(&kept.map));
         }
         let map = Arc::new(self.kernel.create_map(spec)?);
         if self.live.len() >= MAPS {
             self.live.clear();
         }
-        self.live.push((number, Arc::clone(&map)));
+        self.live.retain(|kept| kept.number != number);
+        self.live.push(Kept {
+            number,
+            map: Arc::clone(&map),
+            btf,
+        });
         Ok(map)
     }
 }

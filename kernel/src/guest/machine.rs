@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::cpio::Archive;
 use super::wire::{self, Frame};
-use super::{GuestError, GuestOptions, Image, agent, program};
+use super::{CPUS, GuestError, GuestOptions, Image, agent, program};
 use crate::sys;
 
 #[derive(Debug)]
@@ -160,7 +160,8 @@ impl Machine {
 fn command(image: &Image, options: &GuestOptions, initrd: &Path, console: &Path) -> Command {
     let mut command = Command::new(&options.qemu);
     command
-        .args(["-accel", "tcg", "-cpu", "max", "-smp", "1"])
+        .args(["-accel", "tcg", "-cpu", "max"])
+        .args(["-smp", &CPUS.to_string()])
         .args(["-nodefaults", "-no-user-config", "-display", "none"])
         .args(["-no-reboot", "-nic", "none", "-monitor", "none"])
         .args(["-m", &options.memory_mib.to_string()])

@@ -56,6 +56,9 @@ impl Default for GuestOptions {
     }
 }
 
+/// CPUs of a guest.
+pub const CPUS: u32 = 1;
+
 /// Why a guest cannot be asked.
 #[derive(Debug)]
 pub enum GuestError {
