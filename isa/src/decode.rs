@@ -41,6 +41,7 @@ impl std::error::Error for FormError {}
 
 /// Decodes the slot at `idx`. The second slot of a 64-bit immediate load must not be asked for:
 /// alone it is an unknown opcode.
+#[inline]
 pub fn decode(insns: &[RawInsn], idx: InsnIdx) -> Result<Insn, FormError> {
     let raw = *insns.get(idx).ok_or(FormError::OutOfProgram)?;
     match raw.class() {
@@ -63,25 +64,29 @@ pub fn decode_all(insns: &[RawInsn]) -> Result<Vec<Insn>, (InsnIdx, FormError)> 
         let idx = out.len();
         let insn = decode(insns, idx).map_err(|e| (idx, e))?;
         out.push(insn);
-        if insn.slots() == 2 {
+        if matches!(insn, Insn::LoadImm64 { .. }) {
             out.push(Insn::Imm64Hi);
         }
     }
     Ok(out)
 }
 
+#[inline]
 fn reg(number: u8) -> Result<Reg, FormError> {
     Reg::new(number).ok_or(FormError::BadRegister(number))
 }
 
+#[inline]
 fn require(condition: bool, error: FormError) -> Result<(), FormError> {
     if condition { Ok(()) } else { Err(error) }
 }
 
+#[inline]
 fn reserved_zero(condition: bool) -> Result<(), FormError> {
     require(condition, FormError::ReservedField)
 }
 
+#[inline(never)]
 fn decode_ld(raw: RawInsn, next: Option<RawInsn>) -> Result<Insn, FormError> {
     if raw.code == opcode::LD_IMM64 {
         let hi = next.ok_or(FormError::TruncatedImm64)?;
@@ -139,6 +144,7 @@ fn decode_ld(raw: RawInsn, next: Option<RawInsn>) -> Result<Insn, FormError> {
     })
 }
 
+#[inline]
 fn decode_ldx(raw: RawInsn) -> Result<Insn, FormError> {
     let size = Size::from_code(raw.code);
     let sign = match raw.code & 0xe0 {
@@ -156,6 +162,7 @@ fn decode_ldx(raw: RawInsn) -> Result<Insn, FormError> {
     })
 }
 
+#[inline]
 fn decode_st(raw: RawInsn) -> Result<Insn, FormError> {
     require(
         raw.code & 0xe0 == mode::MEM,
@@ -170,6 +177,7 @@ fn decode_st(raw: RawInsn) -> Result<Insn, FormError> {
     })
 }
 
+#[inline]
 fn decode_stx(raw: RawInsn) -> Result<Insn, FormError> {
     let size = Size::from_code(raw.code);
     let (base, src, off) = (reg(raw.dst())?, reg(raw.src())?, raw.off);
@@ -234,6 +242,7 @@ fn decode_atomic(raw: RawInsn, size: Size, base: Reg, src: Reg) -> Result<Insn, 
     })
 }
 
+#[inline]
 fn operand(raw: RawInsn) -> Result<Operand, FormError> {
     if raw.code & opcode::SRC_REG != 0 {
         reserved_zero(raw.imm == 0)?;
@@ -244,40 +253,61 @@ fn operand(raw: RawInsn) -> Result<Operand, FormError> {
     }
 }
 
+#[inline]
 fn decode_alu(raw: RawInsn, width: Width) -> Result<Insn, FormError> {
-    let op = match (raw.code & 0xf0, raw.off) {
-        (opcode::END, _) => return decode_endian(raw, width),
-        (opcode::MOV, off) if off != 0 => return decode_mov_variant(raw, width),
-        (opcode::NEG, _) => {
-            require(raw.code & opcode::SRC_REG == 0, FormError::UnknownVariant)?;
-            reserved_zero(raw.src() == 0 && raw.off == 0 && raw.imm == 0)?;
-            return Ok(Insn::Neg {
-                width,
-                dst: reg(raw.dst())?,
-            });
-        }
-        (opcode::DIV, 1) => AluOp::SDiv,
-        (opcode::MOD, 1) => AluOp::SMod,
-        (opcode::ADD, 0) => AluOp::Add,
-        (opcode::SUB, 0) => AluOp::Sub,
-        (opcode::MUL, 0) => AluOp::Mul,
-        (opcode::DIV, 0) => AluOp::Div,
-        (opcode::OR, 0) => AluOp::Or,
-        (opcode::AND, 0) => AluOp::And,
-        (opcode::LSH, 0) => AluOp::Lsh,
-        (opcode::RSH, 0) => AluOp::Rsh,
-        (opcode::MOD, 0) => AluOp::Mod,
-        (opcode::XOR, 0) => AluOp::Xor,
-        (opcode::MOV, 0) => AluOp::Mov,
-        (opcode::ARSH, 0) => AluOp::Arsh,
-        (0x00..=0xc0, _) => return Err(FormError::ReservedField),
-        _ => return Err(FormError::UnknownOpcode(raw.code)),
+    let plain = PLAIN.get(usize::from(raw.code >> 4)).copied().flatten();
+    let op = match plain.filter(|_| raw.off == 0) {
+        Some(op) => op,
+        None => match (raw.code & 0xf0, raw.off) {
+            (opcode::END, _) => return decode_endian(raw, width),
+            (opcode::MOV, _) => return decode_mov_variant(raw, width),
+            (opcode::NEG, _) => return decode_neg(raw, width),
+            (opcode::DIV, 1) => AluOp::SDiv,
+            (opcode::MOD, 1) => AluOp::SMod,
+            (0x00..=0xc0, _) => return Err(FormError::ReservedField),
+            _ => return Err(FormError::UnknownOpcode(raw.code)),
+        },
     };
     Ok(Insn::Alu {
         op,
         width,
         dst: reg(raw.dst())?,
         src: operand(raw)?,
+    })
+}
+
+/// Operations by the high four bits of the opcode, where offset 0 says no more.
+const PLAIN: [Option<AluOp>; 16] = {
+    let mut ops = [None; 16];
+    let rows = [
+        (opcode::ADD, AluOp::Add),
+        (opcode::SUB, AluOp::Sub),
+        (opcode::MUL, AluOp::Mul),
+        (opcode::DIV, AluOp::Div),
+        (opcode::OR, AluOp::Or),
+        (opcode::AND, AluOp::And),
+        (opcode::LSH, AluOp::Lsh),
+        (opcode::RSH, AluOp::Rsh),
+        (opcode::MOD, AluOp::Mod),
+        (opcode::XOR, AluOp::Xor),
+        (opcode::MOV, AluOp::Mov),
+        (opcode::ARSH, AluOp::Arsh),
+    ];
+    let mut at = 0;
+    while at < rows.len() {
+        ops[(rows[at].0 >> 4) as usize] = Some(rows[at].1);
+        at += 1;
+    }
+    ops
+};
+
+#[cold]
+fn decode_neg(raw: RawInsn, width: Width) -> Result<Insn, FormError> {
+    require(raw.code & opcode::SRC_REG == 0, FormError::UnknownVariant)?;
+    reserved_zero(raw.src() == 0 && raw.off == 0 && raw.imm == 0)?;
+    Ok(Insn::Neg {
+        width,
+        dst: reg(raw.dst())?,
     })
 }
 

@@ -240,6 +240,7 @@ pub enum Insn {
 
 impl Insn {
     /// Where a jump lands relative to the next slot, or `None` if this is no jump.
+    #[inline]
     pub const fn jump_off(&self) -> Option<i32> {
         match *self {
             Insn::Jump { off, .. } | Insn::MayGoto { off } => Some(off as i32),
@@ -264,6 +265,7 @@ impl Insn {
     }
 
     /// Slots that the instruction occupies: 2 for a 64-bit immediate load, else 1.
+    #[inline]
     pub const fn slots(&self) -> usize {
         if matches!(self, Insn::LoadImm64 { .. }) {
             2

@@ -19,7 +19,7 @@ impl Code {
     /// Puts code into memory of its own. `None` if there is none.
     pub(crate) fn new(code: &[u8]) -> Option<Code> {
         let len = code.len().max(1);
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
         let rights = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new anonymous mapping anywhere touches nothing that exists.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, rights, flags, -1, 0) };

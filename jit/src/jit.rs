@@ -99,6 +99,7 @@ impl Jit {
         let id = ProgId(self.programs.len() as u32);
         let request = Request {
             linker: &linker,
+            raw: &spec.insns,
             ty: spec.ty,
             mode,
             opts: self.opts,

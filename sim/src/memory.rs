@@ -56,17 +56,20 @@ impl Memory {
     }
 
     /// Guest address of the arena's first byte: always [`BASE`].
+    #[inline]
     pub fn base(&self) -> u64 {
         BASE
     }
 
     /// Where the arena's first byte lies in this process: [`BASE`] itself where that was free. It may
     /// change when the arena grows, unless [`Memory::is_identity`].
+    #[inline]
     pub fn host_base(&self) -> *mut u8 {
         self.arena.host_base()
     }
 
     /// Whether guest addresses are this process's own.
+    #[inline]
     pub fn is_identity(&self) -> bool {
         self.arena.host_base().addr() as u64 == BASE
     }
@@ -82,6 +85,7 @@ impl Memory {
     }
 
     /// Bytes of the arena that exist now.
+    #[inline]
     pub fn committed(&self) -> usize {
         self.arena.len()
     }

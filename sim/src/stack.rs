@@ -45,16 +45,19 @@ impl Stack {
     }
 
     /// Frames of one chain.
+    #[inline]
     pub fn frames(&self) -> u32 {
         self.frames
     }
 
     /// Frames of all chains.
+    #[inline]
     pub fn limit(&self) -> u32 {
         self.frames.saturating_mul(CHAINS)
     }
 
     /// The frame pointer of a frame: the address behind it. Deeper frames lie lower.
+    #[inline]
     pub fn top(&self, depth: u32) -> u64 {
         let below = u64::from(self.limit().saturating_sub(depth));
         self.base + below * STEP - (STEP - FRAME)

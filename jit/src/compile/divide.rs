@@ -63,8 +63,8 @@ impl Compiler<'_> {
     /// Divides by `rcx`, which suits.
     fn divide_by_count(&mut self, idx: InsnIdx, (signed, rem): (bool, bool), w: Wide, dst: Reg) {
         let d = host(dst);
-        let keep_r0 = dst != Reg::R0 && self.plan.is_live(idx, Reg::R0);
-        let keep_r3 = dst != Reg::R3 && self.plan.is_live(idx, Reg::R3);
+        let keep_r0 = dst != Reg::R0 && self.is_live(idx, Reg::R0);
+        let keep_r3 = dst != Reg::R3 && self.is_live(idx, Reg::R3);
         if keep_r0 {
             self.asm.mov_r_r(Wide::Q, TEMP, Gpr::Rax);
         }

@@ -4,7 +4,7 @@
 //! keeps the registers that belong to Rust, notes the stack pointer, and calls the slot that the state
 //! names; a trap in whatever depth restores that stack pointer and leaves the same way. A light program
 //! has neither state nor stack pointer: its entry keeps the registers that it changes, and runs on into
-//! slot 0.
+//! slot 0. Guest memory never moves, so where it and the first frame lie are constants.
 
 use skep_isa::{Insn, Reg};
 
@@ -12,7 +12,7 @@ use super::effects::bit;
 use super::{COUNT, Compiler, EXTRA, STATE, TEMP, TrapKind, host, state};
 use crate::options::Opt;
 use crate::run::field;
-use crate::x64::{Alu, Bytes, Gpr, Mem, Wide};
+use crate::x64::{Alu, Bytes, Gpr, Label, Mem, Wide};
 
 /// Registers that belong to the caller, in the order of pushing.
 const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
@@ -29,45 +29,16 @@ impl Compiler<'_> {
         self.proved()
             && self.has(Opt::Light)
             && ends
-            && self.request.probes.is_empty()
+            && self.plan.plain
             && calls.all(|(idx, callee)| self.inline_array(*idx, callee).is_some())
-            && self
-                .insns
-                .iter()
-                .enumerate()
-                .all(|(idx, insn)| self.is_plain(idx, insn))
-    }
-
-    fn is_plain(&self, idx: usize, insn: &Insn) -> bool {
-        match *insn {
-            Insn::LoadImm64 { imm, .. } => matches!(self.request.linker.wide(idx, imm), Ok(Ok(_))),
-            Insn::Store { size, off, .. } | Insn::StoreRelease { size, off, .. } => {
-                !skep_sim::Sim::may_narrow_ctx_field(self.request.ty, off, size.bytes())
-            }
-            Insn::Alu { .. }
-            | Insn::MovSx { .. }
-            | Insn::Neg { .. }
-            | Insn::Endian { .. }
-            | Insn::Imm64Hi
-            | Insn::Load { .. }
-            | Insn::LoadAcquire { .. }
-            | Insn::Atomic { .. }
-            | Insn::Jump { .. }
-            | Insn::Goto { .. }
-            | Insn::Call(_)
-            | Insn::Exit => true,
-            Insn::AddrSpaceCast { .. }
-            | Insn::LoadPacket { .. }
-            | Insn::MayGoto { .. }
-            | Insn::CallReg(_) => false,
-        }
     }
 
     /// The code that Rust calls.
-    pub(super) fn entry(&mut self) {
+    pub(super) fn entry(&mut self, entry: Label, tail: Label) {
         if self.light {
-            return self.light_entry();
+            return self.light_entry(entry, tail);
         }
+        self.asm.bind(entry);
         for reg in KEPT {
             self.asm.push(reg);
         }
@@ -118,7 +89,7 @@ impl Compiler<'_> {
         if !self.proved() {
             self.asm.load(Bytes::B8, EXTRA, state(field::BUDGET));
         } else if !self.identity {
-            self.asm.load(Bytes::B8, EXTRA, state(field::DELTA));
+            self.asm.mov_r_i(EXTRA, self.delta());
         }
     }
 
@@ -137,18 +108,40 @@ impl Compiler<'_> {
             .filter(move |reg| mentions & bit(*reg) != 0)
     }
 
-    fn light_entry(&mut self) {
+    /// A run begins in the first frame, a tail call in the frame of the function that it leaves, whose
+    /// state is in `rcx`.
+    fn light_entry(&mut self, entry: Label, tail: Label) {
+        let sim = self.request.linker.sim();
+        let uses_frame = self.plan.mentions & bit(Reg::R10) != 0;
+        let body = self.asm.label();
+        if uses_frame {
+            self.asm.bind(tail);
+            self.light_push();
+            self.asm
+                .load(Bytes::B8, Gpr::Rbp, Mem::new(COUNT, field::FRAME));
+            self.asm.jmp(body);
+            self.asm.bind(entry);
+            self.light_push();
+            self.asm.mov_r_i(Gpr::Rbp, sim.stack().top(0));
+            self.asm.bind(body);
+        } else {
+            self.asm.bind(tail);
+            self.asm.bind(entry);
+            self.light_push();
+        }
+        self.load_extra();
+    }
+
+    fn light_push(&mut self) {
         for reg in self.light_kept() {
             self.asm.push(host(reg));
         }
-        if self.plan.mentions & bit(Reg::R10) != 0 {
-            self.asm
-                .load(Bytes::B8, Gpr::Rbp, Mem::new(COUNT, field::FRAME));
-        }
-        if !self.identity {
-            self.asm
-                .load(Bytes::B8, EXTRA, Mem::new(COUNT, field::DELTA));
-        }
+    }
+
+    /// What leads from guest to host addresses.
+    pub(super) fn delta(&self) -> u64 {
+        let memory = self.request.linker.sim().memory();
+        (memory.host_base().addr() as u64).wrapping_sub(memory.base())
     }
 
     /// What a light program does before it returns.

@@ -22,21 +22,51 @@ struct Shifted {
 }
 
 impl Compiler<'_> {
-    /// Compiles the instructions at `idx` together, if a rule applies; gives their number.
-    pub(super) fn fused(&mut self, idx: InsnIdx) -> Option<usize> {
-        let alu = matches!(self.insns.get(idx), Some(Insn::Alu { .. }));
-        if alu {
-            let rotated = self.has(Opt::Rotate).then(|| self.rotate(idx)).flatten();
-            let extended = || self.has(Opt::Extend).then(|| self.extension(idx)).flatten();
-            if let Some((len, apply)) = rotated.or_else(extended) {
-                apply.emit(self);
-                return Some(len);
-            }
-            return self.has(Opt::Lea).then(|| self.lea(idx)).flatten();
+    /// Compiles the instructions at `idx`, the first of which is given, together if a rule applies; gives
+    /// their number.
+    #[inline]
+    pub(super) fn fused(&mut self, idx: InsnIdx, insn: Insn) -> Option<usize> {
+        match insn {
+            Insn::Alu {
+                op: AluOp::Mov | AluOp::Lsh | AluOp::Rsh,
+                ..
+            } => self.fused_alu(idx),
+            Insn::Jump { off: 1, .. } if self.has(Opt::InvertJump) => self.inverted_jump(idx),
+            Insn::Alu { .. }
+            | Insn::MovSx { .. }
+            | Insn::Neg { .. }
+            | Insn::Endian { .. }
+            | Insn::AddrSpaceCast { .. }
+            | Insn::LoadImm64 { .. }
+            | Insn::Imm64Hi
+            | Insn::Load { .. }
+            | Insn::Store { .. }
+            | Insn::Atomic { .. }
+            | Insn::LoadAcquire { .. }
+            | Insn::StoreRelease { .. }
+            | Insn::LoadPacket { .. }
+            | Insn::Jump { .. }
+            | Insn::Goto { .. }
+            | Insn::MayGoto { .. }
+            | Insn::Call(_)
+            | Insn::CallReg(_)
+            | Insn::Exit => None,
         }
-        self.has(Opt::InvertJump)
-            .then(|| self.inverted_jump(idx))
-            .flatten()
+    }
+
+    fn fused_alu(&mut self, idx: InsnIdx) -> Option<usize> {
+        // Each rule needs another operation behind, which nobody else comes to.
+        self.alu_at(idx + 1)?;
+        if !self.plan.is_inner(idx + 1) {
+            return None;
+        }
+        let rotated = self.has(Opt::Rotate).then(|| self.rotate(idx)).flatten();
+        let extended = || self.has(Opt::Extend).then(|| self.extension(idx)).flatten();
+        if let Some((len, apply)) = rotated.or_else(extended) {
+            apply.emit(self);
+            return Some(len);
+        }
+        self.has(Opt::Lea).then(|| self.lea(idx)).flatten()
     }
 
     fn alu_at(&self, idx: InsnIdx) -> Option<(AluOp, Width, Reg, Operand)> {
@@ -116,7 +146,7 @@ impl Compiler<'_> {
             return None;
         }
         // One of the two is left out, so nobody may want it.
-        if self.plan.is_live(at, src) {
+        if self.is_live(at, src) {
             return None;
         }
         // The source may be one of the two itself, and is then what is left out or the result.
@@ -203,7 +233,7 @@ impl Compiler<'_> {
             off,
         }) = self.insns.get(idx)
             && base == reg
-            && (dst == reg || !self.plan.is_live(idx, reg))
+            && (dst == reg || !self.is_live(idx, reg))
             && let Some(mem) = at(off)
         {
             if sign {
@@ -221,7 +251,7 @@ impl Compiler<'_> {
         }) = self.insns.get(idx)
             && base == reg
             && src != Operand::Reg(reg)
-            && !self.plan.is_live(idx, reg)
+            && !self.is_live(idx, reg)
             && !Sim::may_narrow_ctx_field(self.request.ty, off, size.bytes())
             && let Some(mem) = at(off)
         {

@@ -30,10 +30,8 @@ impl Compiler<'_> {
             if self.identity {
                 return Mem::new(b, off);
             }
-            self.asm.mov_r_r(Wide::Q, TEMP, b);
-            self.asm
-                .alu_r_m(Alu::Add, Wide::Q, TEMP, state(field::DELTA));
-            return Mem::new(TEMP, off);
+            self.asm.mov_r_i(TEMP, self.delta());
+            return Mem::indexed(TEMP, b, 0, off);
         }
         let from_base = Mem::new(b, off - layout::BASE as i32);
         self.asm.lea(Wide::Q, TEMP, from_base);

@@ -15,10 +15,11 @@ mod effects;
 mod flow;
 mod frame;
 mod fuse;
+mod live;
 mod memory;
 mod plan;
 
-use skep_isa::{Insn, InsnIdx, Reg, Size, Width};
+use skep_isa::{Insn, InsnIdx, RawInsn, Reg, Size, Width};
 use skep_sim::helpers::HelperFn;
 use skep_sim::{Linker, LoadError, Trap, layout};
 use skep_spec::ProgType;
@@ -83,6 +84,8 @@ pub(crate) struct Site {
 /// What is compiled, and for what.
 pub(crate) struct Request<'a> {
     pub(crate) linker: &'a Linker<'a>,
+    /// The slots as they are in the request.
+    pub(crate) raw: &'a [RawInsn],
     pub(crate) ty: ProgType,
     pub(crate) mode: Mode,
     pub(crate) opts: Opts,
@@ -106,7 +109,7 @@ pub(crate) struct Compiled {
     pub(crate) end: u32,
     /// Where a run begins.
     pub(crate) entry: u32,
-    /// Where a tail call or callback comes in: the code of slot 0, or of a light program its entry.
+    /// Where a tail call or callback comes in: the code of slot 0, or of a light program its other entry.
     pub(crate) tail: u32,
     /// Whether it has no state: see [`Opt::Light`].
     pub(crate) light: bool,
@@ -142,7 +145,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
     if insns.len() >= 1 << TrapKind::SLOT_BITS {
         return Err(LoadError::Engine("the program is too long"));
     }
-    let plan = Plan::new(request.linker, request.mode, request.catcher)?;
+    let plan = Plan::new(request)?;
     let mut asm = Asm::new(insns.len() + 1, insns.len() * 8 + 256);
     let trap = asm.label();
     let mut compiler = Compiler {
@@ -220,14 +223,17 @@ impl Compiler<'_> {
 
     fn program(mut self) -> Result<Compiled, LoadError> {
         let entry = self.asm.label();
-        let tail = if self.light { entry } else { self.slot(0) };
-        self.asm.bind(entry);
-        self.entry();
+        let tail = if self.light {
+            self.asm.label()
+        } else {
+            self.slot(0)
+        };
+        self.entry(entry, tail);
         let mut idx = 0;
         while let Some(insn) = self.insns.get(idx).copied() {
             let here = self.slot(idx);
             self.asm.bind(here);
-            let fused = self.fused(idx);
+            let fused = self.fused(idx, insn);
             idx += match fused {
                 Some(slots) => slots,
                 None => {
@@ -244,14 +250,16 @@ impl Compiler<'_> {
             self.deeper_code();
             self.trap_code();
         }
-        let (code, labels) = self.asm.finish();
+        let (code, mut labels) = self.asm.finish();
         let at = |label: Label| labels.get(label.0 as usize).copied().unwrap_or(0);
+        let (end, entry, tail) = (at(end), at(entry), at(tail));
+        labels.truncate(self.insns.len());
         Ok(Compiled {
-            end: at(end),
-            entry: at(entry),
-            tail: at(tail),
+            end,
+            entry,
+            tail,
             light: self.light,
-            offs: labels.get(..self.insns.len()).unwrap_or_default().to_vec(),
+            offs: labels,
             code,
             sites: self.sites,
             traps: self.traps,

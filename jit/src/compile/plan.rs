@@ -1,14 +1,13 @@
-//! What is found out about a program before code is emitted: where jumps land, which registers are alive
-//! behind each instruction, which registers functions change, which maps calls name.
+//! What is found out about a program before code is emitted: where jumps land, which registers it
+//! mentions, which registers functions change, which maps calls name.
 
-use skep_isa::{AluOp, Imm64, Insn, InsnIdx, Operand, Reg, Width};
-use skep_sim::{Callee, Linker, LoadError, MapId};
+use skep_isa::{AluOp, Imm64, Insn, InsnIdx, Operand, RawInsn, Reg, Width, class, mode};
+use skep_sim::{Callee, Linker, LoadError, MapId, Sim};
+use skep_spec::ProgType;
 
-use super::effects::{CALLEE, EVERY, bit, effects};
+use super::Request;
+use super::effects::{CALLEE, bit, effects};
 use crate::options::Mode;
-
-/// Rounds that the search for live registers may take before it gives up.
-const ROUNDS: usize = 12;
 
 /// A function of a program: the slots from its entry to the next one's.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +24,6 @@ struct Func {
 pub(super) struct Plan {
     /// Whether control may come to a slot from elsewhere than the one before it. One more than slots.
     pub(super) lands: Vec<bool>,
-    /// What each slot's instruction reads and writes.
-    effects: Vec<(u16, u16)>,
-    /// Registers that may be read behind a slot's instruction.
-    live: Vec<u16>,
     /// The map in R1 at a call, where it is the same on every way there.
     maps: Vec<(InsnIdx, MapId)>,
     /// What each call instruction calls.
@@ -36,79 +31,92 @@ pub(super) struct Plan {
     funcs: Vec<Func>,
     /// Functions that may be called back.
     pub(super) callbacks: Vec<InsnIdx>,
-    /// Registers that some instruction mentions.
+    /// Registers that some instruction mentions, and perhaps others.
     pub(super) mentions: u16,
-    /// Whether an instruction writes the frame pointer.
+    /// Whether an instruction may write the frame pointer.
     pub(super) writes_fp: bool,
     pub(super) may_goto: bool,
+    /// Whether each instruction, calls aside, is compiled to code that needs no state and cannot trap
+    /// where it is proved.
+    pub(super) plain: bool,
 }
 
 impl Plan {
-    pub(super) fn new(
-        linker: &Linker<'_>,
-        mode: Mode,
-        catcher: Option<InsnIdx>,
-    ) -> Result<Plan, LoadError> {
+    pub(super) fn new(request: &Request<'_>) -> Result<Plan, LoadError> {
+        let linker = request.linker;
         let insns = linker.insns();
-        let callbacks = linker.funcs()?;
+        let (mentions, writes_fp) = registers(request.raw);
         let mut plan = Plan {
             lands: vec![false; insns.len() + 1],
-            effects: Vec::with_capacity(insns.len()),
-            live: Vec::new(),
             maps: Vec::new(),
             callees: Vec::new(),
             funcs: Vec::new(),
-            callbacks,
-            mentions: 0,
-            writes_fp: false,
+            callbacks: Vec::new(),
+            mentions,
+            writes_fp,
             may_goto: false,
+            plain: request.probes.is_empty(),
         };
-        let mut entries = plan.scan(linker, mode)?;
+        let mut entries = plan.scan(linker, request.ty)?;
         // What catches exceptions is a function too.
-        if let Some(catcher) = catcher.filter(|slot| *slot < insns.len()) {
+        if let Some(catcher) = request.catcher.filter(|slot| *slot < insns.len()) {
             plan.land(catcher);
             entries.push(catcher);
-            entries.sort_unstable();
-            entries.dedup();
         }
-        plan.live = live(insns, &plan.effects);
-        plan.find_maps(linker)?;
-        plan.find_funcs(insns, entries, mode);
+        if !plan.callees.is_empty() {
+            plan.find_maps(linker)?;
+            plan.find_funcs(insns, entries, request.mode);
+        }
         Ok(plan)
     }
 
-    /// One look at every instruction. Gives the entries of functions.
-    fn scan(&mut self, linker: &Linker<'_>, mode: Mode) -> Result<Vec<InsnIdx>, LoadError> {
+    /// One look at every instruction. Gives the entries of functions, in any order.
+    fn scan(&mut self, linker: &Linker<'_>, ty: ProgType) -> Result<Vec<InsnIdx>, LoadError> {
         let mut entries = vec![0];
         for (idx, insn) in linker.insns().iter().enumerate() {
-            let (uses, defs) = effects(insn, mode);
-            self.effects.push((uses, defs));
-            // What calls use and change is counted where it matters.
-            if !matches!(insn, Insn::Call(_) | Insn::CallReg(_)) {
-                self.mentions |= uses | defs;
-                self.writes_fp |= defs & bit(Reg::R10) != 0;
-            }
-            if let Some(off) = insn.jump_off() {
-                self.land(linker.target(idx, off)?);
-            }
-            self.may_goto |= matches!(insn, Insn::MayGoto { .. });
-            if let Insn::Call(target) = *insn {
-                let callee = linker.callee(idx, target)?;
-                if let Callee::Subprog(to) = callee {
-                    self.land(to);
-                    entries.push(to);
+            match *insn {
+                Insn::Alu { .. }
+                | Insn::MovSx { .. }
+                | Insn::Neg { .. }
+                | Insn::Endian { .. }
+                | Insn::Imm64Hi
+                | Insn::Load { .. }
+                | Insn::LoadAcquire { .. }
+                | Insn::Atomic { .. }
+                | Insn::Exit => {}
+                Insn::Store { size, off, .. } | Insn::StoreRelease { size, off, .. } => {
+                    self.plain &= !Sim::may_narrow_ctx_field(ty, off, size.bytes());
                 }
-                self.callees.push((idx, callee));
+                Insn::Jump { off, .. } => self.land(linker.target(idx, off.into())?),
+                Insn::Goto { off, .. } => self.land(linker.target(idx, off)?),
+                Insn::MayGoto { off } => {
+                    self.land(linker.target(idx, off.into())?);
+                    (self.may_goto, self.plain) = (true, false);
+                }
+                Insn::LoadImm64 { imm, .. } => {
+                    self.plain &= matches!(linker.wide(idx, imm), Ok(Ok(_)));
+                    if let Imm64::Func(off) = imm {
+                        let to = linker.target(idx, off)?;
+                        self.land(to);
+                        self.callbacks.push(to);
+                        entries.push(to);
+                    }
+                }
+                Insn::Call(target) => {
+                    let callee = linker.callee(idx, target)?;
+                    if let Callee::Subprog(to) = callee {
+                        self.land(to);
+                        entries.push(to);
+                    }
+                    self.callees.push((idx, callee));
+                }
+                Insn::AddrSpaceCast { .. } | Insn::LoadPacket { .. } | Insn::CallReg(_) => {
+                    self.plain = false;
+                }
             }
         }
-        for at in 0..self.callbacks.len() {
-            if let Some(&to) = self.callbacks.get(at) {
-                self.land(to);
-                entries.push(to);
-            }
-        }
-        entries.sort_unstable();
-        entries.dedup();
+        self.callbacks.sort_unstable();
+        self.callbacks.dedup();
         Ok(entries)
     }
 
@@ -121,11 +129,6 @@ impl Plan {
     /// Whether control comes to a slot only from the one before it.
     pub(super) fn is_inner(&self, slot: InsnIdx) -> bool {
         self.lands.get(slot).is_some_and(|lands| !lands)
-    }
-
-    /// Whether a register's value behind an instruction may be read.
-    pub(super) fn is_live(&self, idx: InsnIdx, reg: Reg) -> bool {
-        self.live.get(idx).is_none_or(|live| live & bit(reg) != 0)
     }
 
     /// The map that R1 holds at a call.
@@ -159,9 +162,6 @@ impl Plan {
 
     /// Follows map addresses from the loads that name them to calls, as far as no jump lands between.
     fn find_maps(&mut self, linker: &Linker<'_>) -> Result<(), LoadError> {
-        if self.callees.is_empty() {
-            return Ok(());
-        }
         let mut held: [Option<MapId>; 11] = [None; 11];
         for (idx, insn) in linker.insns().iter().enumerate() {
             if self.lands.get(idx).copied().unwrap_or(true) {
@@ -200,15 +200,18 @@ impl Plan {
         Ok(())
     }
 
-    fn find_funcs(&mut self, insns: &[Insn], entries: Vec<InsnIdx>, mode: Mode) {
-        if mode == Mode::Sandboxed || self.callees.is_empty() {
+    fn find_funcs(&mut self, insns: &[Insn], mut entries: Vec<InsnIdx>, mode: Mode) {
+        if mode == Mode::Sandboxed {
             // Unproved functions may jump into each other; nothing is known of them.
             return;
         }
+        entries.sort_unstable();
+        entries.dedup();
         for (at, &entry) in entries.iter().enumerate() {
             let end = entries.get(at + 1).copied().unwrap_or(insns.len());
             let (mut mentions, mut changes) = (0, 0);
-            for (uses, defs) in self.effects.get(entry..end).unwrap_or_default() {
+            for insn in insns.get(entry..end).unwrap_or_default() {
+                let (uses, defs) = effects(insn, mode);
                 mentions |= uses | defs;
                 changes |= defs;
             }
@@ -247,43 +250,19 @@ impl Plan {
     }
 }
 
-/// Registers that may be read behind each instruction.
-fn live(insns: &[Insn], effects: &[(u16, u16)]) -> Vec<u16> {
-    // Read before each slot; nothing is read behind the end.
-    let mut before = vec![0u16; insns.len() + 2];
-    let mut live = vec![0u16; insns.len()];
-    let mut loops = false;
-    for _ in 0..ROUNDS {
-        // Only what a jump back reads can still change.
-        let mut changed = false;
-        for ((idx, insn), (uses, defs)) in insns.iter().enumerate().zip(effects).rev() {
-            let next = before.get(idx + 1).copied().unwrap_or(0);
-            let mut back = false;
-            let to = insn.jump_off().map_or(0, |off| {
-                let to = (idx as i64 + 1 + i64::from(off)) as usize;
-                back = to <= idx;
-                before.get(to).copied().unwrap_or(0)
-            });
-            loops |= back;
-            let out = if matches!(insn, Insn::Goto { .. }) {
-                to
-            } else if matches!(insn, Insn::Exit) {
-                0
-            } else {
-                next | to
-            };
-            let read = uses | out & !defs;
-            if let Some(known) = before.get_mut(idx) {
-                changed |= *known != read;
-                *known = read;
-            }
-            if let Some(known) = live.get_mut(idx) {
-                *known = out;
-            }
-        }
-        if !changed || !loops {
-            return live;
-        }
+/// Registers that instructions mention, and whether one may write the frame pointer: from the fields of
+/// slots, which may say a little more.
+fn registers(raw: &[RawInsn]) -> (u16, bool) {
+    let (mut mentions, mut writes_fp) = (0, false);
+    for insn in raw {
+        mentions |= 1 << insn.dst() | 1 << insn.src();
+        let atomic = insn.class() == class::STX && insn.code & 0xe0 == mode::ATOMIC;
+        let writes = matches!(
+            insn.class(),
+            class::LD | class::LDX | class::ALU | class::ALU64
+        );
+        let fp = Reg::R10.number();
+        writes_fp |= (writes || atomic) && insn.dst() == fp || atomic && insn.src() == fp;
     }
-    vec![EVERY; insns.len()]
+    (mentions, writes_fp)
 }

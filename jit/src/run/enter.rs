@@ -3,7 +3,7 @@
 use skep_isa::{Insn, InsnIdx};
 use skep_sim::{Access, Fault, ProgId, Sim, Stop, Trap, Why, layout};
 
-use super::state::{Head, MAY_GOTO, NO_TRAP, State};
+use super::state::{MAY_GOTO, NO_TRAP, State};
 use super::thunks::last_offset;
 use crate::compile::TrapKind;
 use crate::program::Program;
@@ -11,21 +11,12 @@ use crate::program::Program;
 /// An entry: R1, R2, R3, the state, R5, R4, as the guest registers lie.
 type Entry = unsafe extern "sysv64" fn(u64, u64, u64, *mut State<'_>, u64, u64) -> u64;
 
-/// Runs a light program: it reads two fields of its state and cannot trap.
+/// Runs a light program, which has no state and cannot trap.
 #[inline]
 pub(crate) fn run_light(sim: &mut Sim, program: &Program, args: [u64; 5]) -> u64 {
     sim.use_frame();
-    let host_base = sim.memory().host_base().addr() as u64;
-    let mut head = Head {
-        exit_rsp: 0,
-        frame: sim.stack().top(0),
-        target: std::ptr::null(),
-        budget: 0,
-        delta: host_base.wrapping_sub(layout::BASE),
-    };
-    // SAFETY: a light program reads `frame` and `delta` of its state, which are the head's, and calls
-    // nothing; otherwise as in `run`.
-    unsafe { enter((&raw mut head).cast(), program, args) }
+    // SAFETY: a light program uses no state, and calls nothing; otherwise as in `run`.
+    unsafe { enter(std::ptr::null_mut(), program, args) }
 }
 
 /// Runs a program of `programs` with these arguments in the first frame.
@@ -44,13 +35,10 @@ pub(crate) fn run(
     let (memory, stack) = (sim.memory(), sim.stack());
     let host_base = memory.host_base().addr() as u64;
     let mut state = State {
-        head: Head {
-            exit_rsp: 0,
-            frame: stack.top(0),
-            target: program.code.at(program.slot_code(0)),
-            budget,
-            delta: host_base.wrapping_sub(layout::BASE),
-        },
+        exit_rsp: 0,
+        frame: stack.top(0),
+        target: program.code.at(program.slot_code(0)),
+        budget,
         host_base,
         last: last_offset(memory),
         deepest: stack.top(stack.frames().saturating_sub(1)),
@@ -122,6 +110,7 @@ fn catch(state: &mut State<'_>, sim: &mut Sim, value: u64) -> Result<u64, Trap> 
 /// # Safety
 /// `state` is valid and nobody else uses it or what its `sim` points to; the program was compiled for that
 /// kernel, and may run on it: it is sandboxed, or whoever loaded it vouched for it.
+#[inline]
 unsafe fn enter(state: *mut State<'_>, program: &Program, args: [u64; 5]) -> u64 {
     let [r1, r2, r3, r4, r5] = args;
     // SAFETY: `entry` is the beginning of code that `compile` made for this signature and that lives as
@@ -147,18 +136,18 @@ pub(super) fn callback(
     // SAFETY: the state belongs to compiled code that waits for the helper that called us.
     let outer = unsafe { &mut *state };
     let saved = (
-        outer.head.exit_rsp,
-        outer.head.frame,
-        outer.head.target,
+        outer.exit_rsp,
+        outer.frame,
+        outer.target,
         outer.may_goto,
         outer.sim,
     );
-    if outer.head.budget < program.callback_cost(slot) {
+    if outer.budget < program.callback_cost(slot) {
         return Err(Trap::Budget { limit: outer.limit });
     }
-    outer.head.budget -= program.callback_cost(slot);
-    outer.head.frame = frame;
-    outer.head.target = program.code.at(program.slot_code(slot));
+    outer.budget -= program.callback_cost(slot);
+    outer.frame = frame;
+    outer.target = program.code.at(program.slot_code(slot));
     outer.may_goto = MAY_GOTO;
     outer.sim = &raw mut *sim;
     // SAFETY: as in `run`: `sim` is borrowed by the helper for us, and not used until compiled code returns.
@@ -166,9 +155,9 @@ pub(super) fn callback(
     // SAFETY: as above.
     let outer = unsafe { &mut *state };
     (
-        outer.head.exit_rsp,
-        outer.head.frame,
-        outer.head.target,
+        outer.exit_rsp,
+        outer.frame,
+        outer.target,
         outer.may_goto,
         outer.sim,
     ) = saved;

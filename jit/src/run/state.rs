@@ -16,9 +16,9 @@ pub(crate) const NO_TRAP: u32 = u32::MAX;
 /// Loops that one `may_goto` budget allows (`BPF_MAX_LOOPS`).
 pub(crate) const MAY_GOTO: u64 = 8 << 20;
 
-/// What every program may read.
+/// A run of compiled code.
 #[repr(C)]
-pub(crate) struct Head {
+pub(crate) struct State<'m> {
     /// The stack pointer that a trap returns to.
     pub(crate) exit_rsp: u64,
     /// The frame pointer to begin with.
@@ -27,14 +27,6 @@ pub(crate) struct Head {
     pub(crate) target: *const u8,
     /// Instructions that are left.
     pub(crate) budget: u64,
-    /// What is added to a guest address to get one of this process.
-    pub(crate) delta: u64,
-}
-
-/// A run of compiled code.
-#[repr(C)]
-pub(crate) struct State<'m> {
-    pub(crate) head: Head,
     /// Where guest memory begins in this process.
     pub(crate) host_base: u64,
     /// The last offset in guest memory at which eight bytes may be accessed.
@@ -70,17 +62,16 @@ pub(crate) mod field {
     use super::{State, offset_of};
 
     macro_rules! fields {
-        ($($name:ident = $($field:ident).+;)*) => {
-            $(pub(crate) const $name: i32 = offset_of!(State<'static>, $($field).+) as i32;)*
+        ($($name:ident = $field:ident;)*) => {
+            $(pub(crate) const $name: i32 = offset_of!(State<'static>, $field) as i32;)*
         };
     }
 
     fields! {
-        EXIT_RSP = head.exit_rsp;
-        FRAME = head.frame;
-        TARGET = head.target;
-        BUDGET = head.budget;
-        DELTA = head.delta;
+        EXIT_RSP = exit_rsp;
+        FRAME = frame;
+        TARGET = target;
+        BUDGET = budget;
         HOST_BASE = host_base;
         LAST = last;
         DEEPEST = deepest;

@@ -182,7 +182,7 @@ unsafe extern "sysv64" fn tail_call(
         Some(next) if state.tail_calls < TAIL_CALLS => {
             state.tail_calls += 1;
             state.may_goto = MAY_GOTO;
-            state.head.frame = frame;
+            state.frame = frame;
             Answer::of(next.code.at(next.tail) as u64)
         }
         Some(_) | None => Answer::of(0),

@@ -109,33 +109,8 @@ impl Row {
     }
 }
 
-/// One instruction in the making.
-struct Bytes {
-    at: [u8; ROOM],
-    len: usize,
-}
-
 /// Bytes that are written at once: more than any instruction has.
-const ROOM: usize = 24;
-
-impl Bytes {
-    #[inline(always)]
-    fn push(&mut self, byte: u8) {
-        if let Some(to) = self.at.get_mut(self.len) {
-            *to = byte;
-        }
-        self.len += 1;
-    }
-
-    /// The low `len` bytes of four.
-    #[inline(always)]
-    fn push_le(&mut self, value: u32, len: usize) {
-        if let Some(to) = self.at.get_mut(self.len..self.len + 4) {
-            to.copy_from_slice(&value.to_le_bytes());
-        }
-        self.len += len;
-    }
-}
+const ROOM: usize = 16;
 
 /// Code in the making.
 #[derive(Debug, Default)]
@@ -177,25 +152,30 @@ impl Asm {
         }
     }
 
-    /// Puts bytes behind the code, at most [`ROOM`] at once.
-    #[inline(always)]
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        let mut block = [0; ROOM];
-        for (to, from) in block.iter_mut().zip(bytes) {
-            *to = *from;
+    /// Puts up to eight bytes behind the code.
+    #[inline]
+    pub(crate) fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {
+        const { assert!(N <= 8) };
+        let mut all = [0; 8];
+        for (to, from) in all.iter_mut().zip(bytes) {
+            *to = from;
         }
-        self.put(block, bytes.len());
+        self.put(0, 0, u64::from_le_bytes(all), N);
     }
 
-    /// Puts the first `len` bytes of a block behind the code.
-    #[inline(always)]
-    fn put(&mut self, block: [u8; ROOM], len: usize) {
+    /// Puts the low `head_len` bytes of `head`, at most seven, and then the low `tail_len` of `tail`
+    /// behind the code.
+    #[inline]
+    fn put(&mut self, head: u64, head_len: usize, tail: u64, tail_len: usize) {
         if self.len + ROOM > self.code.len() {
             self.grow();
         }
-        if let Some(to) = self.code.get_mut(self.len..self.len + ROOM) {
-            to.copy_from_slice(&block);
-            self.len += len.min(ROOM);
+        let block = self.code.get_mut(self.len..self.len + ROOM);
+        if let Some(block) = block.and_then(<[u8]>::first_chunk_mut::<ROOM>) {
+            block[..8].copy_from_slice(&head.to_le_bytes());
+            let at = head_len & 7;
+            block[at..at + 8].copy_from_slice(&tail.to_le_bytes());
+            self.len += head_len + tail_len;
         }
     }
 
@@ -228,19 +208,12 @@ impl Asm {
             kind,
             short,
         });
-        self.put([0; ROOM], kind.long() as usize);
+        self.put(0, 0, 0, kind.long() as usize);
     }
 
     /// An instruction with a ModRM byte: `reg` is a register's number or the opcode's extension.
     #[inline(always)]
     pub(crate) fn op(&mut self, row: Row, reg: u8, rm: Rm) {
-        let mut out = Bytes {
-            at: [0; ROOM],
-            len: 0,
-        };
-        if row.prefix != 0 {
-            out.push(row.prefix);
-        }
         let (index, base) = match rm {
             Rm::Reg(reg) => (0, reg.number()),
             Rm::Mem(mem) => (
@@ -250,18 +223,21 @@ impl Asm {
         };
         let rex = u8::from(row.wide) << 3 | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3;
         let low_byte = row.byte && (reg >= 4 || matches!(rm, Rm::Reg(rm) if rm.number() >= 4));
-        if rex != 0 || low_byte {
-            out.push(0x40 | rex);
-        }
+        let (operands, operands_len, disp, disp_len) = modrm(reg, rm);
+        // From the operands back to the first byte.
+        let mut head = u64::from(operands) << 8 | u64::from(row.opcode);
+        let mut head_len = operands_len + 1;
         if row.two {
-            out.push(0x0f);
+            (head, head_len) = (head << 8 | 0x0f, head_len + 1);
         }
-        out.push(row.opcode);
-        modrm(&mut out, reg, rm);
-        if row.imm_len != 0 {
-            out.push_le(row.imm, row.imm_len.into());
+        if rex != 0 || low_byte {
+            (head, head_len) = (head << 8 | u64::from(0x40 | rex), head_len + 1);
         }
-        self.put(out.at, out.len);
+        if row.prefix != 0 {
+            (head, head_len) = (head << 8 | u64::from(row.prefix), head_len + 1);
+        }
+        let tail = u64::from(disp) | u64::from(row.imm) << (8 * disp_len);
+        self.put(head, head_len, tail, disp_len + usize::from(row.imm_len));
     }
 
     /// An instruction whose register is in the opcode's low bits.
@@ -269,9 +245,9 @@ impl Asm {
         let rex = 0x40 | u8::from(w == Wide::Q) << 3 | reg.number() >> 3;
         let opcode = opcode | reg.number() & 7;
         if rex == 0x40 {
-            self.bytes(&[opcode]);
+            self.bytes([opcode]);
         } else {
-            self.bytes(&[rex, opcode]);
+            self.bytes([rex, opcode]);
         }
     }
 
@@ -280,9 +256,9 @@ impl Asm {
         let rex = 0x40 | u8::from(w == Wide::Q) << 3 | reg.number() >> 3;
         let opcode = opcode | reg.number() & 7;
         if rex == 0x40 {
-            self.bytes(&[0x0f, opcode]);
+            self.bytes([0x0f, opcode]);
         } else {
-            self.bytes(&[rex, 0x0f, opcode]);
+            self.bytes([rex, 0x0f, opcode]);
         }
     }
 
@@ -307,9 +283,9 @@ impl Asm {
         let b = (rm.number() >> 3 ^ 1) << 5;
         let third = u8::from(w == Wide::Q) << 7 | (vvvv.number() ^ 0xf) << 3 | pp;
         let modrm = 0xc0 | (reg.number() & 7) << 3 | rm.number() & 7;
-        self.bytes(&[0xc4, r | 0x40 | b | mmmmm, third, opcode, modrm]);
+        self.bytes([0xc4, r | 0x40 | b | mmmmm, third, opcode, modrm]);
         if let Some(imm) = imm {
-            self.bytes(&[imm]);
+            self.bytes([imm]);
         }
     }
 
@@ -395,34 +371,27 @@ fn put_jump(out: &mut Vec<u8>, jump: Jump, distance: i32) {
     }
 }
 
-/// ModRM, SIB and displacement.
+/// ModRM and SIB as a number with its length, and the displacement likewise.
 #[inline(always)]
-fn modrm(out: &mut Bytes, reg: u8, rm: Rm) {
+fn modrm(reg: u8, rm: Rm) -> (u16, usize, u32, usize) {
     let reg = (reg & 7) << 3;
     let mem = match rm {
-        Rm::Reg(rm) => return out.push(0xc0 | reg | rm.number() & 7),
+        Rm::Reg(rm) => return (u16::from(0xc0 | reg | rm.number() & 7), 1, 0, 0),
         Rm::Mem(mem) => mem,
     };
     let base = mem.base.number() & 7;
     // Without displacement, base 5 would mean something else.
-    let (mode, disp_len) = match mem.disp {
-        0 if base != 5 => (0x00, 0),
-        -128..=127 => (0x40, 1),
-        _ => (0x80, 4),
+    let (mode, disp, disp_len) = match mem.disp {
+        0 if base != 5 => (0x00, 0, 0),
+        disp @ -128..=127 => (0x40, u32::from(disp as u8), 1),
+        disp => (0x80, disp as u32, 4),
     };
-    match mem.index {
-        Some((index, scale)) => {
-            out.push(mode | reg | 4);
-            out.push(scale << 6 | (index.number() & 7) << 3 | base);
-        }
-        // Base 4 stands for a SIB byte, in which index 4 stands for none.
-        None if base == 4 => {
-            out.push(mode | reg | 4);
-            out.push(0x24);
-        }
-        None => out.push(mode | reg | base),
-    }
-    if disp_len != 0 {
-        out.push_le(mem.disp as u32, disp_len);
-    }
+    // Base 4 stands for a SIB byte, in which index 4 stands for none.
+    let sib = match mem.index {
+        Some((index, scale)) => scale << 6 | (index.number() & 7) << 3 | base,
+        None if base == 4 => 0x24,
+        None => return (u16::from(mode | reg | base), 1, disp, disp_len),
+    };
+    let operands = u16::from(mode | reg | 4) | u16::from(sib) << 8;
+    (operands, 2, disp, disp_len)
 }

@@ -144,7 +144,7 @@ impl Asm {
 
     /// `99  CDQ` or `REX.W 99  CQO`.
     pub(crate) fn sign_into_rdx(&mut self, w: Wide) {
-        match w { Wide::D => self.bytes(&[0x99]), Wide::Q => self.bytes(&[0x48, 0x99]) }
+        match w { Wide::D => self.bytes([0x99]), Wide::Q => self.bytes([0x48, 0x99]) }
     }
 
     /// `89 /r  MOV r, r`.
@@ -159,12 +159,12 @@ impl Asm {
             self.alu_rm_r(Alu::Xor, Wide::D, dst, dst);
         } else if let Ok(imm) = u32::try_from(imm) {
             self.op_reg(Wide::D, 0xb8, dst);
-            self.bytes(&imm.to_le_bytes());
+            self.bytes(imm.to_le_bytes());
         } else if let Ok(imm) = i32::try_from(imm as i64) {
             self.op(Row::one(Wide::Q, 0xc7).with_imm32(imm), 0, dst.into());
         } else {
             self.op_reg(Wide::Q, 0xb8, dst);
-            self.bytes(&imm.to_le_bytes());
+            self.bytes(imm.to_le_bytes());
         }
     }
 
@@ -269,6 +269,6 @@ impl Asm {
 
     /// `C3  RET`.
     pub(crate) fn ret(&mut self) {
-        self.bytes(&[0xc3]);
+        self.bytes([0xc3]);
     }
 }

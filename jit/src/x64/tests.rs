@@ -355,7 +355,7 @@ fn jumps_are_short_where_they_reach_and_go_where_they_should() {
             asm.bind(back);
             asm.jcc(cond, ahead);
             for _ in 0..pad {
-                asm.bytes(&[0x90]);
+                asm.bytes([0x90]);
             }
             asm.jcc(cond.not(), back);
             asm.jmp(ahead);

@@ -111,6 +111,7 @@ impl Arena {
     }
 
     /// Bytes that exist.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -121,6 +122,7 @@ impl Arena {
     }
 
     /// Where the first byte lies in this process.
+    #[inline]
     pub(crate) fn host_base(&self) -> *mut u8 {
         self.ptr
     }

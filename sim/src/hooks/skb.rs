@@ -387,14 +387,17 @@ impl Sim {
 
     /// Whether a store of that many bytes at that offset of a context may be one that the kernel narrows,
     /// for programs of that type.
+    #[inline]
     pub fn may_narrow_ctx_field(ty: ProgType, off: i16, len: u32) -> bool {
         let narrowed = [
             sk_buff::TC_INDEX,
             sk_buff::QUEUE_MAPPING,
             sk_buff::TC_CLASSID,
         ];
-        let of_packets = ctx::of(ty).is_some_and(|table| table.name == ctx::SK_BUFF.name);
-        of_packets && len == 4 && u64::try_from(off).is_ok_and(|off| narrowed.contains(&off))
+        // The table is looked up for the few stores that could be one.
+        len == 4
+            && u64::try_from(off).is_ok_and(|off| narrowed.contains(&off))
+            && ctx::of(ty).is_some_and(|table| table.name == ctx::SK_BUFF.name)
     }
 
     /// Stores to a context field that the kernel narrows when a program writes it. `false` if the bytes
