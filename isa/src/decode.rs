@@ -60,7 +60,11 @@ pub fn decode(insns: &[RawInsn], idx: InsnIdx) -> Result<Insn, FormError> {
 /// The error names the first slot that is no instruction.
 pub fn decode_all(insns: &[RawInsn]) -> Result<Vec<Insn>, (InsnIdx, FormError)> {
     let mut out = Vec::with_capacity(insns.len());
-    while out.len() < insns.len() {
+    while let Some(&raw) = insns.get(out.len()) {
+        if let Some(insn) = decode_plain(raw) {
+            out.push(insn);
+            continue;
+        }
         let idx = out.len();
         let insn = decode(insns, idx).map_err(|e| (idx, e))?;
         out.push(insn);
@@ -69,6 +73,45 @@ pub fn decode_all(insns: &[RawInsn]) -> Result<Vec<Insn>, (InsnIdx, FormError)> 
         }
     }
     Ok(out)
+}
+
+/// Arithmetic without variants and loads, most of any program, told from the rest at little cost; `None`
+/// where the slot is something else, or wrong.
+#[inline]
+fn decode_plain(raw: RawInsn) -> Option<Insn> {
+    let (dst, src) = (Reg::new(raw.dst())?, Reg::new(raw.src())?);
+    if raw.code & 0xe7 == mode::MEM | class::LDX && raw.imm == 0 {
+        return Some(Insn::Load {
+            size: Size::from_code(raw.code),
+            sign: false,
+            dst,
+            base: src,
+            off: raw.off,
+        });
+    }
+    let width = match raw.class() {
+        class::ALU => Width::W32,
+        class::ALU64 => Width::W64,
+        _ => return None,
+    };
+    let op = PLAIN[usize::from(raw.code >> 4)]?;
+    let by_reg = raw.code & opcode::SRC_REG != 0;
+    // What the other kind of operand would use is zero.
+    let unused = if by_reg { raw.imm } else { raw.src().into() };
+    if unused != 0 || raw.off != 0 {
+        return None;
+    }
+    let src = if by_reg {
+        Operand::Reg(src)
+    } else {
+        Operand::Imm(raw.imm)
+    };
+    Some(Insn::Alu {
+        op,
+        width,
+        dst,
+        src,
+    })
 }
 
 #[inline]
@@ -255,8 +298,7 @@ fn operand(raw: RawInsn) -> Result<Operand, FormError> {
 
 #[inline]
 fn decode_alu(raw: RawInsn, width: Width) -> Result<Insn, FormError> {
-    let plain = PLAIN.get(usize::from(raw.code >> 4)).copied().flatten();
-    let op = match plain.filter(|_| raw.off == 0) {
+    let op = match PLAIN[usize::from(raw.code >> 4)].filter(|_| raw.off == 0) {
         Some(op) => op,
         None => match (raw.code & 0xf0, raw.off) {
             (opcode::END, _) => return decode_endian(raw, width),

@@ -6,14 +6,54 @@ use super::{COUNT, Compiler, host, wide};
 use crate::options::Opt;
 use crate::x64::{Alu, Bytes, Gpr, Shift, Unary, Wide};
 
+/// The machine's operation that does the same.
+const fn two_operand(op: AluOp) -> Option<Alu> {
+    match op {
+        AluOp::Add => Some(Alu::Add),
+        AluOp::Sub => Some(Alu::Sub),
+        AluOp::Or => Some(Alu::Or),
+        AluOp::And => Some(Alu::And),
+        AluOp::Xor => Some(Alu::Xor),
+        AluOp::Mul
+        | AluOp::Div
+        | AluOp::SDiv
+        | AluOp::Lsh
+        | AluOp::Rsh
+        | AluOp::Mod
+        | AluOp::SMod
+        | AluOp::Mov
+        | AluOp::Arsh => None,
+    }
+}
+
+/// The opcode of the machine's instruction that does the same to two registers.
+#[inline]
+pub(super) const fn of_registers(op: AluOp) -> Option<u8> {
+    match op {
+        AluOp::Add => Some(0x01),
+        AluOp::Sub => Some(0x29),
+        AluOp::Or => Some(0x09),
+        AluOp::And => Some(0x21),
+        AluOp::Xor => Some(0x31),
+        AluOp::Mov => Some(0x89),
+        AluOp::Mul
+        | AluOp::Div
+        | AluOp::SDiv
+        | AluOp::Lsh
+        | AluOp::Rsh
+        | AluOp::Mod
+        | AluOp::SMod
+        | AluOp::Arsh => None,
+    }
+}
+
 impl Compiler<'_> {
     pub(super) fn alu(&mut self, idx: InsnIdx, op: AluOp, width: Width, dst: Reg, src: Operand) {
+        if let Some(op) = two_operand(op) {
+            return self.two_operand(op, width, dst, src);
+        }
         match op {
-            AluOp::Add => self.two_operand(Alu::Add, width, dst, src),
-            AluOp::Sub => self.two_operand(Alu::Sub, width, dst, src),
-            AluOp::Or => self.two_operand(Alu::Or, width, dst, src),
-            AluOp::And => self.two_operand(Alu::And, width, dst, src),
-            AluOp::Xor => self.two_operand(Alu::Xor, width, dst, src),
+            AluOp::Add | AluOp::Sub | AluOp::Or | AluOp::And | AluOp::Xor => {}
             AluOp::Mul => self.mul(width, dst, src),
             AluOp::Mov => self.mov(width, dst, src),
             AluOp::Lsh => self.shift(Shift::Shl, width, dst, src),

@@ -19,7 +19,7 @@ mod live;
 mod memory;
 mod plan;
 
-use skep_isa::{Insn, InsnIdx, RawInsn, Reg, Size, Width};
+use skep_isa::{AluOp, Insn, InsnIdx, Operand, RawInsn, Reg, Size, Width};
 use skep_sim::helpers::HelperFn;
 use skep_sim::{Linker, LoadError, Trap, layout};
 use skep_spec::ProgType;
@@ -221,6 +221,13 @@ impl Compiler<'_> {
         (idx as i64 + 1 + i64::from(off)) as InsnIdx
     }
 
+    /// Whether a move is one by itself: the next instruction does not go on with what is moved.
+    #[inline]
+    fn stands_alone(&self, idx: InsnIdx, dst: Reg, src: Reg) -> bool {
+        let next = self.insns.get(idx + 1);
+        dst != src && !matches!(next, Some(Insn::Alu { dst: next, .. }) if *next == dst)
+    }
+
     fn program(mut self) -> Result<Compiled, LoadError> {
         let entry = self.asm.label();
         let tail = if self.light {
@@ -233,8 +240,20 @@ impl Compiler<'_> {
         while let Some(insn) = self.insns.get(idx).copied() {
             let here = self.slot(idx);
             self.asm.bind(here);
-            let fused = self.fused(idx, insn);
-            idx += match fused {
+            if let Insn::Alu {
+                op,
+                width,
+                dst,
+                src: Operand::Reg(src),
+            } = insn
+                && let Some(opcode) = alu::of_registers(op)
+                && (op != AluOp::Mov || self.stands_alone(idx, dst, src))
+            {
+                self.asm.rm_r(opcode, wide(width), host(dst), host(src));
+                idx += 1;
+                continue;
+            }
+            idx += match self.fused(idx, insn) {
                 Some(slots) => slots,
                 None => {
                     self.insn(idx, insn)?;

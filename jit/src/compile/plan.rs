@@ -3,7 +3,6 @@
 
 use skep_isa::{AluOp, Imm64, Insn, InsnIdx, Operand, RawInsn, Reg, Width, class, mode};
 use skep_sim::{Callee, Linker, LoadError, MapId, Sim};
-use skep_spec::ProgType;
 
 use super::Request;
 use super::effects::{CALLEE, bit, effects};
@@ -57,7 +56,7 @@ impl Plan {
             may_goto: false,
             plain: request.probes.is_empty(),
         };
-        let mut entries = plan.scan(linker, request.ty)?;
+        let mut entries = plan.scan(request)?;
         // What catches exceptions is a function too.
         if let Some(catcher) = request.catcher.filter(|slot| *slot < insns.len()) {
             plan.land(catcher);
@@ -71,9 +70,15 @@ impl Plan {
     }
 
     /// One look at every instruction. Gives the entries of functions, in any order.
-    fn scan(&mut self, linker: &Linker<'_>, ty: ProgType) -> Result<Vec<InsnIdx>, LoadError> {
+    fn scan(&mut self, request: &Request<'_>) -> Result<Vec<InsnIdx>, LoadError> {
+        let linker = request.linker;
         let mut entries = vec![0];
-        for (idx, insn) in linker.insns().iter().enumerate() {
+        for (idx, (insn, raw)) in linker.insns().iter().zip(request.raw).enumerate() {
+            // Most of any program, told from the rest at little cost.
+            if matches!(raw.class(), class::ALU64 | class::ALU | class::LDX) {
+                self.plain &= !matches!(insn, Insn::AddrSpaceCast { .. });
+                continue;
+            }
             match *insn {
                 Insn::Alu { .. }
                 | Insn::MovSx { .. }
@@ -85,7 +90,7 @@ impl Plan {
                 | Insn::Atomic { .. }
                 | Insn::Exit => {}
                 Insn::Store { size, off, .. } | Insn::StoreRelease { size, off, .. } => {
-                    self.plain &= !Sim::may_narrow_ctx_field(ty, off, size.bytes());
+                    self.plain &= !Sim::may_narrow_ctx_field(request.ty, off, size.bytes());
                 }
                 Insn::Jump { off, .. } => self.land(linker.target(idx, off.into())?),
                 Insn::Goto { off, .. } => self.land(linker.target(idx, off)?),

@@ -27,6 +27,8 @@ struct Jump {
     target: Label,
     kind: Kind,
     short: bool,
+    /// Slots whose labels lie before it.
+    slots: u32,
 }
 
 impl Kind {
@@ -120,6 +122,10 @@ pub(crate) struct Asm {
     len: usize,
     jumps: Vec<Jump>,
     labels: Vec<u32>,
+    /// The first labels are those of slots, bound in order.
+    slots: u32,
+    /// Slots up to the last one that was bound.
+    bound: u32,
 }
 
 impl Asm {
@@ -130,6 +136,8 @@ impl Asm {
             len: 0,
             jumps: Vec::with_capacity(labels / 4 + 16),
             labels: vec![UNBOUND; labels],
+            slots: labels as u32,
+            bound: 0,
         }
     }
 
@@ -149,6 +157,9 @@ impl Asm {
         let here = self.here();
         if let Some(at) = self.labels.get_mut(label.0 as usize) {
             *at = here;
+        }
+        if label.0 < self.slots {
+            self.bound = label.0 + 1;
         }
     }
 
@@ -207,6 +218,7 @@ impl Asm {
             target,
             kind,
             short,
+            slots: self.bound,
         });
         self.put(0, 0, 0, kind.long() as usize);
     }
@@ -340,21 +352,29 @@ impl Asm {
                 saved += jump.kind.long() - 2;
             }
         }
-        // Labels are mostly in order, so the search goes on from where the last one ended.
-        let mut next = 0;
-        for label in &mut self.labels {
-            if *label == UNBOUND {
-                continue;
-            }
-            while next > 0 && self.jumps.get(next - 1).is_some_and(|j| j.at >= *label) {
-                next -= 1;
-            }
-            while self.jumps.get(next).is_some_and(|j| j.at < *label) {
-                next += 1;
-            }
-            *label -= starts.get(next).copied().unwrap_or(saved);
+        let slots = (self.slots as usize).min(self.labels.len());
+        let (of_slots, others) = self.labels.split_at_mut(slots);
+        let mut from = 0;
+        for (jump, saved) in self.jumps.iter().zip(&starts) {
+            let to = jump.slots as usize;
+            move_labels(of_slots.get_mut(from..to).unwrap_or_default(), *saved);
+            from = to.max(from);
+        }
+        move_labels(of_slots.get_mut(from..).unwrap_or_default(), saved);
+        for label in others {
+            let before = self.jumps.partition_point(|jump| jump.at < *label);
+            let saved = starts.get(before).copied().unwrap_or(saved);
+            move_labels(std::slice::from_mut(label), saved);
         }
         starts
+    }
+}
+
+/// Moves labels, all but those that are nowhere.
+fn move_labels(labels: &mut [u32], by: u32) {
+    for label in labels {
+        let by = if *label == UNBOUND { 0 } else { by };
+        *label -= by;
     }
 }
 

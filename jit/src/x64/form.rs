@@ -75,6 +75,11 @@ impl Asm {
         self.op(Row::one(w, (op as u8) << 3 | 0x01), src.number(), dst.into());
     }
 
+    /// `01 /r  ADD r, r`, its kin, and `89 /r  MOV r, r`, by the opcode.
+    pub(crate) fn rm_r(&mut self, opcode: u8, w: Wide, dst: Gpr, src: Gpr) {
+        self.op(Row::one(w, opcode), src.number(), dst.into());
+    }
+
     /// `03 /r  ADD r, r/m` and its kin, from memory.
     pub(crate) fn alu_r_m(&mut self, op: Alu, w: Wide, dst: Gpr, src: Mem) {
         self.op(Row::one(w, (op as u8) << 3 | 0x03), dst.number(), src.into());
