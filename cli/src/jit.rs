@@ -97,7 +97,7 @@ pub(crate) fn run(args: &JitArgs) -> Result<Tally, Failure> {
 
 /// All optimisations but those.
 fn opts(without: &[String]) -> Result<Opts, Failure> {
-    let mut opts = Opts::ALL;
+    let mut opts = Opts::default();
     for name in without {
         let found = Opt::ALL.iter().find(|opt| opt.name() == name);
         opts = match found {

@@ -1,6 +1,6 @@
 //! The one place where compiled code is let run without checks, and the reasons why it may.
 
-use skep_jit::Jit;
+use skep_jit::{Jit, Proof};
 use skep_sim::{LoadError, ProgId, Sim};
 use skep_spec::{Facts, ProgramSpec};
 use skep_verifier::report::Silent;
@@ -17,12 +17,18 @@ pub(crate) fn load_accepted(
     facts: &Facts,
 ) -> Option<Result<ProgId, LoadError>> {
     let verdict = verify(spec, facts, &Config::default(), &mut Silent);
-    let Verdict::Accepted(Accepted { probe_loads, .. }) = verdict else {
+    let Verdict::Accepted(Accepted {
+        probe_loads, dead, ..
+    }) = verdict
+    else {
         return None;
     };
-    // SAFETY: the verifier has just accepted this very request, and its list of loads that may fail is
-    // handed on; guest memory is changed by maps and inputs alone.
-    Some(unsafe { jit.load_verified(sim, spec, &probe_loads) })
+    let proof = Proof {
+        probes: &probe_loads,
+        dead: &dead,
+    };
+    // SAFETY: the verifier has just accepted this very request, and what it found out is handed on; guest memory is changed by maps and inputs alone.
+    Some(unsafe { jit.load_verified(sim, spec, proof) })
 }
 
 /// Compiles a benchmark without checks: bytecode of a folder whose C is compiled and run as well.
@@ -36,7 +42,7 @@ pub(crate) fn load_trusted(
 ) -> Result<ProgId, LoadError> {
     // SAFETY: it is run on the one input on which it has ended in the checking interpreter, and whoever
     // runs a folder of benchmarks trusts it with native code.
-    unsafe { jit.load_verified(sim, spec, &[]) }
+    unsafe { jit.load_verified(sim, spec, Proof::default()) }
 }
 
 /// Runs a benchmark that another compiler has compiled, on its memory.

@@ -137,6 +137,30 @@ fn a_tail_call_in_a_function_returns_to_the_caller() {
 }
 
 #[test]
+fn a_tail_call_in_a_function_leaves_the_callers_frame_alone() {
+    let source = "
+    .map progs prog_array key 4 value 4 entries 1 slots 0=other
+    .prog main socket_filter
+        *(u64 *)(r10 - 8) = 5
+        call leave
+        r1 = *(u64 *)(r10 - 8)
+        r0 += r1
+        exit
+    .func leave
+        *(u64 *)(r10 - 8) = 6
+        r2 = map[progs] ll
+        r3 = 0
+        call tail_call
+        r0 = 0
+        exit
+    .prog other socket_filter
+        *(u64 *)(r10 - 8) = 30
+        r0 = *(u64 *)(r10 - 8)
+        exit";
+    assert_eq!(run(source).unwrap().output.r0, 35);
+}
+
+#[test]
 fn loops_call_back_until_told_to_stop() {
     let source = "
     .prog main socket_filter

@@ -7,7 +7,7 @@ use skep_sim::{
 use skep_spec::{MapType, ProgramSpec};
 
 use crate::compile::{Request, compile};
-use crate::options::{Mode, Opts};
+use crate::options::{Mode, Opts, Proof};
 pub use crate::program::Program;
 use crate::run;
 
@@ -52,15 +52,16 @@ impl Jit {
         spec: &ProgramSpec,
         probes: &[InsnIdx],
     ) -> Result<ProgId, LoadError> {
-        self.add(sim, spec, Mode::Sandboxed, probes)
+        let dead = &[];
+        self.add(sim, spec, Mode::Sandboxed, Proof { probes, dead })
     }
 
     /// Compiles a program for `sim` without checks.
     ///
     /// # Safety
     /// A verifier accepted this very request, for a kernel whose contexts, helpers and maps are as `sim`'s;
-    /// `probes` names every load through a pointer that may be wrong when it is used. Between runs nobody
-    /// changes guest memory but through maps and inputs.
+    /// `proof` is what it found out, and names every load through a pointer that may be wrong when it is
+    /// used. Between runs nobody changes guest memory but through maps and inputs.
     ///
     /// # Errors
     /// As [`Jit::load`].
@@ -68,9 +69,9 @@ impl Jit {
         &mut self,
         sim: &mut Sim,
         spec: &ProgramSpec,
-        probes: &[InsnIdx],
+        proof: Proof<'_>,
     ) -> Result<ProgId, LoadError> {
-        self.add(sim, spec, Mode::Verified, probes)
+        self.add(sim, spec, Mode::Verified, proof)
     }
 
     fn add(
@@ -78,7 +79,7 @@ impl Jit {
         sim: &mut Sim,
         spec: &ProgramSpec,
         mode: Mode,
-        probes: &[InsnIdx],
+        proof: Proof<'_>,
     ) -> Result<ProgId, LoadError> {
         if sim.config().placement != Placement::Fixed || !sim.memory().is_mapped() {
             return Err(LoadError::Engine("guest memory is no mapping"));
@@ -94,7 +95,7 @@ impl Jit {
         } else {
             mode
         };
-        let mut probes = probes.to_vec();
+        let mut probes = proof.probes.to_vec();
         probes.sort_unstable();
         let id = ProgId(self.programs.len() as u32);
         let request = Request {
@@ -106,6 +107,11 @@ impl Jit {
             bmi2: std::arch::is_x86_feature_detected!("bmi2"),
             catcher: ProgramTypes::of(spec).catcher(),
             probes: &probes,
+            dead: if mode == Mode::Verified {
+                proof.dead
+            } else {
+                &[]
+            },
             prog: id.0,
         };
         let compiled = compile(&request)?;

@@ -40,7 +40,7 @@ mod x64;
 mod jit;
 
 pub use jit::{Jit, Program, function_name};
-pub use options::{Mode, Opt, Opts};
+pub use options::{Mode, Opt, Opts, Proof};
 
 /// Whether programs can be compiled here.
 pub const AVAILABLE: bool = cfg!(all(target_arch = "x86_64", target_os = "linux"));

@@ -1,4 +1,6 @@
-//! How programs are compiled: which mode, and which optimisations.
+//! How programs are compiled: which mode, which optimisations, and on which facts.
+
+use skep_isa::InsnIdx;
 
 /// What compiled code may rely on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +44,13 @@ optimisations! {
     Bmi2 = "bmi2";
     /// Divisions by constants as shifts and multiplications.
     DivideByConstant = "divide-by-constant";
+    /// Unsigned 64-bit divisions of what fits into 32 bits as divisions of 32 bits.
+    NarrowDivide = "narrow-divide";
+    /// No code where a verifier says that control never comes to, and no jumps around it: what it knows of
+    /// null pointers, constants and ranges decides branches.
+    DeadCode = "dead-code";
+    /// Loads from frozen read-only maps as constants.
+    FoldConstants = "fold-constants";
     /// Lookups in arrays without a call.
     InlineArray = "inline-array";
     /// Lookups in hashes without the helper's checks.
@@ -79,7 +88,34 @@ impl Opts {
 }
 
 impl Default for Opts {
+    /// All that pay on this machine.
     fn default() -> Opts {
-        Opts::ALL
+        if quick_divider() {
+            Opts::ALL.without(Opt::NarrowDivide)
+        } else {
+            Opts::ALL
+        }
     }
+}
+
+/// Whether the processor divides 64 bits as fast as 32 where the numbers are small: as those do that came
+/// with or after the vector AES instructions (Ice Lake, Zen 3).
+fn quick_divider() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("vaes")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// What a verifier found out about the program that it accepted.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Proof<'a> {
+    /// Loads through pointers that may be wrong when they are used: they give 0 then.
+    pub probes: &'a [InsnIdx],
+    /// Slots that control never comes to.
+    pub dead: &'a [InsnIdx],
 }

@@ -105,7 +105,7 @@ impl Jit {
         &mut self,
         _: &mut Sim,
         _: &ProgramSpec,
-        _: &[InsnIdx],
+        _: Proof<'_>,
     ) -> Result<ProgId, LoadError> {
         Err(NOT_HERE)
     }

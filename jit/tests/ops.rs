@@ -9,7 +9,7 @@ use skep_interp::{BUDGET, Machine, Nobody};
 use skep_isa::{
     AluOp, AtomicOp, EndianOp, Insn, JmpOp, Operand, RawInsn, Reg, Size, Width, encode,
 };
-use skep_jit::{Jit, Opt, Opts};
+use skep_jit::{Jit, Opt, Opts, Proof};
 use skep_sim::Sim;
 use skep_spec::{ProgType, ProgramSpec};
 
@@ -322,7 +322,7 @@ fn compiled(sim: &mut Sim, spec: &ProgramSpec, opts: Opts, verified: bool, args:
     let mut jit = Jit::with_opts(opts);
     let id = if verified {
         // SAFETY: the program accesses its own frame only and has no loops.
-        unsafe { jit.load_verified(sim, spec, &[]) }
+        unsafe { jit.load_verified(sim, spec, Proof::default()) }
     } else {
         jit.load(sim, spec, &[])
     };

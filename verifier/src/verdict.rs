@@ -27,6 +27,8 @@ pub struct Accepted {
     pub stats: Stats,
     /// Loads through pointers that nobody vouches for, by slot: where nothing can be read they give 0.
     pub probe_loads: Vec<InsnIdx>,
+    /// Slots that no path comes to, in order; the kernel removes them (`opt_remove_dead_code`).
+    pub dead: Vec<InsnIdx>,
 }
 
 /// The program would be refused.

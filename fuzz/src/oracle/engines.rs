@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use skep_interp::{Machine, Nobody};
-use skep_jit::{AVAILABLE, Jit};
+use skep_jit::{AVAILABLE, Jit, Proof};
 use skep_sim::{
     Config as SimConfig, LoadError, MapId, Placement, ProgId, RunError, RunInput, RunOutput, Sim,
     Trap,
@@ -116,10 +116,14 @@ fn compile(
     if seed.is_multiple_of(4) {
         return jit.load(sim, spec, &accepted.probe_loads);
     }
+    let proof = Proof {
+        probes: &accepted.probe_loads,
+        dead: &accepted.dead,
+    };
     // SAFETY: `accepted` is the verifier's proof for this very request, made by the caller for Linux 6.18,
-    // whose contexts, helpers and maps are those that `sim` simulates; its probes are handed on. Only this
+    // whose contexts, helpers and maps are those that `sim` simulates; its facts are handed on. Only this
     // function's caller has `sim`, and between runs it touches maps alone.
-    unsafe { jit.load_verified(sim, spec, &accepted.probe_loads) }
+    unsafe { jit.load_verified(sim, spec, proof) }
 }
 
 fn difference(

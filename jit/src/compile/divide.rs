@@ -6,7 +6,7 @@
 
 use skep_isa::{AluOp, InsnIdx, Operand, Reg, Width};
 
-use super::{COUNT, Compiler, TEMP, host, wide};
+use super::{COUNT, Compiler, EXTRA, TEMP, host, wide};
 use crate::options::Opt;
 use crate::x64::{Alu, Cond, Gpr, Shift, Unary, Wide};
 
@@ -56,20 +56,40 @@ impl Compiler<'_> {
             self.asm.jmp(done);
             self.asm.bind(ordinary);
         }
-        self.divide_by_count(idx, (signed, rem), w, dst);
+        self.divide_by_count(idx, (signed, rem), w, dst, src);
         self.asm.bind(done);
     }
 
-    /// Divides by `rcx`, which suits.
-    fn divide_by_count(&mut self, idx: InsnIdx, (signed, rem): (bool, bool), w: Wide, dst: Reg) {
+    /// Divides by `rcx`, which suits and holds the same as `src` does.
+    fn divide_by_count(
+        &mut self,
+        idx: InsnIdx,
+        (signed, rem): (bool, bool),
+        w: Wide,
+        dst: Reg,
+        src: Operand,
+    ) {
         let d = host(dst);
-        let keep_r0 = dst != Reg::R0 && self.is_live(idx, Reg::R0);
-        let keep_r3 = dst != Reg::R3 && self.is_live(idx, Reg::R3);
-        if keep_r0 {
+        // A divisor of 32 bits is not all of its register.
+        let in_count = |reg| w == Wide::Q && src == Operand::Reg(reg);
+        let keep = |reg| dst != reg && self.is_live(idx, reg);
+        let r0 = keep(Reg::R0).then(|| if in_count(Reg::R0) { COUNT } else { TEMP });
+        // In proved code at its own addresses, the register for the distance to others is free.
+        let spare = (self.proved() && self.identity).then_some(EXTRA);
+        let r3 = keep(Reg::R3).then(|| {
+            if in_count(Reg::R3) {
+                Some(COUNT)
+            } else {
+                spare
+            }
+        });
+        if r0 == Some(TEMP) {
             self.asm.mov_r_r(Wide::Q, TEMP, Gpr::Rax);
         }
-        if keep_r3 {
-            self.asm.push(Gpr::Rdx);
+        match r3 {
+            Some(Some(COUNT)) | None => {}
+            Some(Some(home)) => self.asm.mov_r_r(Wide::Q, home, Gpr::Rdx),
+            Some(None) => self.asm.push(Gpr::Rdx),
         }
         if dst != Reg::R0 {
             self.asm.mov_r_r(w, Gpr::Rax, d);
@@ -77,6 +97,8 @@ impl Compiler<'_> {
         if signed {
             self.asm.sign_into_rdx(w);
             self.asm.unary(Unary::Idiv, w, COUNT);
+        } else if w == Wide::Q && self.has(Opt::NarrowDivide) {
+            self.divide_narrow();
         } else {
             self.asm.mov_r_i(Gpr::Rdx, 0);
             self.asm.unary(Unary::Div, w, COUNT);
@@ -85,11 +107,36 @@ impl Compiler<'_> {
         if d != result {
             self.asm.mov_r_r(w, d, result);
         }
-        if keep_r3 {
-            self.asm.pop(Gpr::Rdx);
+        match r3 {
+            Some(Some(home)) => self.asm.mov_r_r(Wide::Q, Gpr::Rdx, home),
+            Some(None) => self.asm.pop(Gpr::Rdx),
+            None => {}
         }
-        if keep_r0 {
-            self.asm.mov_r_r(Wide::Q, Gpr::Rax, TEMP);
+        if let Some(home) = r0 {
+            self.asm.mov_r_r(Wide::Q, Gpr::Rax, home);
+        }
+    }
+
+    /// Divides `rax` by `rcx`, of which many machines divide 32 bits faster than 64.
+    fn divide_narrow(&mut self) {
+        let (far, done) = (self.asm.label(), self.asm.label());
+        self.asm.mov_r_r(Wide::Q, Gpr::Rdx, Gpr::Rax);
+        self.asm.alu_rm_r(Alu::Or, Wide::Q, Gpr::Rdx, COUNT);
+        self.asm.shift_i(Shift::Shr, Wide::Q, Gpr::Rdx, 32);
+        self.asm.jcc(Cond::Ne, far);
+        // What was shifted is zero here, as the upper half of the dividend must be.
+        self.asm.unary(Unary::Div, Wide::D, COUNT);
+        self.asm.bind(done);
+        self.far.push((far, done));
+    }
+
+    /// The divisions that were not of 32 bits.
+    pub(super) fn far_code(&mut self) {
+        for (far, done) in std::mem::take(&mut self.far) {
+            self.asm.bind(far);
+            self.asm.mov_r_i(Gpr::Rdx, 0);
+            self.asm.unary(Unary::Div, Wide::Q, COUNT);
+            self.asm.jmp(done);
         }
     }
 

@@ -44,6 +44,12 @@ impl Compiler<'_> {
     }
 
     pub(super) fn jump(&mut self, idx: InsnIdx, comparison: Comparison, to: InsnIdx) {
+        if self.plan.is_dead(to) {
+            return;
+        }
+        if self.plan.is_dead(idx + 1) {
+            return self.goto(idx, to);
+        }
         self.charge_back(idx, to);
         let cond = self.compare(comparison);
         let to = self.slot(to);
@@ -59,6 +65,9 @@ impl Compiler<'_> {
     }
 
     pub(super) fn goto(&mut self, idx: InsnIdx, to: InsnIdx) {
+        if self.plan.falls_to(idx + 1, to) {
+            return;
+        }
         self.charge_back(idx, to);
         let to = self.slot(to);
         self.asm.jmp(to);

@@ -279,10 +279,13 @@ impl Compiler<'_> {
         let &Insn::Goto { off, .. } = self.insns.get(idx + 1)? else {
             return None;
         };
-        if !self.plan.is_inner(idx + 1) {
+        let to = self.target(idx + 1, off);
+        let dead = [idx + 1, idx + 2, to]
+            .iter()
+            .any(|slot| self.plan.is_dead(*slot));
+        if dead || !self.plan.is_inner(idx + 1) {
             return None;
         }
-        let to = self.target(idx + 1, off);
         self.jump_unless(idx + 1, (op, width, dst, src), to);
         Some(2)
     }

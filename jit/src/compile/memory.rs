@@ -56,6 +56,11 @@ impl Compiler<'_> {
         base: Reg,
         off: i16,
     ) {
+        if let Ok(at) = self.plan.folded.binary_search_by_key(&idx, |f| f.0)
+            && let Some(folded) = self.plan.folded.get(at)
+        {
+            return self.asm.mov_r_i(host(dst), folded.1);
+        }
         if self.request.probes.binary_search(&idx).is_ok() {
             return self.probe(idx, size, dst, base, off);
         }

@@ -13,6 +13,7 @@ mod call;
 mod divide;
 mod effects;
 mod flow;
+mod fold;
 mod frame;
 mod fuse;
 mod live;
@@ -95,6 +96,8 @@ pub(crate) struct Request<'a> {
     pub(crate) catcher: Option<InsnIdx>,
     /// Loads that give 0 where nothing can be read, in order.
     pub(crate) probes: &'a [InsnIdx],
+    /// Slots that control never comes to.
+    pub(crate) dead: &'a [InsnIdx],
     /// The program's number.
     pub(crate) prog: u32,
 }
@@ -130,6 +133,8 @@ struct Compiler<'a> {
     /// Where a trap goes.
     trap: Label,
     stubs: Vec<(Label, u32)>,
+    /// Divisions that go on elsewhere where 32 bits do not do: from and back to.
+    far: Vec<(Label, Label)>,
     /// Where calls go on that need a deeper frame than are open: from, back to, and the slot.
     deeper: Vec<(Label, Label, InsnIdx)>,
     sites: Vec<Site>,
@@ -157,6 +162,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         light: false,
         trap,
         stubs: Vec::new(),
+        far: Vec::new(),
         deeper: Vec::new(),
         sites: Vec::new(),
         traps: Vec::new(),
@@ -238,6 +244,10 @@ impl Compiler<'_> {
         self.entry(entry, tail);
         let mut idx = 0;
         while let Some(insn) = self.insns.get(idx).copied() {
+            if self.plan.is_dead(idx) {
+                idx += 1;
+                continue;
+            }
             let here = self.slot(idx);
             self.asm.bind(here);
             if let Insn::Alu {
@@ -269,6 +279,7 @@ impl Compiler<'_> {
             self.deeper_code();
             self.trap_code();
         }
+        self.far_code();
         let (code, mut labels) = self.asm.finish();
         let at = |label: Label| labels.get(label.0 as usize).copied().unwrap_or(0);
         let (end, entry, tail) = (at(end), at(entry), at(tail));

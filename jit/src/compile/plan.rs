@@ -4,9 +4,9 @@
 use skep_isa::{AluOp, Imm64, Insn, InsnIdx, Operand, RawInsn, Reg, Width, class, mode};
 use skep_sim::{Callee, Linker, LoadError, MapId, Sim};
 
-use super::Request;
 use super::effects::{CALLEE, bit, effects};
-use crate::options::Mode;
+use super::{Request, fold};
+use crate::options::{Mode, Opt};
 
 /// A function of a program: the slots from its entry to the next one's.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,10 @@ pub(super) struct Plan {
     /// What each call instruction calls.
     callees: Vec<(InsnIdx, Callee)>,
     funcs: Vec<Func>,
+    /// Which slots control never comes to; empty where nothing is known.
+    dead: Vec<bool>,
+    /// Loads whose values are known.
+    pub(super) folded: Vec<(InsnIdx, u64)>,
     /// Functions that may be called back.
     pub(super) callbacks: Vec<InsnIdx>,
     /// Registers that some instruction mentions, and perhaps others.
@@ -35,6 +39,8 @@ pub(super) struct Plan {
     /// Whether an instruction may write the frame pointer.
     pub(super) writes_fp: bool,
     pub(super) may_goto: bool,
+    /// Whether an instruction names the value of a map.
+    names_values: bool,
     /// Whether each instruction, calls aside, is compiled to code that needs no state and cannot trap
     /// where it is proved.
     pub(super) plain: bool,
@@ -50,13 +56,20 @@ impl Plan {
             maps: Vec::new(),
             callees: Vec::new(),
             funcs: Vec::new(),
+            dead: dead(request),
+            folded: Vec::new(),
             callbacks: Vec::new(),
             mentions,
             writes_fp,
             may_goto: false,
+            names_values: false,
             plain: request.probes.is_empty(),
         };
         let mut entries = plan.scan(request)?;
+        let proved = request.mode == Mode::Verified;
+        if proved && plan.names_values && request.opts.has(Opt::FoldConstants) {
+            plan.folded = fold::constants(linker, &plan.lands)?;
+        }
         // What catches exceptions is a function too.
         if let Some(catcher) = request.catcher.filter(|slot| *slot < insns.len()) {
             plan.land(catcher);
@@ -77,6 +90,9 @@ impl Plan {
             // Most of any program, told from the rest at little cost.
             if matches!(raw.class(), class::ALU64 | class::ALU | class::LDX) {
                 self.plain &= !matches!(insn, Insn::AddrSpaceCast { .. });
+                continue;
+            }
+            if self.is_dead(idx) {
                 continue;
             }
             match *insn {
@@ -100,6 +116,8 @@ impl Plan {
                 }
                 Insn::LoadImm64 { imm, .. } => {
                     self.plain &= matches!(linker.wide(idx, imm), Ok(Ok(_)));
+                    self.names_values |=
+                        matches!(imm, Imm64::MapValue { .. } | Imm64::MapIdxValue { .. });
                     if let Imm64::Func(off) = imm {
                         let to = linker.target(idx, off)?;
                         self.land(to);
@@ -129,6 +147,17 @@ impl Plan {
         if let Some(lands) = self.lands.get_mut(slot) {
             *lands = true;
         }
+    }
+
+    /// Whether control never comes to a slot.
+    #[inline]
+    pub(super) fn is_dead(&self, slot: InsnIdx) -> bool {
+        self.dead.get(slot).copied().unwrap_or(false)
+    }
+
+    /// Whether control, once at `from`, comes to `to` without a jump, over nothing but dead code.
+    pub(super) fn falls_to(&self, from: InsnIdx, to: InsnIdx) -> bool {
+        from <= to && (from..to).all(|slot| self.is_dead(slot))
     }
 
     /// Whether control comes to a slot only from the one before it.
@@ -253,6 +282,38 @@ impl Plan {
         self.callees = callees;
         grew
     }
+}
+
+/// The dead slots of a request, as far as they may be left out: a function whose address is taken keeps
+/// its code.
+fn dead(request: &Request<'_>) -> Vec<bool> {
+    let insns = request.linker.insns();
+    let mut dead = Vec::new();
+    if request.dead.is_empty() || !request.opts.has(Opt::DeadCode) {
+        return dead;
+    }
+    dead.resize(insns.len(), false);
+    for &slot in request.dead {
+        if let Some(dead) = dead.get_mut(slot) {
+            *dead = true;
+        }
+    }
+    let gone = |slot: InsnIdx| dead.get(slot).is_none_or(|dead| *dead);
+    let takes_gone = insns.iter().enumerate().any(|(idx, insn)| {
+        if let Insn::LoadImm64 {
+            imm: Imm64::Func(off),
+            ..
+        } = *insn
+        {
+            !gone(idx) && request.linker.target(idx, off).is_ok_and(gone)
+        } else {
+            false
+        }
+    });
+    if takes_gone || gone(0) || request.catcher.is_some_and(gone) {
+        dead.clear();
+    }
+    dead
 }
 
 /// Registers that instructions mention, and whether one may write the frame pointer: from the fields of

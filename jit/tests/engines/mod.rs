@@ -2,9 +2,20 @@
 //! optimisations, none, and all but each. Result, memory, maps and traps must be the same.
 
 use skep_interp::{Machine, Nobody, Outcome, RunError, Stop};
-use skep_jit::{AVAILABLE, Jit, Opt, Opts};
+use skep_jit::{AVAILABLE, Jit, Opt, Opts, Proof};
 use skep_sim::{MapId, ProgId, RunInput, RunOutput, Sim, Trap};
-use skep_spec::ObjectSpec;
+use skep_spec::{Facts, KernelVersion, ObjectSpec, Profile, ProgramSpec};
+use skep_verifier::report::Silent;
+use skep_verifier::{Config, Verdict, verify};
+
+/// The slots that control never comes to, where Linux 6.18's verifier accepts the program.
+pub(crate) fn dead(program: &ProgramSpec) -> Vec<usize> {
+    let facts = Facts::new(Profile::built_in(KernelVersion::new(6, 18, 0)).unwrap());
+    match verify(program, &facts, &Config::default(), &mut Silent) {
+        Verdict::Accepted(accepted) => accepted.dead,
+        Verdict::Rejected(_) | Verdict::Undecided(_) => Vec::new(),
+    }
+}
 
 /// What a run leaves behind.
 #[derive(PartialEq, Debug)]
@@ -49,6 +60,7 @@ pub(crate) fn run_all(
     let left = after(&mut sim);
     drop(sim);
     if AVAILABLE {
+        let dead: Vec<_> = object.programs.iter().map(dead).collect();
         let mut choices = vec![Opts::ALL, Opts::NONE];
         choices.extend(Opt::ALL.iter().map(|opt| Opts::ALL.without(*opt)));
         for opts in choices {
@@ -58,7 +70,7 @@ pub(crate) fn run_all(
                     continue;
                 }
                 let mut sim = Sim::new(&object.maps).unwrap();
-                let jit = load(&mut sim, object, probes, opts, verified);
+                let jit = load(&mut sim, object, probes, &dead, (opts, verified));
                 prepare(&mut sim);
                 let got = jit.run(&mut sim, ProgId(0), input, budget);
                 compare(&result, &got, &left, &mut sim, (verified, opts));
@@ -72,13 +84,19 @@ pub(crate) fn run_all(
     unsafe_code,
     reason = "programs that ran without a trap run again without checks"
 )]
-fn load(sim: &mut Sim, object: &ObjectSpec, probes: &[usize], opts: Opts, verified: bool) -> Jit {
+fn load(
+    sim: &mut Sim,
+    object: &ObjectSpec,
+    probes: &[usize],
+    dead: &[Vec<usize>],
+    (opts, verified): (Opts, bool),
+) -> Jit {
     let mut jit = Jit::with_opts(opts);
-    for (at, program) in object.programs.iter().enumerate() {
+    for (at, (program, dead)) in object.programs.iter().zip(dead).enumerate() {
         let probes = if at == 0 { probes } else { &[] };
         let loaded = if verified {
             // SAFETY: this very run ended without a trap in the checking interpreter.
-            unsafe { jit.load_verified(sim, program, probes) }
+            unsafe { jit.load_verified(sim, program, Proof { probes, dead }) }
         } else {
             jit.load(sim, program, probes)
         };

@@ -41,6 +41,12 @@ impl Env<'_> {
         Ok(())
     }
 
+    /// Slots that no path came to.
+    pub(crate) fn dead(&self) -> Vec<InsnIdx> {
+        let slots = 0..self.learned.insns.len();
+        slots.filter(|&idx| !self.is_seen(idx)).collect()
+    }
+
     /// Whether some path came to a slot; the second slot of an immediate load shares its first one's.
     fn is_seen(&self, idx: InsnIdx) -> bool {
         let seen = |idx: InsnIdx| self.learned.insns.get(idx).is_some_and(|insn| insn.seen);

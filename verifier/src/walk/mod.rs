@@ -68,7 +68,12 @@ pub fn verify(
         Ok(()) => {
             env.log_closing(&stats);
             let probe_loads = env.learned.probe_loads();
-            Verdict::Accepted(Accepted { stats, probe_loads })
+            let dead = env.dead();
+            Verdict::Accepted(Accepted {
+                stats,
+                probe_loads,
+                dead,
+            })
         }
         Err(stop) => {
             // What comes after verification adds to the depths and drops dead subprograms.

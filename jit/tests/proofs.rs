@@ -1,0 +1,96 @@
+//! What a verifier found out makes code shorter, and changes no result.
+
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod engines;
+
+use skep_asm::{Options, assemble};
+use skep_jit::{Jit, Opt, Opts, Proof};
+use skep_sim::{RunInput, Sim};
+
+/// The code of a program with what the verifier knows of it.
+#[expect(unsafe_code, reason = "compiled only, never run")]
+fn code(source: &str, opts: Opts) -> Vec<u8> {
+    let object = assemble(source, &Options::default()).unwrap();
+    let program = &object.programs[0];
+    let (mut sim, mut jit) = (Sim::new(&object.maps).unwrap(), Jit::with_opts(opts));
+    let (probes, dead) = (&[][..], engines::dead(program));
+    let proof = Proof {
+        probes,
+        dead: &dead,
+    };
+    // SAFETY: nothing runs it.
+    unsafe { jit.load_verified(&mut sim, program, proof) }.unwrap();
+    jit.programs()[0].code().to_vec()
+}
+
+/// Runs the program in all engines, where it gives `r0`; its code with and without an optimisation.
+fn check(source: &str, opt: Opt, r0: u64) -> [Vec<u8>; 2] {
+    let object = assemble(source, &Options::default()).unwrap();
+    let input = RunInput::packet(&[0; 64]);
+    let run = engines::run_all(&object, &[], &input, skep_jit::BUDGET, |_| {});
+    assert_eq!(run.unwrap().output.r0, r0, "{source}");
+    [Opts::ALL, Opts::ALL.without(opt)].map(|opts| code(source, opts))
+}
+
+#[test]
+fn branches_that_constants_decide_are_left_out() {
+    let source = "
+.map settings array key 4 value 8 entries 1 flags rdonly_prog frozen init \"01 00 00 00 00 00 00 00\"
+.prog main socket_filter
+    r1 = map_value[settings] ll
+    r2 = *(u64 *)(r1 + 0)
+    r0 = 7
+    if r2 == 1 goto out
+    r0 = 3
+    r0 *= 5
+    r0 ^= 9
+out:
+    exit
+";
+    let [with, without] = check(source, Opt::DeadCode, 7);
+    assert!(with.len() < without.len());
+    let [with, without] = check(source, Opt::FoldConstants, 7);
+    assert_ne!(with, without);
+}
+
+#[test]
+fn checks_of_pointers_that_are_not_null_are_left_out() {
+    let source = "
+.map counts array key 4 value 8 entries 4
+.prog main socket_filter
+    *(u32 *)(r10 - 8) = 2
+    r2 = r10
+    r2 += -8
+    r1 = map[counts] ll
+    call map_lookup_elem
+    if r0 == 0 goto none
+    r1 = 1
+    *(u64 *)(r0 + 0) = r1
+    r0 = 1
+    exit
+none:
+    r0 = 2
+    r0 *= 21
+    r0 ^= 3
+    exit
+";
+    let [with, without] = check(source, Opt::DeadCode, 1);
+    assert!(with.len() < without.len());
+}
+
+#[test]
+fn both_ways_of_an_open_branch_stay() {
+    let source = "
+.prog main socket_filter
+    r2 = *(u32 *)(r1 + 0)
+    r0 = 1
+    if r2 == 50 goto out
+    r0 = 2
+out:
+    exit
+";
+    let [with, without] = check(source, Opt::DeadCode, 1);
+    assert_eq!(with, without);
+}
