@@ -59,7 +59,7 @@ impl Btf {
         if !(types.start - hdr_len as usize).is_multiple_of(4) {
             return Err(Error::new(ErrorKind::BadSection("type")).at(8));
         }
-        check_strings(&data, &strings, base.is_some())?;
+        let is_ascii = check_strings(&data, &strings, base.is_some())?;
         let mut btf = Btf {
             data,
             endian,
@@ -72,41 +72,64 @@ impl Btf {
             tags: OnceLock::new(),
             flavors: OnceLock::new(),
         };
-        btf.index(&types)?;
-        btf.validate()?;
+        let highest = match endian {
+            Endian::Little => btf.index(&types, u32::from_le_bytes)?,
+            Endian::Big => btf.index(&types, u32::from_be_bytes)?,
+        };
+        // Every offset into ASCII begins a character, so the largest ones speak for all.
+        let is_proven = is_ascii
+            && btf.base.is_none()
+            && highest.id < btf.end()
+            && highest.name < btf.string_end();
+        if !is_proven {
+            btf.validate()?;
+        }
         Ok(btf)
     }
 
-    /// Finds where each type begins.
-    fn index(&mut self, types: &Range<usize>) -> Result<(), Error> {
-        let mut at = types.start;
+    /// Finds where each type begins, and the largest id and string offset in any.
+    fn index(
+        &mut self,
+        types: &Range<usize>,
+        read: impl Fn([u8; 4]) -> u32 + Copy,
+    ) -> Result<Highest, Error> {
+        let mut rest = self.data.get(types.clone()).unwrap_or(&[]);
         let mut offsets = Vec::with_capacity(types.len() / 24);
-        while at < types.end {
+        let mut highest = Highest::default();
+        while !rest.is_empty() {
+            let at = types.end - rest.len();
             let id = TypeId(self.start.saturating_add(offsets.len() as u32));
             let fail = |kind| Error::new(kind).at(at).in_type(id);
-            if types.end - at < 12 {
-                return Err(fail(ErrorKind::Truncated("type")));
-            }
-            let info = self.word(at + 4);
+            let truncated = || fail(ErrorKind::Truncated("type"));
+            let ([head], _) = rest.split_at(rest.len().min(12)).0.as_chunks::<12>() else {
+                return Err(truncated());
+            };
+            let ([name, info, word], _) = head.as_chunks::<4>() else {
+                return Err(truncated());
+            };
+            let info = read(*info);
             let raw = (info >> 24 & 0x1f) as u8;
             let kind = Kind::from_raw(raw)
                 .filter(|k| *k != Kind::Void)
                 .ok_or_else(|| fail(ErrorKind::UnknownKind(raw)))?;
             let len = 12 + kind.extra_len(info & 0xffff) as usize;
-            if types.end - at < len {
-                return Err(fail(ErrorKind::Truncated("type")));
-            }
+            let (record, behind) = rest.split_at_checked(len).ok_or_else(truncated)?;
             if id.0 == u32::MAX {
                 return Err(fail(ErrorKind::TooManyTypes));
             }
+            highest.name(read(*name));
+            if kind.refers() {
+                highest.id(read(*word));
+            }
+            highest.elements(kind, record.get(12..).unwrap_or(&[]), read);
             offsets.push(at as u32);
-            at += len;
+            rest = behind;
         }
         self.offsets = offsets;
-        Ok(())
+        Ok(highest)
     }
 
-    /// Proves that every id and string offset in the type section is in range.
+    /// Proves that every id and string offset in the type section is in range, one by one.
     fn validate(&self) -> Result<(), Error> {
         let end = self.end();
         let string_end = self.string_end();
@@ -318,19 +341,83 @@ impl Btf {
     }
 }
 
-fn check_strings(data: &[u8], range: &Range<usize>, split: bool) -> Result<(), Error> {
+/// The largest numbers of a type section.
+#[derive(Default)]
+struct Highest {
+    id: u32,
+    name: u32,
+}
+
+impl Highest {
+    fn id(&mut self, id: u32) {
+        self.id = self.id.max(id);
+    }
+
+    fn name(&mut self, off: u32) {
+        self.name = self.name.max(off);
+    }
+
+    /// Looks at what follows the first twelve bytes of a record.
+    fn elements(&mut self, kind: Kind, extra: &[u8], read: impl Fn([u8; 4]) -> u32 + Copy) {
+        let (words, _) = extra.as_chunks::<4>();
+        let (threes, _) = words.as_chunks::<3>();
+        let (twos, _) = words.as_chunks::<2>();
+        match kind {
+            Kind::Array => {
+                for [element, index, _] in threes {
+                    self.id(read(*element));
+                    self.id(read(*index));
+                }
+            }
+            Kind::Struct | Kind::Union => {
+                for [name, id, _] in threes {
+                    self.name(read(*name));
+                    self.id(read(*id));
+                }
+            }
+            Kind::FuncProto => {
+                for [name, id] in twos {
+                    self.name(read(*name));
+                    self.id(read(*id));
+                }
+            }
+            Kind::Enum => twos.iter().for_each(|[name, _]| self.name(read(*name))),
+            Kind::Enum64 => threes.iter().for_each(|[name, ..]| self.name(read(*name))),
+            Kind::DataSec => threes.iter().for_each(|[id, ..]| self.id(read(*id))),
+            Kind::Void
+            | Kind::Int
+            | Kind::Ptr
+            | Kind::Fwd
+            | Kind::Typedef
+            | Kind::Volatile
+            | Kind::Const
+            | Kind::Restrict
+            | Kind::Func
+            | Kind::Var
+            | Kind::Float
+            | Kind::DeclTag
+            | Kind::TypeTag => {}
+        }
+    }
+}
+
+/// Proves that the strings are UTF-8 and end; whether they are ASCII.
+fn check_strings(data: &[u8], range: &Range<usize>, split: bool) -> Result<bool, Error> {
     let bytes = data.get(range.clone()).unwrap_or(&[]);
     if bytes.is_empty() && split {
-        return Ok(());
+        return Ok(true);
     }
     // Only the first string of BTF that stands alone is empty by rule.
     if bytes.last() != Some(&0) || (!split && bytes.first() != Some(&0)) {
         return Err(Error::new(ErrorKind::BadStrings).at(range.start));
     }
-    if let Err(e) = std::str::from_utf8(bytes) {
-        return Err(Error::new(ErrorKind::NotUtf8).at(range.start + e.valid_up_to()));
+    if bytes.is_ascii() {
+        return Ok(true);
     }
-    Ok(())
+    match std::str::from_utf8(bytes) {
+        Ok(_) => Ok(false),
+        Err(e) => Err(Error::new(ErrorKind::NotUtf8).at(range.start + e.valid_up_to())),
+    }
 }
 
 impl std::fmt::Debug for Btf {

@@ -80,9 +80,15 @@ pub(crate) struct FlavorIndex {
 
 impl FlavorIndex {
     fn build(btf: &Btf) -> FlavorIndex {
+        let flavored = Blocks::with_separators(btf.string_bytes());
         let mut rows = Vec::new();
-        for (id, ty) in btf.types() {
-            let name = ty.name();
+        for (index, id) in btf.ids().enumerate() {
+            let off = btf.record_at(index).map_or(0, |at| btf.word(at));
+            let is_own = off.checked_sub(btf.end_of_base_strings());
+            if is_own.is_some_and(|off| !flavored.contains(off)) {
+                continue;
+            }
+            let name = btf.string(off).unwrap_or("");
             let essential = essential_name(name);
             if essential.len() != name.len() {
                 rows.push((essential.into(), id));
@@ -90,6 +96,58 @@ impl FlavorIndex {
         }
         rows.sort_unstable();
         FlavorIndex { rows }
+    }
+}
+
+/// Blocks of 64 bytes of a string section in which a name with `___` begins or goes on.
+///
+/// Such names are rare; this tells most others apart without reading them.
+struct Blocks {
+    bits: Vec<u64>,
+}
+
+impl Blocks {
+    fn with_separators(strings: &[u8]) -> Blocks {
+        let blocks = strings.len() / 64 + 1;
+        let mut found = Blocks {
+            bits: vec![0; blocks / 64 + 1],
+        };
+        let third = strings.get(2..).unwrap_or(&[]);
+        for (block, bytes) in third.chunks(64).enumerate() {
+            let from = 64 * block;
+            let two_before = strings.get(from..from + bytes.len()).unwrap_or(&[]);
+            let before = strings.get(from + 1..).unwrap_or(&[]);
+            let threes = two_before.iter().zip(before).zip(bytes);
+            // Without an early end, so that many bytes are compared at once.
+            let has_any = threes.fold(false, |any, ((a, b), c)| {
+                any | ((*a == b'_') & (*b == b'_') & (*c == b'_'))
+            });
+            if has_any {
+                for (at, three) in strings.windows(3).enumerate().skip(from).take(64) {
+                    if three == b"___" {
+                        found.add_string(strings, at);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Adds the string in which `at` lies, up to there: a name may begin anywhere in it.
+    fn add_string(&mut self, strings: &[u8], at: usize) {
+        let before = strings.get(..at).unwrap_or(&[]);
+        let start = before.iter().rposition(|b| *b == 0).map_or(0, |nul| nul + 1);
+        for block in start / 64..=at / 64 {
+            if let Some(word) = self.bits.get_mut(block / 64) {
+                *word |= 1 << (block % 64);
+            }
+        }
+    }
+
+    fn contains(&self, off: u32) -> bool {
+        let block = off as usize / 64;
+        let word = self.bits.get(block / 64).copied().unwrap_or(0);
+        word >> (block % 64) & 1 != 0
     }
 }
 

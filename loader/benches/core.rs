@@ -1,7 +1,8 @@
 //! Opening objects that ask about a kernel's types, the kernel's BTF included.
 //!
 //! The types are those in `SKEP_BTF`, else the running kernel's; the objects those in the folder
-//! `SKEP_OBJECTS`, else the project's own. Memory is the peak of the whole process.
+//! `SKEP_OBJECTS`, else the project's own. Memory is the peak of the whole process. Time on the
+//! processor is told as well, since other processes do not change it.
 
 #![allow(
     missing_docs,
@@ -42,6 +43,22 @@ fn peak() -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Nanoseconds that this thread has spent on a processor, where the system tells.
+fn on_processor() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    stat.split_whitespace().next()?.parse().ok()
+}
+
+/// Tells the mean time on the processor of many rounds.
+fn tell_processor_time(what: &str, mut round: impl FnMut()) {
+    const ROUNDS: u32 = 200;
+    let Some(before) = on_processor() else { return };
+    (0..ROUNDS).for_each(|_| round());
+    let Some(after) = on_processor() else { return };
+    let each = (after - before) as f64 / f64::from(ROUNDS) / 1e6;
+    eprintln!("{what}: {each:.2} ms on the processor");
+}
+
 fn core(c: &mut Criterion) {
     let Some(kernel) = kernel() else {
         eprintln!("skipped: no kernel BTF (SKEP_BTF, or /sys/kernel/btf/vmlinux)");
@@ -64,6 +81,9 @@ fn core(c: &mut Criterion) {
     if let Some((name, bytes)) = largest {
         c.bench_function("kernel BTF and the largest object", |b| {
             b.iter(|| open(name, bytes, &fresh()));
+        });
+        tell_processor_time("kernel BTF and the largest object", || {
+            let _ = black_box(open(name, bytes, &fresh()));
         });
     }
     c.bench_function("kernel BTF and all objects", |b| {
