@@ -136,7 +136,10 @@ impl Blocks {
     /// Adds the string in which `at` lies, up to there: a name may begin anywhere in it.
     fn add_string(&mut self, strings: &[u8], at: usize) {
         let before = strings.get(..at).unwrap_or(&[]);
-        let start = before.iter().rposition(|b| *b == 0).map_or(0, |nul| nul + 1);
+        let start = before
+            .iter()
+            .rposition(|b| *b == 0)
+            .map_or(0, |nul| nul + 1);
         for block in start / 64..=at / 64 {
             if let Some(word) = self.bits.get_mut(block / 64) {
                 *word |= 1 << (block % 64);
