@@ -50,6 +50,10 @@ pub(crate) fn map(cur: &mut Cursor<'_>, types: &mut Types) -> Read<MapDecl> {
     let mark = cur.mark();
     let name = cur.name("the map's name")?;
     let mut map = empty_map(name, cur.since(mark), map_type(cur)?);
+    if map.ty == MapType::StructOps {
+        // Loaders make such maps with these, whatever the object says.
+        (map.key.size, map.entries) = (4, 1);
+    }
     if let Some(mut inner) = map_attributes(cur, types, &mut map)? {
         if map_attributes(cur, types, &mut inner)?.is_some() {
             return Err(cur.since(mark).error("maps nest only once"));
@@ -109,7 +113,8 @@ fn map_attributes(
             "frozen" => map.frozen = true,
             "pinned" => map.pinned = true,
             "init" => map.init = Some(hex(cur)?),
-            "slots" => map.slots = slots(cur)?,
+            "zeros" => zeros(cur, map)?,
+            "slots" => map.slots = slots(cur, |name| types.member_index(map.value.ty?, name))?,
             "inner" => {
                 let ty = map_type(cur)?;
                 return Ok(Some(empty_map(String::new(), cur.since(mark), ty)));
@@ -186,6 +191,15 @@ fn shape(cur: &mut Cursor<'_>, types: &mut Types) -> Read<Shape> {
     })
 }
 
+/// Reads how many zero bytes follow those of `init`.
+fn zeros(cur: &mut Cursor<'_>, map: &mut MapDecl) -> Read<()> {
+    let init = map.init.get_or_insert_default();
+    let left = LONGEST_INIT.saturating_sub(init.len());
+    let count = cur.number("the number of zero bytes", left as u64)?;
+    init.resize(init.len() + count as usize, 0);
+    Ok(())
+}
+
 /// Reads one or more quoted strings of hex digits.
 fn hex(cur: &mut Cursor<'_>) -> Read<Vec<u8>> {
     let mark = cur.mark();
@@ -213,11 +227,22 @@ fn hex(cur: &mut Cursor<'_>) -> Read<Vec<u8>> {
     Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
-/// Reads `0=name,3=name`.
-fn slots(cur: &mut Cursor<'_>) -> Read<Vec<(u32, String)>> {
+/// Reads `0=name,3=name`; a member's name may stand for its number.
+fn slots(cur: &mut Cursor<'_>, member: impl Fn(&str) -> Option<u32>) -> Read<Vec<(u32, String)>> {
     let mut slots = Vec::new();
     loop {
-        let index = cur.u32("the slot's index")?;
+        let mark = cur.mark();
+        let index = match cur.peek() {
+            Some(Tok::Word(word)) => {
+                cur.next();
+                member(word).ok_or_else(|| {
+                    cur.since(mark).error(format!(
+                        "the value has no member `{word}`, or none is given yet"
+                    ))
+                })?
+            }
+            _ => cur.u32("the slot's index")?,
+        };
         cur.expect_op("=")?;
         slots.push((index, cur.name("what is in the slot")?));
         if !cur.take_op(",") {

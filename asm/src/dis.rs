@@ -122,11 +122,19 @@ fn map_text(map: &MapSpec, name: &str) -> String {
         let _ = write!(out, " name {}", string(&map.name));
     }
     if let Some(init) = &map.init {
-        out.push_str(" init \"");
-        for byte in init {
-            let _ = write!(out, "{byte:02x}");
+        let zeros = init.iter().rev().take_while(|byte| **byte == 0).count();
+        let zeros = if zeros < FEWEST_ZEROS { 0 } else { zeros };
+        let (bytes, _) = init.split_at(init.len() - zeros);
+        if zeros == 0 || !bytes.is_empty() {
+            out.push_str(" init \"");
+            for byte in bytes {
+                let _ = write!(out, "{byte:02x}");
+            }
+            out.push('"');
         }
-        out.push('"');
+        if zeros != 0 {
+            let _ = write!(out, " zeros {zeros}");
+        }
     }
     for (i, (index, symbol)) in map.slots.iter().enumerate() {
         let front = if i == 0 { " slots " } else { "," };
@@ -137,6 +145,9 @@ fn map_text(map: &MapSpec, name: &str) -> String {
     }
     out
 }
+
+/// Zeros at the end of a value are counted instead of written out from this many on.
+const FEWEST_ZEROS: usize = 8;
 
 /// A name in quotes, also where none are needed: it may be empty.
 fn string(text: &str) -> String {

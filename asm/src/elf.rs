@@ -6,6 +6,8 @@
 //! sections. Kernel functions and variables become undefined symbols, for which the kernel's BTF
 //! must tell the names.
 
+mod struct_ops;
+
 use std::sync::Arc;
 
 use object::elf::{R_BPF_64_32, R_BPF_64_64};
@@ -176,7 +178,7 @@ impl<'a> Writer<'a> {
 
     fn maps(&mut self) -> Result<(), ElfError> {
         let known = self.btf.has_section(".maps");
-        let mut vars = Vec::new();
+        let (mut vars, mut values) = (Vec::new(), Vec::new());
         let addressed = elf_data::addressed_maps(self.object);
         for map in self.all_maps() {
             if elf_data::is_data(&map, &addressed) {
@@ -188,7 +190,8 @@ impl<'a> Writer<'a> {
                 why,
             };
             if map.ty == MapType::StructOps {
-                return Err(bad("struct_ops maps have no form here"));
+                self.struct_ops(&map, &mut values)?;
+                continue;
             }
             if u32::try_from(map.extra).is_err() {
                 return Err(bad("map_extra does not fit 32 bits"));
@@ -224,6 +227,9 @@ impl<'a> Writer<'a> {
                 })
                 .collect();
             self.btf.section(".maps", &vars);
+        }
+        for (name, vars) in &values {
+            self.btf.section(name, vars);
         }
         Ok(())
     }

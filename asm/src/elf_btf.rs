@@ -211,6 +211,11 @@ impl ObjectBtf {
         )
     }
 
+    /// Adds a global variable of a type that the object has.
+    pub(crate) fn variable(&mut self, name: &str, ty: TypeId) -> TypeId {
+        self.out.var(name, ty, VarLinkage::Global)
+    }
+
     /// Adds a global variable of so many bytes.
     pub(crate) fn bytes_variable(&mut self, name: &str, size: u32) -> TypeId {
         let (byte, int) = (self.out.int("char", 1, IntEncoding::SIGNED), self.int());

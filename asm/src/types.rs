@@ -156,6 +156,15 @@ impl Types {
         id
     }
 
+    /// The number of a struct's member of that name.
+    pub(crate) fn member_index(&self, ty: TypeRef, name: &str) -> Option<u32> {
+        let Some(Node::Composite(c)) = self.node(ty) else {
+            return None;
+        };
+        let index = c.members.iter().position(|m| m.name == name)?;
+        u32::try_from(index).ok()
+    }
+
     /// Lays out a struct or union whose members have sizes. `Err` says what is wrong.
     pub(crate) fn define(
         &mut self,

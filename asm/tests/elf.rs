@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use skep_asm::{ElfError, Options, assemble, write_elf};
 use skep_btf::{Btf, BtfBuilder, FuncLinkage, IntEncoding, Type, TypeId};
-use skep_spec::{MapSpec, ObjectSpec, ProgramSpec};
+use skep_spec::{MapFlags, MapSpec, ObjectSpec, ProgramSpec};
 
 const SOURCE: &str = r#"
 .license "Dual BSD/GPL"
@@ -277,4 +277,64 @@ fn bpftool_loads_what_is_written() {
         }
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A kernel's table of functions in its wrapper, with a member that the source does not know.
+fn table_kernel() -> Btf {
+    let mut btf = BtfBuilder::new();
+    let int = btf.int("unsigned int", 4, IntEncoding::UNSIGNED);
+    let function = btf.func_proto(TypeId::VOID, &[]);
+    let pointer = btf.ptr(function);
+    let table = btf.structure(
+        "congestion_ops",
+        32,
+        &[
+            ("flags", int, 0, 0),
+            ("init", pointer, 64, 0),
+            ("other", pointer, 128, 0),
+            ("release", pointer, 192, 0),
+        ],
+    );
+    let members = [("state", int, 0, 0), ("data", table, 512, 0)];
+    btf.structure("bpf_struct_ops_congestion_ops", 96, &members);
+    Btf::parse(btf.to_bytes()).unwrap()
+}
+
+#[test]
+fn tables_of_functions_are_filled() {
+    let source = r#"
+        .struct congestion_ops { void *release, void *init, u32 flags }
+        .map mine struct_ops value struct congestion_ops flags link slots init=on_init,0=on_release
+            init "00000000000000000000000000000000 07000000"
+        .prog on_init struct_ops section "struct_ops/on_init"
+            exit
+        .prog on_release struct_ops section "struct_ops/on_release"
+            exit
+    "#
+    .replace("\n            init", " init");
+    let object = assemble(&source, &Options::default()).unwrap();
+    let kernel = Arc::new(table_kernel());
+    let options = skep_loader::Options {
+        kernel_btf: Some(Arc::clone(&kernel)),
+        ..skep_loader::Options::default()
+    };
+    let read = |bytes: &[u8]| skep_loader::open("table.o", bytes, &options).unwrap();
+    let opened = read(&write_elf(&object, None).unwrap());
+    // Writing what was laid out for a kernel gives the same again.
+    let again = read(&write_elf(&opened, Some(&kernel)).unwrap());
+    for opened in [&opened, &again] {
+        let map = &opened.maps[0];
+        assert!(map.flags.contains(MapFlags::LINK));
+        assert_eq!(map.value_size, 96);
+        assert_eq!(map.init.as_ref().unwrap()[64..68], [7, 0, 0, 0]);
+        let attach = |name| opened.program(name).unwrap().attach.number();
+        assert_eq!((attach("on_init"), attach("on_release")), (1, 3));
+        assert!(opened.programs.iter().all(|p| p.unresolved.is_empty()));
+    }
+    let untyped = source
+        .replace("value struct congestion_ops", "value 24")
+        .replace("init=", "1=");
+    let object = assemble(&untyped, &Options::default()).unwrap();
+    let error = write_elf(&object, None).unwrap_err().to_string();
+    assert!(error.contains("give its value a struct"), "{error}");
 }

@@ -67,6 +67,8 @@ pub enum ErrorKind {
         /// Why, as a sentence without a full stop.
         why: String,
     },
+    /// A section that is needed is compressed, which loaders do not undo.
+    Compressed,
     /// Linked programs would exceed what any kernel takes.
     TooLarge,
 }
@@ -149,6 +151,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Relocation { symbol, why } => write!(f, "reference to `{symbol}`: {why}"),
             ErrorKind::Extern { name, why } => write!(f, "external symbol `{name}`: {why}"),
             ErrorKind::Global { name, why } => write!(f, "`{name}` cannot be set: {why}"),
+            ErrorKind::Compressed => write!(f, "compressed; loaders want it as it was"),
             ErrorKind::TooLarge => write!(f, "programs with their functions are too large"),
         }
     }

@@ -3,7 +3,7 @@
 //! These tables are for people and for comparing readers; loading has its own path through the
 //! same [`Elf`].
 
-use crate::elf::{Contents, Elf, Home, Section, SymbolType, is_for_debuggers};
+use crate::elf::{Contents, Elf, Home, Section, SymbolType};
 use crate::error::Error;
 use skep_spec::Skipped;
 
@@ -184,7 +184,7 @@ pub(crate) fn unknown_sections(elf: &Elf<'_>) -> Vec<Skipped> {
         let role = role(index, section);
         let why = if role == UNKNOWN {
             format!("a section of {} bytes of unknown meaning", section.size)
-        } else if section.is_compressed() && !is_for_debuggers(section.name) {
+        } else if section.is_compressed() && !section.name.starts_with(".debug_") {
             "a compressed section".to_string()
         } else {
             continue;

@@ -1,7 +1,7 @@
 //! Objects that are unlike most: of the other byte order, without programs, waiting for others,
 //! inside other files.
 
-use skep_loader::{Options, find_embedded, is_bpf_object, open, survey};
+use skep_loader::{ErrorKind, Options, find_embedded, is_bpf_object, open, survey};
 use skep_spec::{LineInfo, ProgramSpec};
 
 const BASIC: &[u8] = include_bytes!("data/basic.o");
@@ -44,6 +44,27 @@ fn a_big_endian_object_reads_as_its_little_endian_twin() {
     }
     let rodata = big.map("basic.rodata").unwrap();
     assert_eq!(rodata.init.as_deref(), Some(&[0, 0, 0, 7][..]));
+}
+
+/// The object with its section `name` marked as compressed (SHF_COMPRESSED).
+fn compressed(object: &[u8], name: &str) -> Vec<u8> {
+    let survey = survey(object).unwrap();
+    let index = survey.sections.iter().position(|s| s.name == name).unwrap();
+    let table = u64::from_le_bytes(object[40..48].try_into().unwrap()) as usize;
+    let mut bytes = object.to_vec();
+    bytes[table + 64 * index + 9] |= 0x08;
+    bytes
+}
+
+#[test]
+fn compressed_sections_are_named() {
+    let code = compressed(BASIC, ".BTF.ext");
+    let object = open("basic.o", &code, &Options::default()).unwrap();
+    assert_eq!(object.skipped[0].name, ".BTF.ext");
+    assert_eq!(object.skipped[0].why, "a compressed section");
+    let error = open("basic.o", &compressed(BASIC, ".BTF"), &Options::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Compressed);
+    assert_eq!(error.section.as_deref(), Some(".BTF"));
 }
 
 #[test]

@@ -36,6 +36,9 @@ fn advice(kind: &ErrorKind) -> Option<&'static str> {
         ErrorKind::NoPrograms => NO_PROGRAMS,
         ErrorKind::Global { .. } => "`skep inspect --globals FILE` lists an object's variables",
         ErrorKind::Btf(_) => "the type information is damaged; compile the object again with -g",
+        ErrorKind::Compressed => {
+            "undo it: `llvm-objcopy --compress-sections=.BTF=none --compress-sections=.BTF.ext=none`"
+        }
         ErrorKind::Relocation { .. }
         | ErrorKind::Program { .. }
         | ErrorKind::Map { .. }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use skep_loader::open;
-use skep_spec::ObjectSpec;
+use skep_spec::{MapType, ObjectSpec};
 
 use crate::failure::{Failure, note};
 use crate::kernels::Kernel;
@@ -43,7 +43,8 @@ pub(crate) fn open_source(source: &Source, kernel: &Kernel) -> Result<ObjectSpec
 
 fn open_bytes(source: &Source, bytes: Vec<u8>, kernel: &Kernel) -> Result<ObjectSpec, Failure> {
     match source.kind {
-        Kind::Assembly => assemble_text(&source.shown(), bytes, true, kernel),
+        Kind::Assembly => assemble_text(&source.shown(), bytes, true, kernel)
+            .and_then(|o| fill(source, o, kernel)),
         Kind::Object => open(&source.object_file(), &bytes, &kernel.open_options())
             .map_err(|e| help::of_object(&source.shown(), &bytes, &e)),
         Kind::Requests => Err(Failure::of(
@@ -51,6 +52,17 @@ fn open_bytes(source: &Source, bytes: Vec<u8>, kernel: &Kernel) -> Result<Object
             "these are captured load requests, not an object",
         )),
     }
+}
+
+/// Programs that fill a kernel's table of functions attach to its members, which the loader finds.
+fn fill(source: &Source, object: ObjectSpec, kernel: &Kernel) -> Result<ObjectSpec, Failure> {
+    if !object.maps.iter().any(|map| map.ty == MapType::StructOps) {
+        return Ok(object);
+    }
+    let failed = |why: &dyn std::fmt::Display| Failure::of(source.shown(), why);
+    let btf = kernel.facts.btf().map(AsRef::as_ref);
+    let bytes = skep_asm::write_elf(&object, btf).map_err(|e| failed(&e))?;
+    open(&source.object_file(), &bytes, &kernel.open_options()).map_err(|e| failed(&e))
 }
 
 /// Objects that hold types or maps alone are passed over in folders; a file that was named should

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
-use skep_btf::TypeId;
+use skep_btf::{Kind as BtfKind, Type, TypeId};
 use skep_isa::{opcode, pseudo};
 use skep_loader::Survey;
-use skep_spec::{Facts, MapFlags, MapSpec, ObjectSpec, ProgFlags, ProgType, ProgramSpec};
+use skep_spec::{Facts, MapFlags, MapSpec, MapType, ObjectSpec, ProgFlags, ProgType, ProgramSpec};
 
 use crate::args::{OpenArgs, TextFormat};
 use crate::exit::Tally;
@@ -270,8 +270,8 @@ fn print_programs(out: &mut dyn Write, object: &ObjectSpec) -> io::Result<()> {
         programs.add_row([
             program.name.clone(),
             type_text(program),
-            attach_text(program),
-            program.section.clone(),
+            attach_text(object, program),
+            section_text(program),
             program.insns.len().to_string(),
             maps.join(" "),
         ]);
@@ -392,8 +392,17 @@ fn type_text(program: &ProgramSpec) -> String {
     text
 }
 
+/// The section as the object names it: with `?` where loaders leave the program alone unless asked.
+fn section_text(program: &ProgramSpec) -> String {
+    let front = if program.autoload { "" } else { "?" };
+    format!("{front}{}", program.section)
+}
+
 /// The attach type where it is more than the default, and what the section names.
-fn attach_text(program: &ProgramSpec) -> String {
+fn attach_text(object: &ObjectSpec, program: &ProgramSpec) -> String {
+    if program.ty == ProgType::StructOps {
+        return member_text(object, program).unwrap_or_else(|| program.attach_to.clone());
+    }
     let ty = if program.attach.number() == 0 && program.ty != ProgType::CgroupSkb {
         ""
     } else {
@@ -404,6 +413,27 @@ fn attach_text(program: &ProgramSpec) -> String {
         (ty, "") => ty.to_owned(),
         (ty, to) => format!("{ty} {to}"),
     }
+}
+
+/// The member of a table of functions that a program fills, as `TABLE.MEMBER`: its attach type is the
+/// member's number.
+fn member_text(object: &ObjectSpec, program: &ProgramSpec) -> Option<String> {
+    let btf = object.btf.as_ref()?;
+    let tables = object
+        .maps
+        .iter()
+        .filter(|map| map.ty == MapType::StructOps);
+    for map in tables {
+        let Some((index, _)) = map.slots.iter().find(|slot| slot.1 == program.name) else {
+            continue;
+        };
+        let var = btf.find_by_name(BtfKind::Var, &map.name)?;
+        let var = btf.ty(var).ok().and_then(Type::as_var)?;
+        let (_, table) = btf.resolve(var.ty).ok()?;
+        let member = table.as_struct()?.members.get(*index as usize)?;
+        return Some(format!("{}.{}", map.name, member.name()));
+    }
+    None
 }
 
 /// What else there is to say of a map.

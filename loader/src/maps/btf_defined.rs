@@ -6,7 +6,7 @@
 use super::{MAX_MAPS, MapDef, Place};
 use crate::code::Code;
 use crate::elf::{Elf, Home, MAX_NAME};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 use skep_btf::{Btf, Composite, Kind, Member, Type, TypeId, VarLinkage};
 use skep_spec::{MapFlags, MapSpec, MapType, Skipped};
@@ -30,7 +30,12 @@ pub(crate) fn find_btf_maps(
     let Some((index, section)) = elf.section(SECTION) else {
         return Ok(Vec::new());
     };
-    let no_btf = || Error::damaged("map definitions without BTF").in_section(SECTION);
+    let no_btf = || match elf.section(".BTF") {
+        Some((_, types)) if types.is_compressed() => {
+            Error::new(ErrorKind::Compressed).in_section(types.name)
+        }
+        Some(_) | None => Error::damaged("map definitions without BTF").in_section(SECTION),
+    };
     let btf = btf.ok_or_else(no_btf)?;
     let id = btf
         .find_by_name(Kind::DataSec, SECTION)
