@@ -48,9 +48,11 @@ fn a_big_endian_object_reads_as_its_little_endian_twin() {
 
 /// The object with its section `name` marked as compressed (SHF_COMPRESSED).
 fn compressed(object: &[u8], name: &str) -> Vec<u8> {
-    let survey = survey(object).unwrap();
-    let index = survey.sections.iter().position(|s| s.name == name).unwrap();
-    let table = u64::from_le_bytes(object[40..48].try_into().unwrap()) as usize;
+    let survey = survey(object).expect("a good object");
+    let index = survey.sections.iter().position(|s| s.name == name);
+    let index = index.expect("a section of that name");
+    let table = object[40..48].iter().rev();
+    let table = table.fold(0, |n, byte| n << 8 | usize::from(*byte));
     let mut bytes = object.to_vec();
     bytes[table + 64 * index + 9] |= 0x08;
     bytes
