@@ -1,8 +1,8 @@
 //! Inside the guest: the first process, which loads what it is sent and says what the kernel said.
 //!
 //! Its file system is the initramfs alone. The first batch lies there as a file; further ones come over
-//! the serial line that the replies leave by. Each request is announced before it is loaded, so that
-//! the host knows which one a dead guest died of.
+//! the window that the replies leave by, or where there is none over the serial line. Each request is
+//! announced before it is loaded, so that the host knows which one a dead guest died of.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use skep_spec::ProgramSpec;
 
+use super::window::GuestWindow;
 use super::wire::{self, Frame, FrameKind, Reply, Tables};
 use crate::sys::Fd;
 use crate::{Answer, Kernel, LiveMap, LoadOptions, MapError, NotJudged, sys};
@@ -43,14 +44,21 @@ pub fn serve() -> io::Result<()> {
         tables: Tables::default(),
         live: Vec::new(),
         next: 0,
+        window: GuestWindow::open(),
     };
-    send(&mut line, FrameKind::Ready, 0, &[])?;
+    // The number says whether the window serves.
+    let windows = u32::from(agent.window.is_some());
+    send(&mut line, FrameKind::Ready, windows, &[])?;
     agent.batch(&mut line, &first)?;
     drop(first);
     loop {
-        let Frame { kind, body, .. } = wire::read_frame(&mut line)?;
+        let Frame { kind, job, body } = wire::read_frame(&mut line)?;
         if kind == FrameKind::Batch {
             agent.batch(&mut line, &body)?;
+        } else if kind == FrameKind::Look {
+            let window = agent.window.as_ref();
+            let body = window.and_then(|window| window.batch(job as usize));
+            agent.batch(&mut line, &body.unwrap_or_default())?;
         }
     }
 }
@@ -73,6 +81,7 @@ struct Agent {
     /// Maps by number, oldest first.
     live: Vec<Kept>,
     next: u32,
+    window: Option<GuestWindow>,
 }
 
 impl Agent {
@@ -80,12 +89,22 @@ impl Agent {
         let Some(batch) = wire::read_batch(bytes, &mut self.tables) else {
             return send(line, FrameKind::Damaged, self.next, &[]);
         };
+        if let Some(window) = &mut self.window {
+            window.reset();
+        }
         for (spec, maps) in &batch.requests {
             let job = self.next;
             self.next += 1;
-            send(line, FrameKind::Begin, job, &[])?;
-            let reply = self.load(spec, maps, &batch.options);
-            send(line, FrameKind::Reply, job, &wire::write_reply(&reply))?;
+            match &self.window {
+                Some(window) => window.begin(job),
+                None => send(line, FrameKind::Begin, job, &[])?,
+            }
+            let reply = wire::write_reply(&self.load(spec, maps, &batch.options));
+            let reply = wire::write_frame(FrameKind::Reply, job, &reply);
+            let window = self.window.as_mut();
+            if !window.is_some_and(|window| window.reply(&reply)) {
+                line.write_all(&reply)?;
+            }
         }
         send(line, FrameKind::Done, self.next, &[])
     }

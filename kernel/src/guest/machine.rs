@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::cpio::Archive;
+use super::window::HostWindow;
 use super::wire::{self, Frame};
 use super::{CPUS, GuestError, GuestOptions, Image, agent, program};
 use crate::sys;
@@ -22,6 +23,8 @@ pub(super) struct Machine {
     input: ChildStdin,
     frames: Receiver<Frame>,
     folder: PathBuf,
+    /// Until it turns out that the guest does without, if so.
+    pub(super) window: Option<HostWindow>,
 }
 
 /// A busy host is slow to give the guest its timer's first ticks, which the kernel must not take for a
@@ -66,11 +69,15 @@ impl Machine {
         archive.device("dev/console", 5, 1);
         archive.device("dev/null", 1, 3);
         archive.device(agent::LINE, 4, 65);
+        archive.folder("sys");
         archive.file(agent::JOBS, jobs);
         program::add(&mut archive, init).map_err(file(init))?;
         let initrd = folder.join("initrd");
         fs::write(&initrd, archive.finish()).map_err(file(&initrd))?;
         let mut command = command(image, options, &initrd, &folder.join("console"));
+        let shared = folder.join("window");
+        let window = HostWindow::new(&shared).map_err(file(&shared))?;
+        command.args(HostWindow::arguments(&shared));
         let (started, child) = mpsc::channel();
         let (sender, frames) = mpsc::channel();
         // The machine ends with the thread that started it, which ends with the machine's output: none
@@ -108,6 +115,7 @@ impl Machine {
             input,
             frames,
             folder: folder.to_owned(),
+            window: Some(window),
         })
     }
 

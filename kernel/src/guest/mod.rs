@@ -13,6 +13,7 @@ mod image;
 mod lz4;
 mod machine;
 mod program;
+mod window;
 mod wire;
 
 use std::fmt;
@@ -184,63 +185,42 @@ impl Guest {
     ) -> Result<Vec<LoadOutcome>, GuestError> {
         let mut running = match self.running.take() {
             Some(mut running) => {
-                let body = wire::write_batch(&mut running.tables, options, requests);
-                let frame = wire::write_frame(FrameKind::Batch, 0, &body);
                 // A machine that died in between is noticed below.
-                let _ = running.machine.send(&frame);
+                let _ = running.send(requests, options);
                 running
             }
             None => self.boot(requests, options)?,
         };
-        let mut outcomes: Vec<LoadOutcome> = Vec::with_capacity(requests.len());
-        let mut begun = false;
-        loop {
+        let mut answers = Answers {
+            first: running.sent,
+            outcomes: requests.iter().map(|_| None).collect(),
+            begun: None,
+        };
+        let gone = loop {
             match running.machine.next(self.options.load) {
-                Ok(Frame {
-                    kind: FrameKind::Begin,
-                    ..
-                }) => begun = true,
-                Ok(Frame {
-                    kind: FrameKind::Reply,
-                    body,
-                    ..
-                }) => {
-                    begun = false;
-                    outcomes.push(
-                        wire::read_reply(&body)
-                            .map(outcome)
-                            .ok_or(GuestError::OtherBuild)?,
-                    );
-                }
-                Ok(Frame {
-                    kind: FrameKind::Done,
-                    ..
-                }) => break,
-                Ok(Frame {
-                    kind: FrameKind::Damaged,
-                    ..
-                }) => return Err(GuestError::OtherBuild),
-                Ok(Frame {
-                    kind: FrameKind::Ready | FrameKind::Batch,
-                    ..
-                }) => {}
-                Err(gone) if begun => {
-                    outcomes.push(killer(gone, &running.machine));
-                    return Ok(outcomes);
-                }
-                // It died between two requests: what is left goes to a new one, unless this one never
-                // did anything.
-                Err(_) if !outcomes.is_empty() || running.sent > 0 => {
-                    if outcomes.is_empty() {
-                        return self.batch(requests, options);
-                    }
-                    return Ok(outcomes);
-                }
-                Err(_) => return Err(GuestError::NoBoot(running.machine.console())),
+                Ok(frame) if frame.kind == FrameKind::Done => break None,
+                Ok(frame) => answers.take(frame)?,
+                Err(Gone::Silent) if answers.look(&mut running.machine)? => {}
+                Err(gone) => break Some(gone),
             }
+        };
+        answers.look(&mut running.machine)?;
+        let begun = answers.begun;
+        let mut outcomes: Vec<LoadOutcome> =
+            answers.outcomes.into_iter().map_while(|one| one).collect();
+        let Some(gone) = gone else {
+            running.sent += u32::try_from(requests.len()).unwrap_or(u32::MAX);
+            self.running = Some(running);
+            return Ok(outcomes);
+        };
+        if begun.is_some_and(|begun| begun == outcomes.len()) {
+            outcomes.push(killer(gone, &running.machine));
+        } else if outcomes.is_empty() && running.sent > 0 {
+            // It died between two requests: these go to a new one, unless this one never did anything.
+            return self.batch(requests, options);
+        } else if outcomes.is_empty() {
+            return Err(GuestError::NoBoot(running.machine.console()));
         }
-        running.sent += u32::try_from(requests.len()).unwrap_or(u32::MAX);
-        self.running = Some(running);
         Ok(outcomes)
     }
 
@@ -255,12 +235,16 @@ impl Guest {
         let mut console = String::new();
         // A busy host may be too slow for what a booting kernel waits for.
         for _ in 0..BOOTS {
-            let machine = Machine::start(&self.image, &self.init, &self.options, &jobs)?;
+            let mut machine = Machine::start(&self.image, &self.init, &self.options, &jobs)?;
             match machine.next(self.options.boot) {
                 Ok(Frame {
                     kind: FrameKind::Ready,
+                    job: windows,
                     ..
                 }) => {
+                    if windows == 0 {
+                        machine.window = None;
+                    }
                     return Ok(Running {
                         machine,
                         tables,
@@ -272,6 +256,67 @@ impl Guest {
             }
         }
         Err(GuestError::NoBoot(console))
+    }
+}
+
+impl Running {
+    /// Sends a batch to a machine that is up: by the window if it fits.
+    fn send(&mut self, requests: &[&ProgramSpec], options: &LoadOptions) -> io::Result<()> {
+        let body = wire::write_batch(&mut self.tables, options, requests);
+        let put = self.machine.window.as_mut().map(|window| window.put(&body));
+        let frame = match put.transpose()? {
+            Some(true) => {
+                let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+                wire::write_frame(FrameKind::Look, length, &[])
+            }
+            Some(false) | None => wire::write_frame(FrameKind::Batch, 0, &body),
+        };
+        self.machine.send(&frame)
+    }
+}
+
+/// What has come of a batch.
+#[derive(Debug)]
+struct Answers {
+    /// The number of its first job.
+    first: u32,
+    outcomes: Vec<Option<LoadOutcome>>,
+    /// The request that the guest has begun.
+    begun: Option<usize>,
+}
+
+impl Answers {
+    /// Takes a frame of the guest's.
+    fn take(&mut self, frame: Frame) -> Result<(), GuestError> {
+        let Frame { kind, job, body } = frame;
+        let at = job.checked_sub(self.first).map(|at| at as usize);
+        match kind {
+            FrameKind::Begin => self.begun = at,
+            FrameKind::Reply => {
+                let reply = wire::read_reply(&body).ok_or(GuestError::OtherBuild)?;
+                let place = at.and_then(|at| self.outcomes.get_mut(at));
+                *place.ok_or(GuestError::OtherBuild)? = Some(outcome(reply));
+            }
+            FrameKind::Damaged => return Err(GuestError::OtherBuild),
+            FrameKind::Ready | FrameKind::Batch | FrameKind::Look | FrameKind::Done => {}
+        }
+        Ok(())
+    }
+
+    /// Takes what lies in the window; whether the guest has come further since the last look.
+    fn look(&mut self, machine: &mut Machine) -> Result<bool, GuestError> {
+        let Some(window) = &mut machine.window else {
+            return Ok(false);
+        };
+        let failed = |error| GuestError::File(PathBuf::from("the guest's window"), error);
+        let begun = window.begun().map_err(failed)?;
+        // It counts from 1, over all batches; what it says before it begins with this one is old.
+        let begun = begun.checked_sub(self.first + 1).map(|at| at as usize);
+        let frames = window.take().map_err(failed)?;
+        let further = begun != self.begun || !frames.is_empty();
+        self.begun = begun;
+        frames.into_iter().try_for_each(|frame| self.take(frame))?;
+        Ok(further)
     }
 }
 

@@ -367,17 +367,20 @@ pub(super) enum FrameKind {
     Reply = b'A',
     /// A batch, to the guest.
     Batch = b'Q',
+    /// A batch lies in the window, of as many bytes as the number says.
+    Look = b'L',
     /// The guest has done with a batch.
     Done = b'D',
     /// The guest could not read what it was sent.
     Damaged = b'X',
 }
 
-const KINDS: [FrameKind; 6] = [
+const KINDS: [FrameKind; 7] = [
     FrameKind::Ready,
     FrameKind::Begin,
     FrameKind::Reply,
     FrameKind::Batch,
+    FrameKind::Look,
     FrameKind::Done,
     FrameKind::Damaged,
 ];

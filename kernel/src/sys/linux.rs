@@ -95,6 +95,36 @@ impl Mapping {
             len,
         })
     }
+
+    /// Maps the first `len` bytes of a file.
+    pub(crate) fn of_file(file: std::fs::File, len: usize) -> Result<Mapping, Errno> {
+        Mapping::new(&Fd(file.into()), 0, len)
+    }
+
+    /// Copies bytes out; `None` if they reach beyond the end.
+    pub(crate) fn read(&self, at: usize, len: usize) -> Option<Vec<u8>> {
+        let from = self.place(at, len)?;
+        let mut bytes = vec![0; len];
+        // SAFETY: `place` found `len` bytes of the mapping, which `bytes` does not overlap; what others
+        // write at the same time may tear, which any bytes may.
+        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), len) };
+        Some(bytes)
+    }
+
+    /// Copies bytes in, after all that was written before; does nothing if they reach beyond the end.
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) {
+        if let Some(to) = self.place(at, bytes.len()) {
+            std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+            // SAFETY: `place` found room for `bytes` in the mapping, which nothing holds references into.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        }
+    }
+
+    /// The address of these bytes, if all lie in the mapping.
+    fn place(&self, at: usize, len: usize) -> Option<*mut u8> {
+        let fits = at.checked_add(len)? <= self.len;
+        fits.then(|| std::ptr::with_exposed_provenance_mut(self.addr + at))
+    }
 }
 
 impl Drop for Mapping {
@@ -112,6 +142,25 @@ pub(crate) fn raise_memlock() {
     };
     // SAFETY: the struct is valid for the call. A refusal changes nothing.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+}
+
+/// Mounts a file system that has no device.
+pub(crate) fn mount(kind: &std::ffi::CStr, at: &std::ffi::CStr) -> std::io::Result<()> {
+    // SAFETY: the strings end with their NUL; the call reads them and nothing else.
+    let done = unsafe {
+        libc::mount(
+            kind.as_ptr(),
+            at.as_ptr(),
+            kind.as_ptr(),
+            0,
+            std::ptr::null(),
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
 }
 
 /// Bytes of a page.

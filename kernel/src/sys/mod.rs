@@ -19,7 +19,7 @@ mod imp;
 mod imp;
 
 use attr::{BtfLoad, MapElem, ObjInfo, ProgInfo, ProgLoad, TestRun};
-pub(crate) use imp::{Fd, Mapping, end_with_thread, make_raw, page_size, raise_memlock};
+pub(crate) use imp::{Fd, Mapping, end_with_thread, make_raw, mount, page_size, raise_memlock};
 pub(crate) use map::MapFd;
 
 /// Commands of `bpf(2)`.

@@ -37,6 +37,20 @@ impl Mapping {
     pub(crate) fn new(_: &Fd, _: u64, _: usize) -> Result<Mapping, Errno> {
         Err(Errno::NOSYS)
     }
+
+    pub(crate) fn of_file(_: std::fs::File, _: usize) -> Result<Mapping, Errno> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(crate) fn read(&self, _: usize, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+
+    pub(crate) fn write(&self, _: usize, _: &[u8]) {}
+}
+
+pub(crate) fn mount(_: &std::ffi::CStr, _: &std::ffi::CStr) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 pub(crate) fn raise_memlock() {}
