@@ -42,7 +42,7 @@ pub(super) enum Oracle {
     /// The running one.
     Running(Kernel),
     /// One under qemu, which answers one question at a time.
-    Guest(Box<Image>, Mutex<Guest>),
+    Guest(Box<Image>, Box<Mutex<Guest>>),
 }
 
 impl Oracle {
@@ -75,7 +75,7 @@ impl Oracle {
                     Failure::new(why.to_string())
                         .help("guests need qemu-system-x86_64 and a kernel that boots by PVH")
                 })?;
-                Ok(Oracle::Guest(Box::new(image), Mutex::new(guest)))
+                Ok(Oracle::Guest(Box::new(image), Box::new(Mutex::new(guest))))
             }
         }
     }
