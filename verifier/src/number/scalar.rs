@@ -5,23 +5,14 @@
 //! taken produces such states, and [`Scalar::violation`] tells. The caller then forgets the ranges
 //! or, under the flag that tests invariants, refuses the program.
 
-use std::hash::{Hash, Hasher};
-
 use super::{Range32, Range64, Tnum};
 
 /// What is known about a 64-bit value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Scalar {
     pub(super) known: Tnum,
     pub(super) wide: Range64,
     pub(super) narrow: Range32,
-}
-
-impl Hash for Scalar {
-    /// The other bounds mostly follow from these.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.known, self.wide.umin, self.wide.umax).hash(state);
-    }
 }
 
 /// How a scalar contradicts itself (`reg_bounds_sanity_check`), the first that applies.
