@@ -27,6 +27,8 @@ pub enum Capability {
     NoPacketLoadInCallback,
     /// Buffers of map iterators are compared with null before they are accessed.
     NullCheckedBuffers,
+    /// A number that is 0 or -1 is split in two before a constant is and-ed or or-ed to it.
+    ForkedSigns,
 }
 
 /// Numbers that bound what a kernel accepts.
@@ -140,6 +142,7 @@ impl Profile {
                 Capability::ExactNegativePacketRange,
                 Capability::NoPacketLoadInCallback,
                 Capability::NullCheckedBuffers,
+                Capability::ForkedSigns,
             ],
             limits: Limits {
                 insns: 1_000_000,
@@ -192,14 +195,15 @@ impl Profile {
         }
     }
 
-    /// 6.18.15 as Debian builds it: a fix of the series came later.
+    /// 6.18.15 as Debian builds it: some changes of the series came later.
     pub fn linux_6_18_15() -> Profile {
+        const LATER: [Capability; 2] = [Capability::NullCheckedBuffers, Capability::ForkedSigns];
         let mut profile = Profile::linux_6_18();
         profile.name = "6.18.15".to_owned();
         profile.version = KernelVersion::new(6, 18, 15);
         profile
             .capabilities
-            .retain(|capability| *capability != Capability::NullCheckedBuffers);
+            .retain(|capability| !LATER.contains(capability));
         profile
     }
 

@@ -204,6 +204,19 @@ fn the_verifier_says_what_is_claimed() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// What 6.18.15 under qemu said of the same program that 6.18.44 accepts.
+#[test]
+fn signs_are_not_split_before_a_change_of_the_series() {
+    let older = Facts::new(Profile::linux_6_18_15());
+    let cases = all_cases(None);
+    let named = |(_, case): &&(String, Case)| case.name == "a_sign_decides_what_is_left";
+    let (_, case) = cases.iter().find(named).unwrap();
+    let verdict = |facts| verify(&case.program, facts, &Config::default(), &mut Silent);
+    assert!(matches!(verdict(&older), Verdict::Rejected(_)));
+    let newer = Facts::new(Profile::linux_6_18());
+    assert!(matches!(verdict(&newer), Verdict::Accepted(_)));
+}
+
 /// What 6.18.15 under qemu said of the same program that 6.18.44 rejects.
 #[test]
 fn buffers_are_not_compared_with_null_before_a_fix_of_the_series() {

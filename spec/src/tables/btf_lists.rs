@@ -52,21 +52,25 @@ pub fn tracepoint_args(name: &str) -> Option<&'static TracepointArgs> {
 }
 
 /// Structures whose objects maps can own, in order of their names, and the functions that free them
-/// (`register_btf_id_dtor_kfuncs`).
-pub static DESTRUCTORS: &[(&str, &str)] = &[
-    ("bpf_cpumask", "bpf_cpumask_release_dtor"),
-    ("bpf_crypto_ctx", "bpf_crypto_ctx_release_dtor"),
-    ("cgroup", "bpf_cgroup_release_dtor"),
-    ("prog_test_member", "bpf_kfunc_call_memb_release_dtor"),
-    ("prog_test_ref_kfunc", "bpf_kfunc_call_test_release_dtor"),
-    ("sk_buff", "bpf_kfree_skb_dtor"),
-    ("task_struct", "bpf_task_release_dtor"),
+/// (`register_btf_id_dtor_kfuncs`): a kernel has the first of them that is among its types.
+pub static DESTRUCTORS: &[(&str, &[&str])] = &[
+    ("bpf_cpumask", &["bpf_cpumask_release_dtor"]),
+    (
+        "bpf_crypto_ctx",
+        &["bpf_crypto_ctx_release_dtor", "bpf_crypto_ctx_release"],
+    ),
+    ("cgroup", &["bpf_cgroup_release_dtor"]),
+    ("prog_test_member", &["bpf_kfunc_call_memb_release_dtor"]),
+    ("prog_test_ref_kfunc", &["bpf_kfunc_call_test_release_dtor"]),
+    ("sk_buff", &["bpf_kfree_skb_dtor"]),
+    ("task_struct", &["bpf_task_release_dtor"]),
 ];
 
-/// What frees an object of that structure when it lies in a map.
-pub fn destructor(name: &str) -> Option<&'static str> {
-    let at = DESTRUCTORS.binary_search_by_key(&name, |row| row.0).ok()?;
-    DESTRUCTORS.get(at).map(|row| row.1)
+/// What may free an object of that structure when it lies in a map: nothing if it cannot lie there.
+pub fn destructors(name: &str) -> &'static [&'static str] {
+    let at = DESTRUCTORS.binary_search_by_key(&name, |row| row.0);
+    let row = at.ok().and_then(|at| DESTRUCTORS.get(at));
+    row.map_or(&[], |row| row.1)
 }
 
 /// Structures whose objects RCU protects when they lie in maps (`rcu_protected_types`), in order of their

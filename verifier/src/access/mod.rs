@@ -130,7 +130,7 @@ impl Env<'_> {
         self.check_load_mem(size, false, dst, base, off, true)?;
         self.check_invariants(dst, "atomic_load")?;
         if base != dst {
-            self.check_atomic_pointer(base, "loads from", true)?;
+            self.check_atomic_pointer(base, "loads from", false)?;
         }
         Ok(())
     }
@@ -145,7 +145,7 @@ impl Env<'_> {
     ) -> Check<()> {
         self.check_reg_readable(src)?;
         self.check_store_mem(size, base, off, Stored::Reg(src), true)?;
-        self.check_atomic_pointer(base, "stores into", true)
+        self.check_atomic_pointer(base, "stores into", false)
     }
 
     /// Atomic read-modify-write (`check_atomic_rmw`).
@@ -177,7 +177,9 @@ impl Env<'_> {
             }
             .into());
         }
-        self.check_atomic_pointer(base, "stores into", false)?;
+        // The x86-64 JIT writes these as loops, and has none over the arena (`bpf_jit_supports_insn`).
+        let loops = fetch && matches!(op, AtomicOp::And | AtomicOp::Or | AtomicOp::Xor);
+        self.check_atomic_pointer(base, "stores into", loops)?;
         let loaded = match (fetch, op) {
             (false, _) => None,
             (true, AtomicOp::Cmpxchg) => Some(Reg::R0),
@@ -206,8 +208,8 @@ impl Env<'_> {
     }
 
     /// Memory in which atomic operations make no sense, or are translated to plain ones
-    /// (`atomic_ptr_type_ok`).
-    fn check_atomic_pointer(&self, base: Reg, does: &'static str, ordered: bool) -> Check<()> {
+    /// (`atomic_ptr_type_ok`). `loops` tells those that the machine has no instruction for.
+    fn check_atomic_pointer(&self, base: Reg, does: &'static str, loops: bool) -> Check<()> {
         let Some(pointer) = self.state.reg(base).pointer() else {
             return Ok(());
         };
@@ -217,8 +219,7 @@ impl Env<'_> {
             | Region::PacketMeta { .. }
             | Region::FlowKeys
             | Region::Sock(_) => pointer.flags.is_empty(),
-            // The JIT translates arena accesses, and has no ordered ones among them.
-            Region::Arena => ordered,
+            Region::Arena => loops,
             Region::ConstMap { .. }
             | Region::MapValue { .. }
             | Region::MapKey { .. }

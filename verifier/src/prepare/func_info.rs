@@ -364,7 +364,7 @@ fn argument(
         if tags.nonnull {
             return combination();
         }
-        let id = kernel_struct(btf, target, facts);
+        let id = kernel_type(btf, target, arg, facts)?;
         return Ok(GlobalArg::Btf {
             id,
             nullable: tags.nullable,
@@ -413,7 +413,7 @@ fn untrusted_argument(
             untrusted: true,
         });
     }
-    let id = kernel_struct(btf, target, facts);
+    let id = kernel_type(btf, target, arg, facts)?;
     Ok(GlobalArg::Btf {
         id,
         nullable: false,
@@ -480,13 +480,22 @@ fn is_struct_named(btf: &Btf, target: TypeId, name: &str) -> bool {
     matches!(btf.resolve(target), Ok((_, Type::Struct(s))) if s.is_called(name))
 }
 
-/// The kernel's structure of the same name, or 0 where its BTF is not known or has none.
-fn kernel_struct(btf: &Btf, target: TypeId, facts: &Facts) -> u32 {
-    let Ok((_, Type::Struct(wanted))) = btf.resolve(target) else {
-        return 0;
+/// The kernel's type of the same kind and name; 0 where the kernel's types are not known
+/// (`btf_get_ptr_to_btf_id`).
+fn kernel_type(btf: &Btf, target: TypeId, arg: usize, facts: &Facts) -> Result<u32, FormViolation> {
+    let (Some(kernel), Ok((_, wanted))) = (facts.btf(), btf.resolve(target)) else {
+        return Ok(0);
     };
     // A flavour, `task_struct___mine`, stands for the structure without its suffix.
     let name = wanted.name().split("___").next().unwrap_or_default();
-    let found = facts.btf().and_then(|k| k.find_by_name(Kind::Struct, name));
-    found.map_or(0, |id| id.0)
+    let mut found = kernel.find_all(wanted.kind(), name);
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(id.0),
+        (first, second) => Err(FormViolation::ArgKernelType {
+            arg,
+            kind: wanted.kind().name(),
+            name: wanted.name().to_owned(),
+            count: (!name.is_empty()).then(|| [first, second].iter().flatten().count()),
+        }),
+    }
 }

@@ -321,8 +321,8 @@ impl<'a> Search<'a> {
             return Ok(FieldTarget::Unknown);
         };
         if let Some(id) = kernel.find_by_name(Kind::Struct, name) {
-            let frees = btf_lists::destructor(name)
-                .is_some_and(|func| kernel.find_by_name(Kind::Func, func).is_some());
+            let has = |func: &&str| kernel.find_by_name(Kind::Func, func).is_some();
+            let frees = btf_lists::destructors(name).iter().any(has);
             if kind == FieldKind::KptrRef && !frees {
                 return Err(NoSense);
             }

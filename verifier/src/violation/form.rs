@@ -190,6 +190,17 @@ pub enum FormViolation {
         /// Name of the target.
         name: String,
     },
+    /// A pointer that is said to point to a kernel's type, of which there is not just one.
+    ArgKernelType {
+        /// Its index.
+        arg: usize,
+        /// Kind of the target in BTF.
+        kind: &'static str,
+        /// Name of the target.
+        name: String,
+        /// Types of that kind and name in the kernel; `None` if the target has no name.
+        count: Option<usize>,
+    },
     /// Programs of this type must be loaded as sleepable.
     MustSleep,
     /// Programs of this type cannot be loaded as sleepable.

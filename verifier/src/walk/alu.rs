@@ -2,7 +2,7 @@
 //! What happens to pointers is in `pointer_math`.
 
 use skep_isa::{AluOp, EndianOp, Operand, Reg, Width};
-use skep_spec::ProgFlags;
+use skep_spec::{Capability, ProgFlags};
 
 use super::Next;
 use crate::env::Env;
@@ -253,6 +253,7 @@ impl Env<'_> {
         let mut scalar = left.scalar;
         if Scalar::is_safe_to_compute(op, width, right)
             && let Some(fork) = scalar.fork(op, right)
+            && self.ctx.facts.has(Capability::ForkedSigns)
         {
             // The pushed path takes up this instruction again with the other value.
             let idx = self.state.insn_idx;

@@ -91,7 +91,8 @@ pub(super) fn form(violation: &FormViolation) -> Advice {
         | F::ArgTagCombination { .. }
         | F::ArgUntrustedCombination { .. }
         | F::ArgArenaCombination { .. }
-        | F::ArgSize { .. } => Advice::of(Category::GlobalFunction),
+        | F::ArgSize { .. }
+        | F::ArgKernelType { .. } => Advice::of(Category::GlobalFunction),
     }
 }
 

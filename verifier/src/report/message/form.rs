@@ -106,5 +106,18 @@ pub(super) fn text(violation: &FormViolation) -> String {
             let kind = if *kind == "VOID" { "UNKNOWN" } else { kind };
             format!("arg#{arg} reference type('{kind} {name}') size cannot be determined: -22")
         }
+        F::ArgKernelType {
+            arg,
+            kind,
+            name,
+            count,
+        } => {
+            let why = match count {
+                None => "candidate matching error: -22",
+                Some(0) => "has no matches",
+                Some(_) => "is ambiguous",
+            };
+            format!("arg#{arg} reference type('{kind} {name}') {why}")
+        }
     }
 }
