@@ -46,7 +46,7 @@ pub(crate) fn load_trusted(
 }
 
 /// Runs a benchmark that another compiler has compiled, on its memory.
-pub(crate) fn run_foreign(vm: &rbpf::EbpfVmRaw<'_>, memory: &mut [u8]) -> Option<u64> {
+pub(crate) fn run_foreign(vm: &rbpf::EbpfVmMbuff<'_>, memory: &mut [u8]) -> Option<u64> {
     // SAFETY: as in `load_trusted`; the memory is as long as the program is told.
-    unsafe { vm.execute_program_jit(memory) }.ok()
+    unsafe { vm.execute_program_jit(&mut [], memory) }.ok()
 }

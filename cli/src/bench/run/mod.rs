@@ -14,6 +14,7 @@ use std::io::{self, Write, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use skep_isa::{RawInsn, class, opcode};
 
 use crate::args::Format;
 use crate::exit::Tally;
@@ -32,7 +33,7 @@ const ROUND_NS: f64 = 400_000.0;
 ///
 /// Times are in ns per run, each the best of many rounds that go around the engines. The kernel's are
 /// those of the XDP flavour without what its empty program takes. An engine that cannot run a program has
-/// no row. Exit code: 0 measured, 1 a result is wrong, 2 usage or bad input.
+/// no row. Compiling is given in µs per 1,000 instructions, where no verification is part of it. Exit code: 0 measured, 1 a result is wrong, 2 usage or bad input.
 #[derive(Args, Debug)]
 pub(super) struct BenchRunArgs {
     /// The folder with the benchmark programs
@@ -55,6 +56,8 @@ pub(super) struct Case {
     pub(super) folder: PathBuf,
     /// Bytecode called with memory and length.
     pub(super) raw: Option<Vec<u8>>,
+    /// The same with an instruction before it that sets the length, for an engine that gives none.
+    pub(super) with_length: Option<Vec<u8>>,
     /// The object with the XDP flavour.
     pub(super) xdp: Option<Vec<u8>>,
     pub(super) packet: Vec<u8>,
@@ -67,6 +70,8 @@ struct Row {
     engine: &'static str,
     program: String,
     ns: f64,
+    /// µs of compiling per 1,000 slots.
+    compile: Option<f64>,
 }
 
 /// Runs the command.
@@ -121,8 +126,12 @@ fn cases(args: &BenchRunArgs) -> Result<Vec<Case>, Failure> {
     }
     names.retain(|name| args.prog.is_empty() || args.prog.contains(name));
     let results = results(&args.folder)?;
+    let length = i32::try_from(packet.len()).unwrap_or(i32::MAX);
+    let set_length = RawInsn::new(class::ALU64 | opcode::MOV, 2, 0, 0, length).to_le_bytes();
+    let raw = |name: &str| fs::read(objects.join(format!("{name}.raw.bin"))).ok();
     let cases = names.into_iter().map(|name| Case {
-        raw: fs::read(objects.join(format!("{name}.raw.bin"))).ok(),
+        raw: raw(&name),
+        with_length: raw(&name).map(|code| [&set_length[..], &code].concat()),
         xdp: fs::read(objects.join(format!("{name}.xdp.o"))).ok(),
         folder: args.folder.clone(),
         packet: packet.clone(),
@@ -162,8 +171,10 @@ fn time(case: &Case, engines: &mut [Engine]) -> Vec<Row> {
             }
         }
     }
+    let slots = case.raw.as_ref().map_or(0, Vec::len) as f64 / RawInsn::BYTES as f64;
     let rows = engines.iter().zip(best).filter(|(_, ns)| ns.is_finite());
     rows.map(|(engine, ns)| Row {
+        compile: engine.compile.map(|ns| ns / slots),
         engine: engine.name,
         program: case.name.clone(),
         ns: (ns - engine.overhead).max(0.0),
@@ -173,9 +184,15 @@ fn time(case: &Case, engines: &mut [Engine]) -> Vec<Row> {
 
 fn csv(rows: &[Row]) -> io::Result<()> {
     let mut out = csv::Writer::from_writer(stdout());
-    out.write_record(["engine", "program", "ns"])?;
+    out.write_record(["engine", "program", "ns", "compile_us_per_1000"])?;
     for row in rows {
-        out.write_record([row.engine, &row.program, &format!("{:.2}", row.ns)])?;
+        let compile = row.compile.map_or(String::new(), |us| format!("{us:.2}"));
+        out.write_record([
+            row.engine,
+            &row.program,
+            &format!("{:.2}", row.ns),
+            &compile,
+        ])?;
     }
     out.flush()
 }
@@ -183,29 +200,63 @@ fn csv(rows: &[Row]) -> io::Result<()> {
 fn json(rows: &[Row]) -> io::Result<()> {
     let rows: Vec<_> = rows
         .iter()
-        .map(|row| serde_json::json!({"engine": row.engine, "program": row.program, "ns": row.ns}))
+        .map(|row| {
+            serde_json::json!({
+                "engine": row.engine, "program": row.program, "ns": row.ns,
+                "compile_us_per_1000": row.compile,
+            })
+        })
         .collect();
     let document = serde_json::json!({"schema": "skep-bench-run/1", "rows": rows});
     writeln!(stdout().lock(), "{document:#}")
 }
 
-/// A table of programs by engines.
+/// Tables of programs by engines.
 fn human(rows: &[Row]) -> io::Result<()> {
+    let compiled: Vec<_> = engines::NAMES
+        .into_iter()
+        .filter(|engine| {
+            rows.iter()
+                .any(|r| r.engine == *engine && r.compile.is_some())
+        })
+        .collect();
     let mut out = anstream::stdout().lock();
-    write!(out, "{TITLE}{:<10}{TITLE:#}", "ns")?;
-    for engine in engines::NAMES {
+    table(&mut out, "ns", rows, &engines::NAMES, |row| Some(row.ns))?;
+    if compiled.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let title = "compile, µs per 1,000 instructions";
+    writeln!(out, "{DIM}{title}{DIM:#}")?;
+    table(&mut out, "", rows, &compiled, |row| row.compile)
+}
+
+fn table(
+    out: &mut impl Write,
+    title: &str,
+    rows: &[Row],
+    names: &[&str],
+    value: impl Fn(&Row) -> Option<f64>,
+) -> io::Result<()> {
+    write!(out, "{TITLE}{title:<10}{TITLE:#}")?;
+    for engine in names {
         write!(out, "{TITLE}{engine:>15}{TITLE:#}")?;
     }
     writeln!(out)?;
-    let names: BTreeSet<&str> = rows.iter().map(|row| row.program.as_str()).collect();
-    for name in names {
-        write!(out, "{name:<10}")?;
-        for engine in engines::NAMES {
+    let has_value = |row: &&Row| value(row).is_some();
+    let programs: BTreeSet<&str> = rows
+        .iter()
+        .filter(has_value)
+        .map(|row| row.program.as_str())
+        .collect();
+    for program in programs {
+        write!(out, "{program:<10}")?;
+        for engine in names {
             let found = rows
                 .iter()
-                .find(|r| r.program == name && r.engine == engine);
-            match found {
-                Some(row) => write!(out, "{:>15.1}", row.ns)?,
+                .find(|r| r.program == program && r.engine == *engine);
+            match found.and_then(&value) {
+                Some(value) => write!(out, "{value:>15.1}")?,
                 None => write!(out, "{DIM}{:>15}{DIM:#}", "–")?,
             }
         }
