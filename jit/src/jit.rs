@@ -7,6 +7,7 @@ use skep_sim::{
 use skep_spec::{MapType, ProgramSpec};
 
 use crate::compile::{Request, compile};
+use crate::debug::{self, Registration};
 use crate::options::{Mode, Opts, Proof};
 pub use crate::program::Program;
 use crate::run;
@@ -19,6 +20,8 @@ pub fn function_name(address: u64) -> Option<&'static str> {
 /// Compiled programs that can call each other.
 #[derive(Debug, Default)]
 pub struct Jit {
+    /// While a debugger knows of the programs; forgotten before they are.
+    debugged: Option<Registration>,
     programs: Vec<Program>,
     /// The kernel they were compiled for, once there is one.
     kernel: Option<u64>,
@@ -118,6 +121,17 @@ impl Jit {
         let program = Program::new(spec, compiled, linker.into_insns())?;
         self.programs.push(program);
         Ok(id)
+    }
+
+    /// The programs that are loaded as lines of a map that perf reads from `/tmp/perf-PID.map`.
+    pub fn perf_map(&self) -> String {
+        debug::perf_map(&self.programs)
+    }
+
+    /// Tells gdb, now or when it comes, where the programs are that are loaded.
+    pub fn register_with_debugger(&mut self) {
+        self.debugged = None;
+        self.debugged = Some(Registration::new(&self.programs));
     }
 
     /// The programs, by their numbers.

@@ -21,6 +21,12 @@ mod compile;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[expect(
     unsafe_code,
+    reason = "gdb's list is one of pointers; each block says who may use it"
+)]
+mod debug;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[expect(
+    unsafe_code,
     reason = "the way in for programs that somebody vouches for"
 )]
 mod jit;

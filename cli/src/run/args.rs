@@ -87,6 +87,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t)]
     pub(super) engine: EngineArg,
 
+    /// Name compiled programs in /tmp/perf-PID.map, where perf looks for them
+    #[arg(long)]
+    pub(super) perf_map: bool,
+
+    /// Tell gdb of compiled programs, which then have names in it
+    #[arg(long)]
+    pub(super) gdb: bool,
+
     /// Show every instruction that is executed, and the registers that it changed; in the interpreter
     #[arg(long)]
     pub(super) trace: bool,

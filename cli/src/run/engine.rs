@@ -1,5 +1,7 @@
 //! What executes a program: the interpreter, which checks every access, or compiled code.
 
+use std::fs;
+
 use clap::ValueEnum;
 use skep_interp::{BUDGET, Machine, Nobody, RunError};
 use skep_isa::InsnIdx;
@@ -9,7 +11,7 @@ use skep_spec::{AttachType, Facts, ProgType, ProgramSpec};
 use skep_verifier::report::Silent;
 use skep_verifier::{Config, Verdict, verify};
 
-use crate::failure::note;
+use crate::failure::{Failure, note};
 use crate::input::Unit;
 use crate::vouch;
 
@@ -85,6 +87,25 @@ impl Engine {
             Engine::Interp(machine) => machine.fill_program_slots(sim),
             Engine::Jit(jit) => jit.fill_program_slots(sim),
         }
+    }
+
+    /// Names the programs to tools that look at machine code.
+    ///
+    /// # Errors
+    /// The interpreter has no machine code; a map that cannot be written.
+    pub(super) fn publish(&mut self, perf_map: bool, gdb: bool) -> Result<(), Failure> {
+        let Engine::Jit(jit) = self else {
+            return Err(Failure::new("there is no machine code to name")
+                .help("--engine jit compiles the program"));
+        };
+        if perf_map {
+            let path = format!("/tmp/perf-{}.map", std::process::id());
+            fs::write(&path, jit.perf_map()).map_err(|e| Failure::of(path, e))?;
+        }
+        if gdb {
+            jit.register_with_debugger();
+        }
+        Ok(())
     }
 
     /// Type and attach type of a program.

@@ -142,6 +142,9 @@ fn prepare(args: &RunArgs, tally: &mut Tally) -> Result<Option<Ready>, Failure> 
     let mut engine = Engine::new(args.engine);
     let no_verify = args.no_verify;
     let prog = load(&mut engine, &mut sim, &object, program, &kernel, no_verify)?;
+    if args.perf_map || args.gdb {
+        engine.publish(args.perf_map, args.gdb)?;
+    }
     Ok(Some(Ready {
         unit,
         object,
