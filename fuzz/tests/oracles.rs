@@ -50,6 +50,31 @@ fn smoke(oracle: Oracle) {
     assert!(tally.judged > 0, "nothing was judged: {:?}", tally.skipped);
 }
 
+#[test]
+fn ten_thousand_programs_do_the_same_compiled() {
+    const EACH: u64 = 313 * STEP;
+    let ran = std::thread::scope(|scope| {
+        let halves = [0, 1].map(|half| {
+            scope.spawn(move || {
+                let oracle = Oracle::InterpEqualsJit;
+                let bench = bench(oracle).unwrap();
+                let mut ran = 0;
+                for from in (half * EACH..(half + 1) * EACH).step_by(STEP as usize) {
+                    let tally = batch(oracle, &bench, 3, from..from + STEP);
+                    ran += tally.judged;
+                    let found = tally.findings.iter().next();
+                    let report = found.map(|(kind, sort)| report(oracle, &bench, sort.seed, kind));
+                    assert!(report.is_none(), "{}", report.unwrap_or_default());
+                }
+                ran
+            })
+        });
+        halves.map(|half| half.join().unwrap()).iter().sum::<u64>()
+    });
+    // Where nothing is compiled, nothing is compared.
+    assert!(ran > 2 * EACH / 4 || !skep_jit::AVAILABLE, "only {ran} ran");
+}
+
 macro_rules! smokes {
     ($($test:ident: $oracle:expr;)*) => {
         $(

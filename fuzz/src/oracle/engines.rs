@@ -1,12 +1,13 @@
 //! Two engines: the interpreter and compiled code, on the same programs and inputs over simulated kernels
 //! of the same seed, must return the same and leave the same packets, contexts and maps.
 //!
-//! Most programs are compiled on the verifier's word, without checks; every fourth is compiled sandboxed.
+//! Each program is compiled on the verifier's word, without checks, and sandboxed; with all optimisations or,
+//! by its seed, without some.
 
 use std::collections::BTreeMap;
 
 use skep_interp::{Machine, Nobody};
-use skep_jit::{AVAILABLE, Jit, Proof};
+use skep_jit::{AVAILABLE, Jit, Opt, Opts, Proof};
 use skep_sim::{
     Config as SimConfig, LoadError, MapId, Placement, ProgId, RunError, RunInput, RunOutput, Sim,
     Trap,
@@ -56,52 +57,98 @@ pub fn interp_equals_jit(spec: &ProgramSpec, bench: &Bench, seed: u64) -> Outcom
         seed: rng.next(),
         ..SimConfig::default()
     };
-    let buffer = SimConfig {
-        placement: Placement::Buffer,
-        ..config.clone()
+    let filling = rng.next();
+    let inputs: Vec<RunInput> = (0..RUNS).map(|_| input(spec, &mut rng)).collect();
+    let ours = match interpret(spec, &accepted, &config, filling, &inputs) {
+        Ok(ours) => ours,
+        Err(why) => return Outcome::Skipped(why),
     };
-    let fixed = SimConfig {
-        placement: Placement::Fixed,
-        ..config
-    };
-    let (Ok(mut one), Ok(mut other)) = (
-        Sim::with_config(buffer, &spec.maps),
-        Sim::with_config(fixed, &spec.maps),
-    ) else {
-        return Outcome::Skipped("its maps are not simulated");
-    };
-    let (mut machine, mut jit) = (Machine::new(), Jit::new());
-    let Ok(interpreted) = machine.load(&mut one, spec) else {
-        return Outcome::Skipped("it is not simulated");
-    };
-    let Ok(compiled) = compile(&mut jit, &mut other, spec, &accepted, seed) else {
-        return Outcome::Skipped("it is not compiled");
-    };
-    let contents = rng.next();
-    fill_maps(&mut one, &mut Rng::new(contents));
-    fill_maps(&mut other, &mut Rng::new(contents));
-    for _ in 0..RUNS {
-        let input = input(spec, &mut rng);
-        let ours = machine.run_observed(&mut one, interpreted, &input, BUDGET, Nobody);
-        let ours = ours.map(|run| run.output);
-        if let Err(RunError::Stop(stop)) = &ours
-            && (stop.trap.is_missing_feature() || matches!(stop.trap, Trap::Budget { .. }))
-        {
-            return Outcome::Skipped("the run is not simulated to its end");
-        }
-        let theirs = jit.run(&mut other, compiled, &input, AMPLE);
-        if let Some(what) = difference(&ours, &theirs, &mut one, &mut other) {
-            return Outcome::Found(Finding {
-                kind: what.to_owned(),
-                text: describe(what, &input, &ours, &theirs),
-            });
+    let opts = opts(seed);
+    for verified in [true, false] {
+        let config = SimConfig {
+            placement: Placement::Fixed,
+            ..config.clone()
+        };
+        let mut jit = Jit::with_opts(opts);
+        let Ok(mut sim) = Sim::with_config(config, &spec.maps) else {
+            return Outcome::Skipped("its maps are not simulated");
+        };
+        let Ok(prog) = compile(&mut jit, &mut sim, spec, &accepted, verified) else {
+            return Outcome::Skipped("it is not compiled");
+        };
+        fill_maps(&mut sim, &mut Rng::new(filling));
+        for (input, ours) in inputs.iter().zip(&ours) {
+            let theirs = jit.run(&mut sim, prog, input, AMPLE);
+            if let Some(what) = difference(ours, &theirs, &mut sim) {
+                return Outcome::Found(Finding {
+                    kind: what.to_owned(),
+                    text: describe(what, input, &ours.run, &theirs, (verified, opts)),
+                });
+            }
         }
     }
     Outcome::Fine
 }
 
-/// Compiles on the verifier's word, every fourth time sandboxed. The one place of this crate that says
-/// that running without checks is sound.
+/// What a run in the interpreter came to, and what the maps held then.
+struct Ours {
+    run: Result<RunOutput, RunError>,
+    maps: Contents,
+}
+
+/// Runs the program in the interpreter.
+///
+/// # Errors
+/// Why there is nothing to compare.
+fn interpret(
+    spec: &ProgramSpec,
+    accepted: &Accepted,
+    config: &SimConfig,
+    filling: u64,
+    inputs: &[RunInput],
+) -> Result<Vec<Ours>, &'static str> {
+    let config = SimConfig {
+        placement: Placement::Buffer,
+        ..config.clone()
+    };
+    let mut sim = Sim::with_config(config, &spec.maps).map_err(|_| "its maps are not simulated")?;
+    let mut machine = Machine::new();
+    let prog = machine
+        .load(&mut sim, spec)
+        .map_err(|_| "it is not simulated")?;
+    machine.set_probe_loads(prog, &accepted.probe_loads);
+    fill_maps(&mut sim, &mut Rng::new(filling));
+    let mut ours = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let run = machine.run_observed(&mut sim, prog, input, BUDGET, Nobody);
+        let run = run.map(|run| run.output);
+        if let Err(RunError::Stop(stop)) = &run
+            && (stop.trap.is_missing_feature() || matches!(stop.trap, Trap::Budget { .. }))
+        {
+            return Err("the run is not simulated to its end");
+        }
+        let maps = contents(&mut sim);
+        ours.push(Ours { run, maps });
+    }
+    Ok(ours)
+}
+
+/// The optimisations that a program is compiled with: all, none, or all but one.
+fn opts(seed: u64) -> Opts {
+    match seed % 8 {
+        0 => Opts::NONE,
+        1 | 2 => {
+            let at = (seed / 8) as usize % Opt::ALL.len();
+            let opt = Opt::ALL.get(at);
+            opt.map_or(Opts::ALL, |opt| Opts::ALL.without(*opt))
+        }
+        3 => Opts::default(),
+        _ => Opts::ALL,
+    }
+}
+
+/// Compiles a program: on the verifier's word, or sandboxed. The one place of this crate that says that
+/// running without checks is sound.
 #[expect(
     unsafe_code,
     reason = "a proof is handed to the compiler; the block says where it is from"
@@ -111,9 +158,9 @@ fn compile(
     sim: &mut Sim,
     spec: &ProgramSpec,
     accepted: &Accepted,
-    seed: u64,
+    verified: bool,
 ) -> Result<ProgId, LoadError> {
-    if seed.is_multiple_of(4) {
+    if !verified {
         return jit.load(sim, spec, &accepted.probe_loads);
     }
     let proof = Proof {
@@ -127,16 +174,15 @@ fn compile(
 }
 
 fn difference(
-    ours: &Result<RunOutput, RunError>,
+    ours: &Ours,
     theirs: &Result<RunOutput, RunError>,
-    one: &mut Sim,
-    other: &mut Sim,
+    sim: &mut Sim,
 ) -> Option<&'static str> {
-    match (ours, theirs) {
+    match (&ours.run, theirs) {
         (Ok(ours), Ok(theirs)) if ours.r0 != theirs.r0 => Some("the return value"),
         (Ok(ours), Ok(theirs)) if ours.data != theirs.data => Some("the packet"),
         (Ok(ours), Ok(theirs)) if ours.ctx != theirs.ctx => Some("the context"),
-        (Ok(_), Ok(_)) => (contents(one) != contents(other)).then_some("a map"),
+        (Ok(_), Ok(_)) => (ours.maps != contents(sim)).then_some("a map"),
         (Err(RunError::Input(_)), Err(RunError::Input(_))) => None,
         // Of accepted programs that another oracle asks about.
         (Err(_), Err(_)) => None,
@@ -146,9 +192,11 @@ fn difference(
 
 /// Key and value.
 type Entry = (Vec<u8>, Vec<u8>);
+/// Entries by map.
+type Contents = BTreeMap<u32, Vec<Entry>>;
 
 /// What is in the maps whose contents are bytes.
-fn contents(sim: &mut Sim) -> BTreeMap<u32, Vec<Entry>> {
+fn contents(sim: &mut Sim) -> Contents {
     let plain = |ty: MapType| matches!(ty, MapType::Array | MapType::Hash | MapType::LruHash);
     let maps = sim.maps().iter();
     let ids: Vec<MapId> = maps
@@ -170,13 +218,15 @@ fn describe(
     input: &RunInput,
     ours: &Result<RunOutput, RunError>,
     theirs: &Result<RunOutput, RunError>,
+    (verified, opts): (bool, Opts),
 ) -> String {
     let told = |run: &Result<RunOutput, RunError>| match run {
         Ok(run) => format!("returns {:#x}, packet {:02x?}", run.r0, run.data),
         Err(error) => error.to_string(),
     };
+    let mode = if verified { "verified" } else { "sandboxed" };
     format!(
-        "{what} differs\n  input    {input:02x?}\n  interp   {}\n  compiled {}",
+        "{what} differs\n  input    {input:02x?}\n  interp   {}\n  {mode} {opts:?} {}",
         told(ours),
         told(theirs)
     )
