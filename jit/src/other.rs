@@ -4,7 +4,7 @@ use skep_isa::{Insn, InsnIdx};
 use skep_sim::{LoadError, ProgId, RunError, RunInput, RunOutput, Sim};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
-use crate::options::{Opt, Opts};
+use crate::options::{Opt, Opts, Proof};
 
 /// Why nothing loads.
 const NOT_HERE: LoadError = LoadError::Engine(
