@@ -118,7 +118,7 @@ impl Jit {
             prog: id.0,
         };
         let compiled = compile(&request)?;
-        let program = Program::new(spec, compiled, linker.into_insns())?;
+        let program = Program::new(spec, compiled, linker.into_insns(), mode)?;
         self.programs.push(program);
         Ok(id)
     }
@@ -198,7 +198,7 @@ impl Jit {
     ///
     /// # Errors
     /// The trap that ended it.
-    #[inline]
+    #[inline(always)]
     pub fn call(
         &self,
         sim: &mut Sim,
@@ -214,7 +214,7 @@ impl Jit {
             .map_err(|stop| RunError::Stop(*stop))
     }
 
-    #[inline]
+    #[inline(always)]
     fn program(&self, sim: &Sim, prog: ProgId) -> Result<&Program, RunError> {
         if self.kernel != Some(sim.serial()) {
             return Err(RunError::OtherKernel);

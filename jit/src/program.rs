@@ -6,6 +6,7 @@ use skep_spec::{AttachType, ProgType, ProgramSpec};
 
 use crate::code::Code;
 use crate::compile::{Compiled, Site};
+use crate::options::Mode;
 
 /// A compiled program.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub struct Program {
     pub(crate) name: String,
     pub(crate) ty: ProgType,
     pub(crate) attach: AttachType,
+    pub(crate) mode: Mode,
     pub(crate) insns: Vec<Insn>,
     pub(crate) code: Code,
     /// Where each slot's code begins; `u32::MAX` inside of what was compiled as one.
@@ -21,6 +23,7 @@ pub struct Program {
     pub(crate) end: u32,
     pub(crate) entry: u32,
     pub(crate) tail: u32,
+    pub(crate) leave: u32,
     pub(crate) light: bool,
     pub(crate) sites: Vec<Site>,
     pub(crate) traps: Vec<(InsnIdx, Trap)>,
@@ -87,18 +90,21 @@ impl Program {
         spec: &ProgramSpec,
         compiled: Compiled,
         insns: Vec<Insn>,
+        mode: Mode,
     ) -> Result<Program, LoadError> {
         let code = Code::new(&compiled.code).ok_or(LoadError::Engine("no memory for code"))?;
         Ok(Program {
             name: spec.name.clone(),
             ty: spec.ty,
             attach: spec.attach,
+            mode,
             insns,
             code,
             offs: compiled.offs,
             end: compiled.end,
             entry: compiled.entry,
             tail: compiled.tail,
+            leave: compiled.leave,
             light: compiled.light,
             sites: compiled.sites,
             traps: compiled.traps,

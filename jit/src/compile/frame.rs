@@ -2,11 +2,13 @@
 //!
 //! Rust calls a program's entry with R1 to R5 where they live and the state's address in `rcx`. The entry
 //! keeps the registers that belong to Rust, notes the stack pointer, and calls the slot that the state
-//! names; a trap in whatever depth restores that stack pointer and leaves the same way. A light program
+//! names; a trap in whatever depth, and in whatever program, restores that stack pointer and leaves the same
+//! way. A light program
 //! has neither state nor stack pointer: its entry keeps the registers that it changes, and runs on into
 //! slot 0. Guest memory never moves, so where it and the first frame lie are constants.
 
 use skep_isa::{Insn, Reg};
+use skep_sim::Callee;
 
 use super::effects::bit;
 use super::{COUNT, Compiler, EXTRA, STATE, TEMP, TrapKind, host, state};
@@ -34,15 +36,15 @@ impl Compiler<'_> {
     }
 
     /// The code that Rust calls.
-    pub(super) fn entry(&mut self, entry: Label, tail: Label) {
+    pub(super) fn entry(&mut self, entry: Label, tail: Label, leave: Label) {
         if self.light {
             return self.light_entry(entry, tail);
         }
         self.asm.bind(entry);
-        for reg in KEPT {
-            self.asm.push(reg);
+        let pad = self.push_kept();
+        if pad {
+            self.asm.alu_rm_i(Alu::Sub, Wide::Q, Gpr::Rsp, 8);
         }
-        self.asm.alu_rm_i(Alu::Sub, Wide::Q, Gpr::Rsp, 8);
         self.asm.mov_r_r(Wide::Q, STATE, COUNT);
         self.asm.store(Bytes::B8, state(field::EXIT_RSP), Gpr::Rsp);
         self.asm.load(Bytes::B8, Gpr::Rbp, state(field::FRAME));
@@ -54,17 +56,44 @@ impl Compiler<'_> {
             }
         }
         self.asm.call_m(state(field::TARGET));
-        self.leave_run();
+        self.asm.bind(leave);
+        self.leave_run(pad);
+    }
+
+    /// Keeps what Rust wants to find again. Whether the stack pointer must move by eight more, to be a
+    /// multiple of 16.
+    fn push_kept(&mut self) -> bool {
+        let mut kept = 0;
+        for reg in KEPT {
+            if self.keeps(reg) {
+                self.asm.push(reg);
+                kept += 1;
+            }
+        }
+        kept % 2 == 0
+    }
+
+    /// Whether a run may change a register that belongs to Rust. Another program changes any.
+    fn keeps(&self, reg: Gpr) -> bool {
+        let mut callees = self.plan.callees().iter();
+        let leaves = callees.any(|(_, callee)| matches!(callee, Callee::TailCall));
+        let guest = GUEST.into_iter().find(|guest| host(*guest) == reg);
+        let mentioned = |reg: Reg| reg == Reg::R10 || self.plan.mentions & bit(reg) != 0;
+        !self.proved() || leaves || guest.is_none_or(mentioned)
     }
 
     /// Back to Rust.
-    fn leave_run(&mut self) {
+    fn leave_run(&mut self, pad: bool) {
         if !self.proved() {
             self.asm.store(Bytes::B8, state(field::BUDGET), EXTRA);
         }
-        self.asm.alu_rm_i(Alu::Add, Wide::Q, Gpr::Rsp, 8);
+        if pad {
+            self.asm.alu_rm_i(Alu::Add, Wide::Q, Gpr::Rsp, 8);
+        }
         for reg in KEPT.into_iter().rev() {
-            self.asm.pop(reg);
+            if self.keeps(reg) {
+                self.asm.pop(reg);
+            }
         }
         self.asm.ret();
     }
@@ -81,7 +110,11 @@ impl Compiler<'_> {
         let prog = self.request.prog as i32;
         self.asm.store_i(Bytes::B4, state(field::TRAP_PROG), prog);
         self.asm.load(Bytes::B8, Gpr::Rsp, state(field::EXIT_RSP));
-        self.leave_run();
+        // The program that the run began with knows what it pushed; its own `r10` it has no use for.
+        if !self.proved() {
+            self.asm.store(Bytes::B8, state(field::BUDGET), EXTRA);
+        }
+        self.asm.jmp_m(state(field::LEAVE));
     }
 
     /// What `r10` holds, again.

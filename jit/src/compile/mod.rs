@@ -114,6 +114,8 @@ pub(crate) struct Compiled {
     pub(crate) entry: u32,
     /// Where a tail call or callback comes in: the code of slot 0, or of a light program its other entry.
     pub(crate) tail: u32,
+    /// Where a run ends: behind the call of slot 0.
+    pub(crate) leave: u32,
     /// Whether it has no state: see [`Opt::Light`].
     pub(crate) light: bool,
     pub(crate) sites: Vec<Site>,
@@ -241,7 +243,8 @@ impl Compiler<'_> {
         } else {
             self.slot(0)
         };
-        self.entry(entry, tail);
+        let leave = self.asm.label();
+        self.entry(entry, tail, leave);
         let mut idx = 0;
         while let Some(insn) = self.insns.get(idx).copied() {
             if self.plan.is_dead(idx) {
@@ -282,12 +285,13 @@ impl Compiler<'_> {
         self.far_code();
         let (code, mut labels) = self.asm.finish();
         let at = |label: Label| labels.get(label.0 as usize).copied().unwrap_or(0);
-        let (end, entry, tail) = (at(end), at(entry), at(tail));
+        let (end, entry, tail, leave) = (at(end), at(entry), at(tail), at(leave));
         labels.truncate(self.insns.len());
         Ok(Compiled {
             end,
             entry,
             tail,
+            leave,
             light: self.light,
             offs: labels,
             code,

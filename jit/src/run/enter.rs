@@ -38,6 +38,7 @@ pub(crate) fn run(
         exit_rsp: 0,
         frame: stack.top(0),
         target: program.code.at(program.slot_code(0)),
+        leave: program.code.at(program.leave),
         budget,
         host_base,
         last: last_offset(memory),
@@ -139,6 +140,7 @@ pub(super) fn callback(
         outer.exit_rsp,
         outer.frame,
         outer.target,
+        outer.leave,
         outer.may_goto,
         outer.sim,
     );
@@ -148,6 +150,7 @@ pub(super) fn callback(
     outer.budget -= program.callback_cost(slot);
     outer.frame = frame;
     outer.target = program.code.at(program.slot_code(slot));
+    outer.leave = program.code.at(program.leave);
     outer.may_goto = MAY_GOTO;
     outer.sim = &raw mut *sim;
     // SAFETY: as in `run`: `sim` is borrowed by the helper for us, and not used until compiled code returns.
@@ -158,6 +161,7 @@ pub(super) fn callback(
         outer.exit_rsp,
         outer.frame,
         outer.target,
+        outer.leave,
         outer.may_goto,
         outer.sim,
     ) = saved;

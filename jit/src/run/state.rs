@@ -25,6 +25,8 @@ pub(crate) struct State<'m> {
     pub(crate) frame: u64,
     /// Where to begin.
     pub(crate) target: *const u8,
+    /// Where the code that was entered leaves.
+    pub(crate) leave: *const u8,
     /// Instructions that are left.
     pub(crate) budget: u64,
     /// Where guest memory begins in this process.
@@ -71,6 +73,7 @@ pub(crate) mod field {
         EXIT_RSP = exit_rsp;
         FRAME = frame;
         TARGET = target;
+        LEAVE = leave;
         BUDGET = budget;
         HOST_BASE = host_base;
         LAST = last;

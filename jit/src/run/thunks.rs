@@ -178,6 +178,12 @@ unsafe extern "sysv64" fn tail_call(
     let next = target.and_then(|id| state.programs.get(id.0 as usize));
     // Kernels refuse programs of another type when the slot is filled.
     let next = next.filter(|next| here.is_some_and(|here| here.ty == next.ty));
+    let mixed = next.is_some_and(|next| here.is_some_and(|here| here.mode != next.mode));
+    if mixed {
+        // They disagree about a register.
+        let what = "a tail call between confined code and code without checks";
+        return trap(state, Trap::NotSimulated(what));
+    }
     match next {
         Some(next) if state.tail_calls < TAIL_CALLS => {
             state.tail_calls += 1;

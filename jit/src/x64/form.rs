@@ -267,6 +267,11 @@ impl Asm {
         self.op(Row::one(Wide::D, 0xff), 2, target.into());
     }
 
+    /// `FF /4  JMP m64`.
+    pub(crate) fn jmp_m(&mut self, target: Mem) {
+        self.op(Row::one(Wide::D, 0xff), 4, target.into());
+    }
+
     /// `FF /4  JMP r64`.
     pub(crate) fn jmp_r(&mut self, target: Gpr) {
         self.op(Row::one(Wide::D, 0xff), 4, target.into());

@@ -330,6 +330,7 @@ fn loads_and_stores_read_back() {
     check(|asm| asm.push_m(at), "push qword ptr [r12+0x80]");
     check(|asm| asm.pop_m(at), "pop qword ptr [r12+0x80]");
     check(|asm| asm.call_m(at), "call qword ptr [r12+0x80]");
+    check(|asm| asm.jmp_m(at), "jmp qword ptr [r12+0x80]");
 }
 
 #[test]
