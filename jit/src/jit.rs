@@ -194,6 +194,27 @@ impl Jit {
         }
     }
 
+    /// Lets time pass up to a moment, in ns since boot, and calls what timers and work queues are due by
+    /// then, in their order: how many were called.
+    ///
+    /// # Errors
+    /// A kernel that is not the programs', or the trap that ended a callback.
+    pub fn run_timers(&self, sim: &mut Sim, until_ns: u64, budget: u64) -> Result<u64, RunError> {
+        if self.kernel.is_some_and(|kernel| kernel != sim.serial()) {
+            return Err(RunError::OtherKernel);
+        }
+        let (mut called, mut left) = (0, budget);
+        while let Some(due) = sim.expire_timer(until_ns) {
+            called += 1;
+            left = run::call_function(&self.programs, sim, due.prog, due.func, due.args, left)
+                .map_err(|stop| RunError::Stop(*stop))?
+                // Every call counts, so that timers that start each other come to an end.
+                .saturating_sub(1);
+        }
+        sim.clock.now_ns = sim.clock.now_ns.max(until_ns);
+        Ok(called)
+    }
+
     /// Executes a program between [`Sim::begin`] and [`Sim::finish`]: R0.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A program in compiled form.
 
 use skep_isa::{Insn, InsnIdx};
-use skep_sim::{LoadError, ProgramTypes, Trap};
+use skep_sim::{LoadError, ProgramTypes, Trap, layout};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
 use crate::code::Code;
@@ -76,6 +76,19 @@ impl Program {
 
     pub(crate) fn slot_code(&self, slot: InsnIdx) -> u32 {
         self.offs.get(slot).copied().unwrap_or(0)
+    }
+
+    /// The function whose address that is, if it may be called back.
+    ///
+    /// # Errors
+    /// [`Trap::NotFunction`].
+    pub(crate) fn function_at(&self, addr: u64) -> Result<InsnIdx, Trap> {
+        let off = addr.wrapping_sub(layout::FUNCS);
+        let slot = usize::try_from(off / 8).unwrap_or(usize::MAX);
+        if !off.is_multiple_of(8) || self.callbacks.binary_search(&slot).is_err() {
+            return Err(Trap::NotFunction { addr });
+        }
+        Ok(slot)
     }
 
     /// Budget that a call of a function from outside costs: the slots up to its first exit.

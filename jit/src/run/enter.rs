@@ -31,10 +31,31 @@ pub(crate) fn run(
     args: [u64; 5],
     budget: u64,
 ) -> Result<u64, Box<Stop>> {
+    let mut state = state_of(programs, sim, program, budget);
+    let state = &raw mut state;
+    // SAFETY: `state` lives until we return and holds the exclusive borrow of `sim`, which we do not use
+    // before; `program` is one of `programs`.
+    let r0 = unsafe { enter(state, program, args) };
+    // SAFETY: compiled code has returned; nobody else holds the state.
+    let state = unsafe { &mut *state };
+    if state.trap_at == NO_TRAP {
+        return Ok(r0);
+    }
+    stopped(state, sim, prog)
+}
+
+/// The state of a run that begins with a program.
+#[inline]
+fn state_of<'m>(
+    programs: &'m [Program],
+    sim: &mut Sim,
+    program: &Program,
+    budget: u64,
+) -> State<'m> {
     sim.open_chain();
     let (memory, stack) = (sim.memory(), sim.stack());
     let host_base = memory.host_base().addr() as u64;
-    let mut state = State {
+    State {
         exit_rsp: 0,
         frame: stack.top(0),
         target: program.code.at(program.slot_code(0)),
@@ -55,17 +76,45 @@ pub(crate) fn run(
         limit: budget,
         pending: None,
         stopped: None,
-    };
-    let state = &raw mut state;
-    // SAFETY: `state` lives until we return and holds the exclusive borrow of `sim`, which we do not use
-    // before; `program` is one of `programs`.
-    let r0 = unsafe { enter(state, program, args) };
-    // SAFETY: compiled code has returned; nobody else holds the state.
-    let state = unsafe { &mut *state };
-    if state.trap_at == NO_TRAP {
-        return Ok(r0);
     }
-    stopped(state, sim, prog)
+}
+
+/// Calls a function of a program outside of any run, as a timer does. What is left of the budget.
+///
+/// # Errors
+/// Where it stopped, and why.
+pub(crate) fn call_function(
+    programs: &[Program],
+    sim: &mut Sim,
+    prog: ProgId,
+    func: u64,
+    args: [u64; 5],
+    budget: u64,
+) -> Result<u64, Box<Stop>> {
+    let stop = |insn_idx, trap| {
+        Box::new(Stop {
+            prog,
+            insn_idx,
+            trap,
+        })
+    };
+    let Some(program) = programs.get(prog.0 as usize) else {
+        return Err(stop(0, Trap::NotFunction { addr: func }));
+    };
+    let slot = program.function_at(func).map_err(|trap| stop(0, trap))?;
+    let mut state = state_of(programs, sim, program, budget);
+    let frame = state.top;
+    match callback(&raw mut state, sim, program, slot, frame, args) {
+        Ok(_) => Ok(state.budget),
+        Err(trap) => {
+            let (prog, insn_idx) = state.stopped.unwrap_or((prog, slot));
+            Err(Box::new(Stop {
+                prog,
+                insn_idx,
+                trap,
+            }))
+        }
+    }
 }
 
 /// What a trap comes to: a result where it is an exception, else a stop.

@@ -5,7 +5,7 @@
 //! code; helpers do not panic.
 
 use skep_sim::helpers::{Call, Engine};
-use skep_sim::{Access, MapId, Memory, ProgId, ProgramTypes, Sim, Trap, layout};
+use skep_sim::{Access, MapId, Memory, ProgId, ProgramTypes, Sim, Trap};
 
 use super::enter;
 use super::state::{MAY_GOTO, State};
@@ -318,11 +318,7 @@ impl Engine for Callbacks {
         let state = unsafe { &mut *self.state };
         let programs = state.programs;
         let program = programs.get(self.prog as usize).ok_or(Trap::NotInsn)?;
-        let off = func.wrapping_sub(layout::FUNCS);
-        let slot = usize::try_from(off / 8).unwrap_or(usize::MAX);
-        if !off.is_multiple_of(8) || program.callbacks.binary_search(&slot).is_err() {
-            return Err(Trap::NotFunction { addr: func });
-        }
+        let slot = program.function_at(func)?;
         let frame = self.frame.wrapping_sub(skep_sim::FRAME_STEP);
         if frame < state.deepest && !open_deeper(state, sim, frame) {
             let limit = sim.stack().limit();

@@ -155,6 +155,7 @@ impl Hash {
         self.index.find(hash_of(key), same).copied()
     }
 
+    #[inline]
     pub(crate) fn lookup(&mut self, mem: &Memory, key: Bytes<'_>, cpu: u32) -> Option<u64> {
         let slot = self.find(mem, key.get(mem, self.key_size))?;
         if self.lru

@@ -202,6 +202,7 @@ impl Map {
     }
 
     /// The value of a key as programs see it: an address; of maps of maps the inner map's number.
+    #[inline]
     pub(crate) fn lookup(&mut self, mem: &Memory, key: Bytes<'_>, cpu: u32) -> Option<u64> {
         match &mut self.kind {
             Kind::Array(array) => array.lookup(mem, key, cpu),
@@ -326,6 +327,7 @@ impl Maps {
         self.all.get(id.0 as usize)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: MapId) -> Option<&mut Map> {
         self.all.get_mut(id.0 as usize)
     }
