@@ -48,6 +48,13 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
+    // One that loads programs, for a crosscheck that outlives it.
+    if skep_kernel::loader::is_loader() {
+        return match skep_kernel::loader::serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let cli = Cli::parse();
     panics::install();
     let result = match &cli.command {

@@ -71,7 +71,10 @@ impl Pair {
                 },
             });
         }
-        let outcome = kernel.load(&skep.unit.spec)?;
+        let outcome = kernel.load(&skep.unit.spec).map_err(|failure| {
+            let what = format!("{}/{}: {}", skep.unit.file, skep.unit.prog, failure.what);
+            Failure { what, ..failure }
+        })?;
         let (accepted, message) = match outcome.answer {
             Answer::Accepted => (Some(true), String::new()),
             Answer::Rejected => (Some(false), outcome.message),

@@ -1,11 +1,13 @@
 //! Whom to ask: the running kernel, or another one under qemu.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use skep_btf::Btf;
 use skep_kernel::guest::{CPUS, Guest, GuestOptions, Image};
+use skep_kernel::loader::Loader;
 use skep_kernel::{Kernel, LoadOptions, LoadOutcome, available, tainted};
 use skep_spec::{KernelVersion, ProgramSpec};
 
@@ -39,10 +41,18 @@ impl FromStr for Wanted {
 /// A kernel that answers.
 #[derive(Debug)]
 pub(super) enum Oracle {
-    /// The running one.
-    Running(Kernel),
+    /// The running one, asked by child processes, one for each that asks.
+    Running(Kernel, Mutex<Vec<Loader>>),
     /// One under qemu, which answers one question at a time.
     Guest(Box<Image>, Box<Mutex<Guest>>),
+}
+
+/// Time that a load may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The file of this command, which guests and loaders run.
+fn this_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|why| Failure::of("this program's own file", why))
 }
 
 impl Oracle {
@@ -58,7 +68,7 @@ impl Oracle {
                         .help("run it as root; `skep verify` needs neither privileges nor a kernel")
                 })?;
                 let kernel = Kernel::open().map_err(|why| Failure::new(why.to_string()))?;
-                Ok(Oracle::Running(kernel))
+                Ok(Oracle::Running(kernel, Mutex::default()))
             }
             Wanted::Guest(name) => {
                 let image = Image::find(name).map_err(|why| {
@@ -68,8 +78,7 @@ impl Oracle {
                     )
                 })?;
                 // The guest runs this same command, which knows its place (`guest::is_agent`).
-                let init = std::env::current_exe()
-                    .map_err(|why| Failure::of("this program's own file", why))?;
+                let init = this_program()?;
                 let mut guest = Guest::new(image.clone(), init, GuestOptions::default());
                 guest.start().map_err(|why| {
                     Failure::new(why.to_string())
@@ -83,7 +92,7 @@ impl Oracle {
     /// Its release name.
     pub(super) fn release(&self) -> &str {
         match self {
-            Oracle::Running(kernel) => kernel.release(),
+            Oracle::Running(kernel, _) => kernel.release(),
             Oracle::Guest(image, _) => &image.release,
         }
     }
@@ -91,7 +100,7 @@ impl Oracle {
     /// Its version.
     pub(super) fn version(&self) -> KernelVersion {
         match self {
-            Oracle::Running(kernel) => kernel.version(),
+            Oracle::Running(kernel, _) => kernel.version(),
             Oracle::Guest(image, _) => image.version,
         }
     }
@@ -99,7 +108,7 @@ impl Oracle {
     /// How many CPUs it may have: programs learn the number of theirs.
     pub(super) fn cpus(&self) -> u32 {
         match self {
-            Oracle::Running(kernel) => u32::try_from(kernel.cpus()).unwrap_or(u32::MAX),
+            Oracle::Running(kernel, _) => u32::try_from(kernel.cpus()).unwrap_or(u32::MAX),
             Oracle::Guest(..) => CPUS,
         }
     }
@@ -113,7 +122,7 @@ impl Oracle {
         match (given, self) {
             (Some(path), _) => crate::kernels::kernel_btf(path).map(Some),
             // A kernel built without BTF judges programs that need none.
-            (None, Oracle::Running(_)) => Ok(crate::kernels::running_btf().ok()),
+            (None, Oracle::Running(..)) => Ok(crate::kernels::running_btf().ok()),
             (None, Oracle::Guest(image, _)) => Ok(Some(Arc::clone(&image.btf))),
         }
     }
@@ -121,16 +130,31 @@ impl Oracle {
     /// The taint of the machine's own kernel, which only asking that one can change.
     pub(super) fn tainted(&self) -> Option<u64> {
         match self {
-            Oracle::Running(_) => tainted(),
+            Oracle::Running(..) => tainted(),
             Oracle::Guest(..) => None,
         }
     }
 
-    /// Asks about a request; a guest that cannot be started again is an error.
+    /// Asks about a request; a guest that cannot be started again is an error, and so is a load into the
+    /// running kernel that does not come back.
     pub(super) fn load(&self, spec: &ProgramSpec) -> Result<LoadOutcome, Failure> {
         let options = LoadOptions::quiet();
         match self {
-            Oracle::Running(kernel) => Ok(kernel.load(spec, &options)),
+            Oracle::Running(_, idle) => {
+                let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+                let kept = lock().pop();
+                let mut loader = match kept {
+                    Some(loader) => loader,
+                    None => Loader::new(this_program()?, LIMIT),
+                };
+                let outcome = loader.load(spec, &options);
+                lock().push(loader);
+                outcome.map_err(|why| {
+                    let help = "the kernel may have hit a bug of its own: look at its log; a \
+                                --kernel guest survives what the running one does not";
+                    Failure::new(why.to_string()).help(help)
+                })
+            }
             Oracle::Guest(_, guest) => {
                 let mut guest = guest.lock().unwrap_or_else(PoisonError::into_inner);
                 let failed = |why: String| Failure::of("the guest", why);

@@ -4,7 +4,7 @@
 //! the window that the replies leave by, or where there is none over the serial line. Each request is
 //! announced before it is loaded, so that the host knows which one a dead guest died of.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -39,13 +39,8 @@ pub fn serve() -> io::Result<()> {
         .open(format!("/{LINE}"))?;
     sys::make_raw(&line)?;
     let first = fs::read(format!("/{JOBS}"))?;
-    let mut agent = Agent {
-        kernel: Kernel::open_unchecked(),
-        tables: Tables::default(),
-        live: Vec::new(),
-        next: 0,
-        window: GuestWindow::open(),
-    };
+    let mut agent = Agent::new(MAPS);
+    agent.window = GuestWindow::open();
     // The number says whether the window serves.
     let windows = u32::from(agent.window.is_some());
     send(&mut line, FrameKind::Ready, windows, &[])?;
@@ -63,7 +58,7 @@ pub fn serve() -> io::Result<()> {
     }
 }
 
-fn send(line: &mut File, kind: FrameKind, job: u32, body: &[u8]) -> io::Result<()> {
+fn send(line: &mut impl Write, kind: FrameKind, job: u32, body: &[u8]) -> io::Result<()> {
     line.write_all(&wire::write_frame(kind, job, body))
 }
 
@@ -75,9 +70,12 @@ struct Kept {
     btf: Option<Arc<Fd>>,
 }
 
-struct Agent {
+/// Who loads.
+pub(crate) struct Agent {
     kernel: Kernel,
     tables: Tables,
+    /// Live maps that are kept.
+    maps: usize,
     /// Maps by number, oldest first.
     live: Vec<Kept>,
     next: u32,
@@ -85,7 +83,20 @@ struct Agent {
 }
 
 impl Agent {
-    fn batch(&mut self, line: &mut File, bytes: &[u8]) -> io::Result<()> {
+    /// One that keeps so many maps; without any, each program gets maps made anew.
+    pub(crate) fn new(maps: usize) -> Agent {
+        Agent {
+            kernel: Kernel::open_unchecked(),
+            tables: Tables::default(),
+            maps,
+            live: Vec::new(),
+            next: 0,
+            window: None,
+        }
+    }
+
+    /// Loads what a batch holds, and replies.
+    pub(crate) fn batch(&mut self, line: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
         let Some(batch) = wire::read_batch(bytes, &mut self.tables) else {
             return send(line, FrameKind::Damaged, self.next, &[]);
         };
@@ -129,7 +140,7 @@ impl Agent {
         number: u32,
         spec: &Arc<skep_spec::MapSpec>,
     ) -> Result<Arc<LiveMap>, MapError> {
-        if LiveMap::belongs_to_one_program(spec.ty) {
+        if self.maps == 0 || LiveMap::belongs_to_one_program(spec.ty) {
             return self.kernel.create_map(spec).map(Arc::new);
         }
         // Where it is refused, the map's making says so.
@@ -148,7 +159,7 @@ impl Agent {
             return Ok(Arc::clone(&kept.map));
         }
         let map = Arc::new(self.kernel.create_map(spec)?);
-        if self.live.len() >= MAPS {
+        if self.live.len() >= self.maps {
             self.live.clear();
         }
         self.live.retain(|kept| kept.number != number);

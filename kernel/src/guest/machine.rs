@@ -4,24 +4,21 @@
 //! and output. Everything is gone when the machine is dropped.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::cpio::Archive;
 use super::window::HostWindow;
-use super::wire::{self, Frame};
+use super::wire::Frame;
 use super::{CPUS, GuestError, GuestOptions, Image, agent, program};
-use crate::sys;
+use crate::peer::{Gone, Peer};
 
 #[derive(Debug)]
 pub(super) struct Machine {
-    child: Child,
-    input: ChildStdin,
-    frames: Receiver<Frame>,
+    peer: Peer,
     folder: PathBuf,
     /// Until it turns out that the guest does without, if so.
     pub(super) window: Option<HostWindow>,
@@ -78,42 +75,10 @@ impl Machine {
         let shared = folder.join("window");
         let window = HostWindow::new(&shared).map_err(file(&shared))?;
         command.args(HostWindow::arguments(&shared));
-        let (started, child) = mpsc::channel();
-        let (sender, frames) = mpsc::channel();
-        // The machine ends with the thread that started it, which ends with the machine's output: none
-        // is left behind, whatever becomes of this process.
-        std::thread::spawn(move || {
-            sys::end_with_thread(&mut command);
-            let mut output = match command.spawn() {
-                Ok(mut child) => {
-                    let output = child.stdout.take();
-                    let _ = started.send(Ok(child));
-                    output
-                }
-                Err(error) => {
-                    let _ = started.send(Err(error));
-                    None
-                }
-            };
-            while let Some(Ok(frame)) = output.as_mut().map(wire::read_frame) {
-                if sender.send(frame).is_err() {
-                    break;
-                }
-            }
-        });
-        let failed = |error| GuestError::NoQemu(options.qemu.clone(), error);
-        let child = child
-            .recv()
-            .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()));
-        let mut child = child.map_err(failed)?;
-        let input = child
-            .stdin
-            .take()
-            .ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+        let peer = Peer::start(command)
+            .map_err(|error| GuestError::NoQemu(options.qemu.clone(), error))?;
         Ok(Machine {
-            child,
-            input,
-            frames,
+            peer,
             folder: folder.to_owned(),
             window: Some(window),
         })
@@ -121,17 +86,11 @@ impl Machine {
 
     /// The next frame, or why there is none.
     pub(super) fn next(&self, limit: Duration) -> Result<Frame, Gone> {
-        self.frames
-            .recv_timeout(limit)
-            .map_err(|error| match error {
-                RecvTimeoutError::Timeout => Gone::Silent,
-                RecvTimeoutError::Disconnected => Gone::Dead,
-            })
+        self.peer.next(limit)
     }
 
     pub(super) fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.input.write_all(frame)?;
-        self.input.flush()
+        self.peer.send(frame)
     }
 
     /// The last lines of the console.
@@ -181,26 +140,13 @@ fn command(image: &Image, options: &GuestOptions, initrd: &Path, console: &Path)
         .arg(&image.vmlinux)
         .arg("-initrd")
         .arg(initrd)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
         .stderr(Stdio::null());
     command
 }
 
-/// Why no more frames come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Gone {
-    /// Nothing came for too long.
-    Silent,
-    /// The machine is off.
-    Dead,
-}
-
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Errors mean that it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // The emulator keeps open what it still needs.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -7,14 +7,14 @@
 //!
 //! Needs `qemu-system-x86_64`, and an image (see `README.md`): [`GuestError`] says what is missing.
 
-mod agent;
+pub(crate) mod agent;
 mod cpio;
 mod image;
 mod lz4;
 mod machine;
 mod program;
 mod window;
-mod wire;
+pub(crate) mod wire;
 
 use std::fmt;
 use std::io;
@@ -27,9 +27,10 @@ pub use agent::{is_agent, serve};
 pub use image::{Image, ImageError, cache_folder};
 
 use crate::answer::classify;
+use crate::peer::Gone;
 use crate::program::incomplete;
 use crate::{Answer, Errno, LoadOptions, LoadOutcome, NotJudged, log};
-use machine::{Gone, Machine};
+use machine::Machine;
 use wire::{Frame, FrameKind, Reply, Tables};
 
 /// How guests are run.
@@ -330,7 +331,7 @@ fn killer(gone: Gone, machine: &Machine) -> LoadOutcome {
 }
 
 /// What a reply means.
-fn outcome(reply: Reply) -> LoadOutcome {
+pub(crate) fn outcome(reply: Reply) -> LoadOutcome {
     match reply {
         Reply::Map(error) => LoadOutcome::not_judged(NotJudged::Map(error)),
         Reply::Btf(errno, message) => LoadOutcome::not_judged(NotJudged::Btf {

@@ -16,23 +16,23 @@ use crate::{Errno, LoadOptions, MapError, MapStep};
 
 /// What is written.
 #[derive(Debug, Default)]
-pub(super) struct Writer(pub(super) Vec<u8>);
+pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
-    pub(super) fn u32(&mut self, n: u32) {
+    pub(crate) fn u32(&mut self, n: u32) {
         self.0.extend_from_slice(&n.to_le_bytes());
     }
 
-    pub(super) fn u64(&mut self, n: u64) {
+    pub(crate) fn u64(&mut self, n: u64) {
         self.0.extend_from_slice(&n.to_le_bytes());
     }
 
     /// A number that counts something here: none is near the limit.
-    pub(super) fn count(&mut self, n: usize) {
+    pub(crate) fn count(&mut self, n: usize) {
         self.u32(u32::try_from(n).unwrap_or(u32::MAX));
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.extend_from_slice(bytes);
     }
@@ -40,22 +40,22 @@ impl Writer {
 
 /// What is read; every method answers `None` beyond the end.
 #[derive(Debug)]
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u32::from_le_bytes(*bytes))
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u64::from_le_bytes(*bytes))
     }
 
-    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.u32()? as usize;
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -72,21 +72,21 @@ const NONE: u32 = u32::MAX;
 
 /// BTF and maps by number. The host's holds what it has sent, the guest's what has come.
 #[derive(Debug, Default)]
-pub(super) struct Tables {
-    pub(super) btfs: Vec<Arc<Btf>>,
-    pub(super) maps: Vec<Arc<MapSpec>>,
+pub(crate) struct Tables {
+    pub(crate) btfs: Vec<Arc<Btf>>,
+    pub(crate) maps: Vec<Arc<MapSpec>>,
 }
 
 /// Requests with the tables' new entries.
 #[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) options: LoadOptions,
+pub(crate) struct Batch {
+    pub(crate) options: LoadOptions,
     /// Each with the numbers of its maps.
-    pub(super) requests: Vec<(ProgramSpec, Vec<u32>)>,
+    pub(crate) requests: Vec<(ProgramSpec, Vec<u32>)>,
 }
 
 /// Writes a batch, and remembers what it introduced.
-pub(super) fn write_batch(
+pub(crate) fn write_batch(
     tables: &mut Tables,
     options: &LoadOptions,
     requests: &[&ProgramSpec],
@@ -117,7 +117,7 @@ pub(super) fn write_batch(
 }
 
 /// Reads a batch into the tables; `None` if it is damaged.
-pub(super) fn read_batch(bytes: &[u8], tables: &mut Tables) -> Option<Batch> {
+pub(crate) fn read_batch(bytes: &[u8], tables: &mut Tables) -> Option<Batch> {
     let r = &mut Reader(bytes);
     let options = LoadOptions {
         log_level: r.u32()?,
@@ -301,7 +301,7 @@ fn read_request(r: &mut Reader<'_>, tables: &Tables) -> Option<(ProgramSpec, Vec
 
 /// What a guest says of one request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// The kernel was asked: its errno (0: it loaded) and its log.
     Loaded(i32, String),
     /// A map could not be made.
@@ -319,7 +319,7 @@ const MAP_STEPS: [MapStep; 6] = [
     MapStep::Freeze,
 ];
 
-pub(super) fn write_reply(reply: &Reply) -> Vec<u8> {
+pub(crate) fn write_reply(reply: &Reply) -> Vec<u8> {
     let mut out = Writer::default();
     let (kind, errno, step, text) = match reply {
         Reply::Loaded(errno, log) => (0, *errno, 0, log),
@@ -336,7 +336,7 @@ pub(super) fn write_reply(reply: &Reply) -> Vec<u8> {
     out.0
 }
 
-pub(super) fn read_reply(bytes: &[u8]) -> Option<Reply> {
+pub(crate) fn read_reply(bytes: &[u8]) -> Option<Reply> {
     let r = &mut Reader(bytes);
     let (kind, errno, step) = (r.u32()?, r.u32()?.cast_signed(), r.u32()?);
     let text = r.text()?;
@@ -358,7 +358,7 @@ pub(super) fn read_reply(bytes: &[u8]) -> Option<Reply> {
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub(super) enum FrameKind {
+pub(crate) enum FrameKind {
     /// The guest is up.
     Ready = b'R',
     /// The guest begins with this request.
@@ -387,21 +387,21 @@ const KINDS: [FrameKind; 7] = [
 
 /// A frame on the serial line.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Frame {
-    pub(super) kind: FrameKind,
+pub(crate) struct Frame {
+    pub(crate) kind: FrameKind,
     /// Which request, counted over all batches.
-    pub(super) job: u32,
-    pub(super) body: Vec<u8>,
+    pub(crate) job: u32,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Stands before each frame, so that damage is noticed.
 const MAGIC: &[u8; 3] = b"\x1bsk";
 /// Bytes of a frame's head.
-pub(super) const HEAD: usize = 12;
+pub(crate) const HEAD: usize = 12;
 /// Bytes of a frame's body at most.
 const MOST: usize = 512 << 20;
 
-pub(super) fn write_frame(kind: FrameKind, job: u32, body: &[u8]) -> Vec<u8> {
+pub(crate) fn write_frame(kind: FrameKind, job: u32, body: &[u8]) -> Vec<u8> {
     let mut out = Writer(MAGIC.to_vec());
     out.0.push(kind as u8);
     out.u32(job);
@@ -410,7 +410,7 @@ pub(super) fn write_frame(kind: FrameKind, job: u32, body: &[u8]) -> Vec<u8> {
 }
 
 /// The kind, number and body length that a frame's head says; `None` if it is none.
-pub(super) fn read_head(head: &[u8; HEAD]) -> Option<(FrameKind, u32, usize)> {
+pub(crate) fn read_head(head: &[u8; HEAD]) -> Option<(FrameKind, u32, usize)> {
     let (kind, numbers) = head.strip_prefix(MAGIC)?.split_first()?;
     let kind = *KINDS.iter().find(|known| **known as u8 == *kind)?;
     let r = &mut Reader(numbers);
@@ -422,7 +422,7 @@ pub(super) fn read_head(head: &[u8; HEAD]) -> Option<(FrameKind, u32, usize)> {
 ///
 /// # Errors
 /// The end of the stream, or something that is no frame.
-pub(super) fn read_frame(stream: &mut impl std::io::Read) -> std::io::Result<Frame> {
+pub(crate) fn read_frame(stream: &mut impl std::io::Read) -> std::io::Result<Frame> {
     let mut head = [0; HEAD];
     stream.read_exact(&mut head)?;
     let Some((kind, job, length)) = read_head(&head) else {
