@@ -110,4 +110,5 @@ smokes! {
     any_instructions_are_decoded: Oracle::NeverPanics(Reader::Insns);
     any_log_is_read: Oracle::NeverPanics(Reader::Log);
     any_capture_is_read_or_refused: Oracle::NeverPanics(Reader::Capture);
+    any_file_of_tests_is_run_or_refused: Oracle::NeverPanics(Reader::Tests);
 }

@@ -15,6 +15,7 @@ mod pruning;
 mod readers;
 mod requests;
 mod runs;
+mod tables;
 mod test_run;
 mod text;
 

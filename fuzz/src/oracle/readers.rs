@@ -13,6 +13,7 @@ use skep_spec::{Facts, ObjectSpec, Profile, ProgramSpec};
 use skep_verifier::report::Log;
 use skep_verifier::{Config, verify};
 
+use super::tables;
 use crate::Rng;
 
 /// Something that reads bytes from anywhere.
@@ -32,6 +33,8 @@ pub enum Reader {
     Log,
     /// Packet captures, pcap and pcapng.
     Capture,
+    /// Files of tests, in TOML.
+    Tests,
 }
 
 /// All of them.
@@ -43,6 +46,7 @@ pub const READERS: &[Reader] = &[
     Reader::Insns,
     Reader::Log,
     Reader::Capture,
+    Reader::Tests,
 ];
 
 impl Reader {
@@ -56,6 +60,7 @@ impl Reader {
             Reader::Insns => "insns_never_panic",
             Reader::Log => "logs_never_panic",
             Reader::Capture => "captures_never_panic",
+            Reader::Tests => "tests_never_panic",
         }
     }
 
@@ -69,13 +74,14 @@ impl Reader {
             Reader::Insns => "any bytes given as instructions are decoded and shown",
             Reader::Log => "any bytes given as a verifier's log give a message or none",
             Reader::Capture => "any bytes given as a packet capture give frames or an error",
+            Reader::Tests => "any bytes given as a file of tests give results or an error",
         }
     }
 
     /// Whether it reads text.
     pub fn is_text(self) -> bool {
         match self {
-            Reader::Asm | Reader::Requests | Reader::Log => true,
+            Reader::Asm | Reader::Requests | Reader::Log | Reader::Tests => true,
             Reader::Elf | Reader::Btf | Reader::Insns | Reader::Capture => false,
         }
     }
@@ -112,6 +118,7 @@ impl Reader {
                 let _ = capture::is_capture(bytes);
                 let _ = capture::read(bytes);
             }
+            Reader::Tests => tables::read(&String::from_utf8_lossy(bytes)),
         }
     }
 }
@@ -174,6 +181,7 @@ pub(super) fn samples(reader: Reader, spec: &ProgramSpec, rng: &mut Rng) -> Vec<
             let _ = verify(spec, &facts, &config, &mut log);
             log.text().as_bytes().to_vec()
         }
+        Reader::Tests => tables::sample(rng),
         Reader::Capture => {
             let mut bytes = capture::header();
             for _ in 0..rng.below(5) {

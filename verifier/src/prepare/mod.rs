@@ -218,10 +218,8 @@ impl<'a> Ctx<'a> {
         if self.spec.ty == ProgType::Tracing {
             return self.spec.attach != AttachType::TraceIter;
         }
-        if self.spec.ty == ProgType::Lsm {
-            return self.spec.attach != AttachType::LsmCgroup;
-        }
-        self.spec.ty != ProgType::StructOps
+        // Hooks of security modules may run inside themselves.
+        !matches!(self.spec.ty, ProgType::Lsm | ProgType::StructOps)
     }
 
     /// Whether the kernel does not translate accesses to the context: its bytes are checked as they

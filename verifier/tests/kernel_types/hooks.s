@@ -34,6 +34,28 @@ there:
     r0 = 0
     exit
 
+two_frames_share_the_stack:        ; error: combined stack size of 2 calls is 544. Too large
+    r1 = 0
+    *(u64 *)(r10 - 264) = r1
+    call another_large_frame
+    r0 = 0
+    exit
+another_large_frame:
+    r1 = 0
+    *(u64 *)(r10 - 264) = r1
+    exit
+
+two_frames_fill_the_stack:         ; accepted
+    r1 = 0
+    *(u64 *)(r10 - 264) = r1
+    call the_rest_of_the_stack
+    r0 = 0
+    exit
+the_rest_of_the_stack:
+    r1 = 0
+    *(u64 *)(r10 - 240) = r1
+    exit
+
 .cases lsm attach lsm_mac attach_to inode_xattr_skipcap
 
 a_truth_value:                     ; accepted
