@@ -1,7 +1,8 @@
 //! `skep crosscheck`: the same programs judged here and by a kernel, the running one or one under qemu,
 //! side by side.
 //!
-//! Programs are loaded one by one with maps made anew, never attached, never run. Only what a kernel's
+//! Programs are loaded one by one with maps made anew, never attached, never run; into the running kernel
+//! by child processes, so that one of its bugs ends in an error. Only what a kernel's
 //! verifier said counts: a kernel that lacks memory or a policy that refuses a type says nothing.
 
 mod compare;
