@@ -51,6 +51,8 @@ optimisations! {
     DeadCode = "dead-code";
     /// Loads from frozen read-only maps as constants.
     FoldConstants = "fold-constants";
+    /// Loops that begin at a multiple of 32, where the processor fetches the fewest blocks.
+    AlignLoops = "align-loops";
     /// Lookups in arrays without a call.
     InlineArray = "inline-array";
     /// Lookups in hashes without the helper's checks.

@@ -194,7 +194,9 @@ impl Compiler<'_> {
         if len == 1 {
             return None;
         }
+        // With an index, a loop of a load or two takes longer on some processors than with the sum apart.
         if width == Width::W64
+            && index.is_none()
             && self.has(Opt::Address)
             && self.access(idx + len, dst, (src, index, disp))
         {

@@ -251,6 +251,9 @@ impl Compiler<'_> {
                 idx += 1;
                 continue;
             }
+            if self.plan.is_loop(idx) && self.has(Opt::AlignLoops) {
+                self.asm.align();
+            }
             let here = self.slot(idx);
             self.asm.bind(here);
             if let Insn::Alu {

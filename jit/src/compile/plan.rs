@@ -23,6 +23,8 @@ struct Func {
 pub(super) struct Plan {
     /// Whether control may come to a slot from elsewhere than the one before it. One more than slots.
     pub(super) lands: Vec<bool>,
+    /// Slots that a jump leads back to, in order.
+    loops: Vec<InsnIdx>,
     /// The map in R1 at a call, where it is the same on every way there.
     maps: Vec<(InsnIdx, MapId)>,
     /// What each call instruction calls.
@@ -53,6 +55,7 @@ impl Plan {
         let (mentions, writes_fp) = registers(request.raw);
         let mut plan = Plan {
             lands: vec![false; insns.len() + 1],
+            loops: Vec::new(),
             maps: Vec::new(),
             callees: Vec::new(),
             funcs: Vec::new(),
@@ -108,10 +111,10 @@ impl Plan {
                 Insn::Store { size, off, .. } | Insn::StoreRelease { size, off, .. } => {
                     self.plain &= !Sim::may_narrow_ctx_field(request.ty, off, size.bytes());
                 }
-                Insn::Jump { off, .. } => self.land(linker.target(idx, off.into())?),
-                Insn::Goto { off, .. } => self.land(linker.target(idx, off)?),
+                Insn::Jump { off, .. } => self.jump(idx, linker.target(idx, off.into())?),
+                Insn::Goto { off, .. } => self.jump(idx, linker.target(idx, off)?),
                 Insn::MayGoto { off } => {
-                    self.land(linker.target(idx, off.into())?);
+                    self.jump(idx, linker.target(idx, off.into())?);
                     (self.may_goto, self.plain) = (true, false);
                 }
                 Insn::LoadImm64 { imm, .. } => {
@@ -138,15 +141,29 @@ impl Plan {
                 }
             }
         }
-        self.callbacks.sort_unstable();
-        self.callbacks.dedup();
+        for slots in [&mut self.callbacks, &mut self.loops] {
+            slots.sort_unstable();
+            slots.dedup();
+        }
         Ok(entries)
+    }
+
+    fn jump(&mut self, idx: InsnIdx, to: InsnIdx) {
+        self.land(to);
+        if to <= idx {
+            self.loops.push(to);
+        }
     }
 
     fn land(&mut self, slot: InsnIdx) {
         if let Some(lands) = self.lands.get_mut(slot) {
             *lands = true;
         }
+    }
+
+    /// Whether a jump leads back to a slot.
+    pub(super) fn is_loop(&self, slot: InsnIdx) -> bool {
+        self.loops.binary_search(&slot).is_ok()
     }
 
     /// Whether control never comes to a slot.

@@ -10,6 +10,9 @@ use super::reg::{Gpr, Rm, Wide};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Label(pub(crate) u32);
 
+/// Where loops begin: at a multiple of it.
+const ALIGN: u32 = 32;
+
 /// A label that nothing has bound.
 const UNBOUND: u32 = u32::MAX;
 
@@ -18,6 +21,8 @@ enum Kind {
     Jcc(Cond),
     Jmp,
     Call,
+    /// Not a jump but room for what aligns the code behind it.
+    Align,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,7 @@ impl Kind {
         match self {
             Kind::Jcc(_) => 6,
             Kind::Jmp | Kind::Call => 5,
+            Kind::Align => ALIGN - 1,
         }
     }
 }
@@ -205,6 +211,22 @@ impl Asm {
         self.jump(Kind::Jcc(cond), target);
     }
 
+    /// The next instruction will be at a multiple of 32.
+    pub(crate) fn align(&mut self) {
+        if self.len + ALIGN as usize > self.code.len() {
+            self.grow();
+        }
+        let at = self.here();
+        self.len += Kind::Align.long() as usize;
+        self.jumps.push(Jump {
+            at,
+            target: Label(0),
+            kind: Kind::Align,
+            short: false,
+            slots: self.bound,
+        });
+    }
+
     /// `E8 cd  CALL rel32`.
     pub(crate) fn call(&mut self, target: Label) {
         self.jump(Kind::Call, target);
@@ -316,7 +338,8 @@ impl Asm {
             let (at, len) = (i64::from(jump.at), i64::from(jump.kind.long()));
             let reaches =
                 |to: i64| to <= at && to - at - 2 >= -128 || to > at && to - at - len <= 127;
-            jump.short = jump.kind != Kind::Call && to.is_some_and(reaches);
+            let jumps = matches!(jump.kind, Kind::Jmp | Kind::Jcc(_));
+            jump.short = jumps && to.is_some_and(reaches);
         }
         let starts = self.shrink_labels();
         let mut out = Vec::with_capacity(self.code.len());
@@ -325,6 +348,10 @@ impl Asm {
             let at = jump.at as usize;
             out.extend_from_slice(self.code.get(from..at).unwrap_or_default());
             from = at + jump.kind.long() as usize;
+            if jump.kind == Kind::Align {
+                put_nops(&mut out);
+                continue;
+            }
             let end = out.len() as i64
                 + if jump.short {
                     2
@@ -348,7 +375,10 @@ impl Asm {
         let mut starts = Vec::with_capacity(self.jumps.len());
         for jump in &self.jumps {
             starts.push(saved);
-            if jump.short {
+            if jump.kind == Kind::Align {
+                let pad = (jump.at - saved).wrapping_neg() % ALIGN;
+                saved += jump.kind.long() - pad;
+            } else if jump.short {
                 saved += jump.kind.long() - 2;
             }
         }
@@ -378,6 +408,28 @@ fn move_labels(labels: &mut [u32], by: u32) {
     }
 }
 
+/// Fills up with instructions that do nothing, of eight bytes where there is room.
+fn put_nops(out: &mut Vec<u8>) {
+    /// `NOP`, `66 NOP`, `0F 1F /0` with longer and longer operands.
+    const NOPS: [&[u8]; 8] = [
+        &[0x90],
+        &[0x66, 0x90],
+        &[0x0f, 0x1f, 0x00],
+        &[0x0f, 0x1f, 0x40, 0x00],
+        &[0x0f, 0x1f, 0x44, 0x00, 0x00],
+        &[0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
+        &[0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00],
+        &[0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
+    ];
+    loop {
+        let pad = out.len().wrapping_neg() % ALIGN as usize;
+        match NOPS.get(pad.min(NOPS.len()).wrapping_sub(1)) {
+            Some(nop) => out.extend_from_slice(nop),
+            None => return,
+        }
+    }
+}
+
 fn put_jump(out: &mut Vec<u8>, jump: Jump, distance: i32) {
     match (jump.kind, jump.short) {
         (Kind::Jcc(cond), true) => out.extend_from_slice(&[0x70 | cond as u8, distance as u8]),
@@ -385,6 +437,7 @@ fn put_jump(out: &mut Vec<u8>, jump: Jump, distance: i32) {
         (Kind::Jcc(cond), false) => out.extend_from_slice(&[0x0f, 0x80 | cond as u8]),
         (Kind::Jmp, false) => out.push(0xe9),
         (Kind::Call, _) => out.push(0xe8),
+        (Kind::Align, _) => return,
     }
     if !jump.short {
         out.extend_from_slice(&distance.to_le_bytes());

@@ -382,3 +382,38 @@ fn jumps_are_short_where_they_reach_and_go_where_they_should() {
         }
     }
 }
+
+#[test]
+fn aligned_code_begins_at_a_multiple_of_32_and_jumps_still_arrive() {
+    for pad in 0..140 {
+        let mut asm = Asm::new(0, 16);
+        let (head, ahead) = (asm.label(), asm.label());
+        asm.jmp(ahead);
+        for _ in 0..pad {
+            asm.push(Gpr::Rbx);
+        }
+        asm.align();
+        asm.bind(head);
+        asm.pop(Gpr::Rbx);
+        asm.jcc(Cond::Ne, head);
+        asm.align();
+        asm.bind(ahead);
+        asm.ret();
+        let (code, labels) = asm.finish();
+        let [head, ahead] = [labels[0], labels[1]];
+        assert_eq!((head % 32, ahead % 32), (0, 0), "{pad}");
+        assert_eq!(ahead as usize, code.len() - 1);
+        let lines = text(&code);
+        let is = |line: &String, what: &str| line.starts_with(what);
+        assert_eq!(lines.iter().filter(|l| is(l, "push")).count(), pad);
+        // The decoder's word for a `nop` of two bytes is the second one.
+        let nop = |l: &String| is(l, "nop") || l == "xchg ax, ax";
+        let real = |l: &&String| !is(l, "push") && !nop(l);
+        let rest: Vec<_> = lines.iter().filter(real).collect();
+        assert_eq!(rest.len(), 4, "{rest:?}");
+        assert!(rest[0].ends_with(&format!("{ahead:#018x}")), "{rest:?}");
+        assert!(rest[1].starts_with("pop"), "{rest:?}");
+        assert!(rest[2].ends_with(&format!("{head:#018x}")), "{rest:?}");
+        assert_eq!(rest[3], "ret");
+    }
+}
