@@ -96,13 +96,13 @@ impl<O: Observer> Exec<'_, O> {
         pc: usize,
         regs: &mut Regs,
     ) -> Result<u64, Trap> {
-        let frames = sim.stack().limit();
         let depth = self.depth;
-        let frame = sim
-            .open_frame(depth)
-            .ok_or(Trap::Frames { limit: frames })?;
+        let program = self.programs.get(self.program);
+        let frameless = pc == 0 && program.is_some_and(|program| program.frameless);
+        let frame = sim.enter_frame(depth, !frameless);
+        let limit = sim.stack().limit();
+        regs[10] = frame.ok_or(Trap::Frames { limit })?;
         self.depth += 1;
-        regs[10] = frame;
         let result = self.run(sim, pc, regs);
         while self.depth > depth {
             self.depth -= 1;
@@ -316,7 +316,7 @@ impl<O: Observer> Exec<'_, O> {
                     }
                 }
                 Code::Subprog => {
-                    let Some(frame) = sim.open_frame(self.depth) else { trap!(Trap::Frames { limit: sim.stack().limit() }) };
+                    let Some(frame) = sim.enter_frame(self.depth, op.imm == 0) else { trap!(Trap::Frames { limit: sim.stack().limit() }) };
                     self.depth += 1;
                     saved.push(Saved { program: self.program, pc, callee: [r[6], r[7], r[8], r[9]], frame: r[10], may_goto });
                     r[10] = frame;

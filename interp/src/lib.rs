@@ -6,6 +6,7 @@
 //! oracle for "an accepted program never traps".
 
 mod exec;
+mod frames;
 mod fuse;
 mod observe;
 mod op;

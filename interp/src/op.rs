@@ -55,7 +55,9 @@ pub(crate) enum Code {
     Goto, MayGoto,
     /// `imm` is the place in the program's list of helpers.
     Helper,
-    TailCall, Subprog, Exit,
+    TailCall,
+    /// `imm` is 1 if the function needs no frame.
+    Subprog, Exit,
     /// `imm` is the place in the program's list of traps.
     Trap,
     /// The second slot of a 64-bit load, or the end of the program.
@@ -67,6 +69,15 @@ pub(crate) enum Code {
     LshOr64, LshOr32,
     /// `imm` is the summand and, above 32 bits, what is compared with.
     AddEqI, AddNeI, AddEqR, AddNeR, AddLtR, AddGtR,
+}
+
+impl Code {
+    /// Whether `off` is the slot of a jump within a function; fused ones do not count.
+    pub(crate) fn jumps(self) -> bool {
+        let number = self as u8;
+        let compares = Code::Eq64I as u8 <= number && number <= Code::SLe32R as u8;
+        compares || matches!(self, Code::Goto | Code::MayGoto)
+    }
 }
 
 /// One operation.

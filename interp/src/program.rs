@@ -7,6 +7,7 @@ use skep_sim::helpers::HelperFn;
 use skep_sim::{Callee, Linker, LoadError, ProgramTypes, Sim, Trap};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
+use crate::frames::mark_frameless;
 use crate::fuse::fuse;
 use crate::op::{Code, Op};
 
@@ -20,6 +21,8 @@ pub struct Program {
     pub(crate) ops: Vec<Op>,
     /// The same, with frequent pairs fused: what is executed when nobody looks on.
     pub(crate) fused: Vec<Op>,
+    /// Whether the program's own function does without a frame: see [`crate::frames`].
+    pub(crate) frameless: bool,
     /// Functions that may be called back, in order.
     pub(crate) funcs: Vec<InsnIdx>,
     pub(crate) helpers: Vec<(&'static str, HelperFn)>,
@@ -60,12 +63,14 @@ impl Program {
         }
         // What runs off the end finds no instruction.
         ops.push(Op::NONE);
+        let frameless = mark_frameless(&mut ops, &funcs);
         Ok(Program {
             name: spec.name.clone(),
             ty: spec.ty,
             attach: spec.attach,
             fused: fuse(&ops),
             ops,
+            frameless,
             funcs,
             helpers: maker.helpers,
             traps: maker.traps,

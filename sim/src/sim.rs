@@ -313,6 +313,15 @@ impl Sim {
         self.stack.open(&mut self.mem, depth)
     }
 
+    /// As [`Sim::open_frame`]; the frame stays closed if its function names the frame pointer nowhere.
+    #[inline]
+    pub fn enter_frame(&mut self, depth: u32, opens: bool) -> Option<u64> {
+        if opens {
+            return self.open_frame(depth);
+        }
+        self.stack.skip(&mut self.mem, depth)
+    }
+
     /// Opens the frames of one call chain at once, until the next run begins: for engines that do not say
     /// when a function begins and ends.
     #[inline]

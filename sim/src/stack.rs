@@ -26,6 +26,8 @@ pub struct Stack {
     frames: u32,
     /// Frames that the run has used.
     used: u32,
+    /// Which of the first 64 frames are open, a bit each; deeper ones always are.
+    open: u64,
     /// Whether all frames of the first chain are open.
     chain_open: bool,
 }
@@ -36,6 +38,7 @@ impl Stack {
             base: 0,
             frames,
             used: 0,
+            open: 0,
             chain_open: false,
         };
         // Pages that nothing touches cost nothing.
@@ -77,6 +80,7 @@ impl Stack {
         }
         for depth in 0..self.frames {
             mem.allow_block::<BLOCK>(self.top(depth) - FRAME, true);
+            self.open |= bit(depth);
         }
         self.used = self.used.max(self.frames);
         self.chain_open = true;
@@ -88,15 +92,27 @@ impl Stack {
             return None;
         }
         self.used = self.used.max(depth + 1);
+        self.open |= bit(depth);
         let top = self.top(depth);
         mem.allow_block::<BLOCK>(top - FRAME, true);
         Some(top)
     }
 
+    /// The frame pointer of a function that gives its address to nobody: the frame stays closed.
+    #[inline]
+    pub(crate) fn skip(&mut self, mem: &mut Memory, depth: u32) -> Option<u64> {
+        if depth < 64 && depth < self.limit() {
+            return Some(self.top(depth));
+        }
+        self.open(mem, depth)
+    }
+
     #[inline]
     pub(crate) fn close(&mut self, mem: &mut Memory, depth: u32) {
-        if depth < self.used {
+        let is_open = self.open & bit(depth) != 0 || depth >= 64;
+        if is_open && depth < self.used {
             self.chain_open = false;
+            self.open &= !bit(depth);
             mem.allow_block::<BLOCK>(self.top(depth) - FRAME, false);
         }
     }
@@ -108,6 +124,12 @@ impl Stack {
             mem.allow_block::<BLOCK>(bottom, false);
             mem.fill(bottom, FRAME, 0);
         }
-        (self.used, self.chain_open) = (0, false);
+        (self.used, self.open, self.chain_open) = (0, 0, false);
     }
+}
+
+/// The bit of one of the first 64 frames.
+#[inline]
+fn bit(depth: u32) -> u64 {
+    1_u64.checked_shl(depth).unwrap_or(0)
 }
