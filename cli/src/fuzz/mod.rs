@@ -116,7 +116,7 @@ fn oracle(text: &str) -> Result<Oracle, String> {
 /// Subjects that a thread takes at once.
 const BATCH: u64 = 32;
 /// The same where guests are asked, which do better with many at a time.
-const GUEST_BATCH: u64 = 512;
+const GUEST_BATCH: u64 = 128;
 /// Time after which the state of a run is written again.
 const REMEMBER: Duration = Duration::from_secs(5);
 /// Subjects of the first batches, so that there is something to see at once.
@@ -302,8 +302,17 @@ fn one(
     });
     let mut kept = Ok(());
     let mut remembered = start;
-    let work = |at: Range<u64>| (at.end, campaign::batch(oracle, bench, args.seed, at));
-    pool::in_order(pool::threads(args.jobs), batches, work, |(end, part)| {
+    // What is not begun in time is left for another run.
+    let work = |at: Range<u64>| {
+        let begun = start.elapsed() < time;
+        begun.then(|| (at.end, campaign::batch(oracle, bench, args.seed, at)))
+    };
+    let mut over = false;
+    pool::in_order(pool::threads(args.jobs), batches, work, |part| {
+        let Some((end, part)) = part.filter(|_| !over) else {
+            over = true;
+            return;
+        };
         let news = state.seen.merge(part);
         state.next = end;
         let spent = before + start.elapsed();

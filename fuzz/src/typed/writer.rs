@@ -47,6 +47,8 @@ pub(super) struct Writer<'s> {
     pub(super) out: Builder<'static>,
     pub(super) maps: Vec<usize>,
     pub(super) functions: Vec<Function>,
+    /// Whether its functions use much of the stack.
+    deep: bool,
     pub(super) args: Vec<Arg>,
     pub(super) model: Model,
     pub(super) kind: Kind,
@@ -164,6 +166,7 @@ impl<'s> Writer<'s> {
             out: Builder::new(),
             maps: Vec::new(),
             functions: Vec::new(),
+            deep: false,
             args,
             model: Model::new(),
             kind: Kind::Main,
@@ -178,6 +181,7 @@ impl<'s> Writer<'s> {
     /// Writes the main function and all that it came to need.
     pub(super) fn program(&mut self, size: i32) {
         let main = self.stock.funcs.main;
+        self.deep = self.rng.chance(5);
         self.plan(Kind::Main, main, vec![Val::Ctx], size);
         let mut next = 0;
         while let Some(function) = self.functions.get(next).cloned() {
@@ -214,6 +218,10 @@ impl<'s> Writer<'s> {
                 self.out.mov(*home, *arg);
                 self.model.regs[at] = *val;
             }
+        }
+        if self.deep {
+            let off = -8 * self.rng.range(12, 36) as i16;
+            self.out.store(Size::DW, Reg::FP, off, 0);
         }
         while self.left > 0 {
             self.step();

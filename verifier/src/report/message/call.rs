@@ -243,7 +243,7 @@ fn field(scene: Scene<'_>, v: &FieldViolation) -> String {
             format!("arg#1 offset={off}, but expected {node} at offset={at} in struct {expected}")
         }
         V::NoKptr { reg } => format!("{} has no valid kptr", r(*reg)),
-        V::KptrNotAt { off } => format!("off={off} doesn't point to kptr"),
+        V::KptrNotAt { off } => format!("off={} doesn't point to kptr", off.cast_signed()),
         V::KptrNotOwned { off } => format!("off={off} kptr isn't referenced kptr"),
         V::InTreeCallback => "can't spin_{lock,unlock} in rbtree cb".to_owned(),
         V::SecondLock => "Locking two bpf_spin_locks are not allowed".to_owned(),
