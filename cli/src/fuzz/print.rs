@@ -1,5 +1,6 @@
 //! What a fuzzing run tells: progress on a terminal, a summary for each oracle, what was found.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub(super) struct Printer {
     blind: bool,
     terminal: bool,
     last: Option<Instant>,
+    /// Kinds of findings that were told.
+    told: BTreeSet<String>,
     runs: Vec<Value>,
 }
 
@@ -71,6 +74,8 @@ pub(super) fn outcome(oracle: Oracle, outcome: &Outcome) -> io::Result<()> {
 
 /// Time between two lines of progress.
 const EVERY: Duration = Duration::from_millis(500);
+/// The same where progress goes to a file.
+const LOGGED: Duration = Duration::from_secs(60);
 /// Kinds of things that a list in a summary shows.
 const MOST: usize = 12;
 
@@ -83,6 +88,7 @@ impl Printer {
             blind,
             terminal: stderr().is_terminal(),
             last: None,
+            told: BTreeSet::new(),
             runs: Vec::new(),
         }
     }
@@ -108,21 +114,37 @@ impl Printer {
             time.as_secs_f64().ceil(),
         );
         self.last = None;
+        self.told.clear();
     }
 
-    /// Says how far it is, on a terminal.
+    /// Says what is found at once, and how far it is: often on a terminal, else every minute.
     pub(super) fn progress(&mut self, seen: &Tally, from: u64, time: Duration) {
-        if !self.terminal || self.last.is_some_and(|last| last.elapsed() < EVERY) {
+        for (kind, sort) in &seen.findings {
+            if self.told.insert(kind.clone()) {
+                let text = sort.text.lines().next().unwrap_or_default();
+                self.end();
+                anstream::eprintln!("  {BAD}found{BAD:#} at seed {}: {text:.200}", sort.seed);
+            }
+        }
+        let every = if self.terminal { EVERY } else { LOGGED };
+        // In a file, nothing is said of the first minute.
+        let first = if self.terminal { every } else { time };
+        if self.last.map_or(first, |last| last.elapsed()) < every {
             return;
         }
         self.last = Some(Instant::now());
-        let found = seen.found();
-        anstream::eprint!(
-            "\r\x1b[K  {} subjects, {:.0}/s, {}, {found} found",
+        let line = format!(
+            "  {} subjects, {:.0}/s, {}, {} found",
             seen.subjects,
             rate(seen.subjects.saturating_sub(from), time),
             verdicts(seen),
+            seen.found(),
         );
+        if self.terminal {
+            anstream::eprint!("\r\x1b[K{line}");
+        } else {
+            anstream::eprintln!("{line}");
+        }
     }
 
     /// Takes the line of progress away.
