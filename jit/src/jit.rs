@@ -8,6 +8,7 @@ use skep_spec::{MapType, ProgramSpec};
 
 use crate::compile::{Request, compile};
 use crate::debug::{self, Registration};
+use crate::direct::Direct;
 use crate::options::{Mode, Opts, Proof};
 pub use crate::program::Program;
 use crate::run;
@@ -23,6 +24,7 @@ pub struct Jit {
     /// While a debugger knows of the programs; forgotten before they are.
     debugged: Option<Registration>,
     programs: Vec<Program>,
+    direct: Direct,
     /// The kernel they were compiled for, once there is one.
     kernel: Option<u64>,
     opts: Opts,
@@ -116,8 +118,10 @@ impl Jit {
                 &[]
             },
             prog: id.0,
+            tails: self.direct.len(),
         };
         let compiled = compile(&request)?;
+        self.direct.add(&compiled.tails);
         let program = Program::new(spec, compiled, linker.into_insns(), mode)?;
         self.programs.push(program);
         Ok(id)
@@ -179,7 +183,7 @@ impl Jit {
             .begin(program.ty, program.attach, input)
             .map_err(RunError::Input)?;
         match run::run(
-            &self.programs,
+            (&self.programs, &self.direct),
             sim,
             prog,
             program,
@@ -206,10 +210,17 @@ impl Jit {
         let (mut called, mut left) = (0, budget);
         while let Some(due) = sim.expire_timer(until_ns) {
             called += 1;
-            left = run::call_function(&self.programs, sim, due.prog, due.func, due.args, left)
-                .map_err(|stop| RunError::Stop(*stop))?
-                // Every call counts, so that timers that start each other come to an end.
-                .saturating_sub(1);
+            left = run::call_function(
+                (&self.programs, &self.direct),
+                sim,
+                due.prog,
+                due.func,
+                due.args,
+                left,
+            )
+            .map_err(|stop| RunError::Stop(*stop))?
+            // Every call counts, so that timers that start each other come to an end.
+            .saturating_sub(1);
         }
         sim.clock.now_ns = sim.clock.now_ns.max(until_ns);
         Ok(called)
@@ -231,8 +242,15 @@ impl Jit {
         if program.light {
             return Ok(run::run_light(sim, program, args));
         }
-        run::run(&self.programs, sim, prog, program, args, budget)
-            .map_err(|stop| RunError::Stop(*stop))
+        run::run(
+            (&self.programs, &self.direct),
+            sim,
+            prog,
+            program,
+            args,
+            budget,
+        )
+        .map_err(|stop| RunError::Stop(*stop))
     }
 
     #[inline(always)]

@@ -25,6 +25,8 @@ mod compile;
 )]
 mod debug;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod direct;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[expect(
     unsafe_code,
     reason = "the way in for programs that somebody vouches for"

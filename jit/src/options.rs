@@ -57,6 +57,8 @@ optimisations! {
     InlineArray = "inline-array";
     /// Lookups in hashes without the helper's checks.
     DirectLookup = "direct-lookup";
+    /// Tail calls to a constant slot of a known map without a search.
+    DirectTailCall = "direct-tail-call";
     /// Programs that call nothing without a frame of their own.
     Light = "light";
 }

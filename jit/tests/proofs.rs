@@ -94,3 +94,92 @@ out:
     let [with, without] = check(source, Opt::DeadCode, 1);
     assert_eq!(with, without);
 }
+
+#[test]
+fn a_map_found_in_a_map_is_looked_up_in() {
+    let source = "
+.map inner array key 4 value 8 entries 1 init \"2a 00 00 00 00 00 00 00\"
+.map outer array_of_maps key 4 value 4 entries 1 slots 0=inner inner array key 4 value 8 entries 1
+.prog main socket_filter
+    *(u32 *)(r10 - 4) = 0
+    r2 = r10
+    r2 += -4
+    r0 = map[outer] ll
+    r1 = r0
+    call map_lookup_elem
+    if r0 == 0 goto none
+    r1 = r0
+    r2 = r10
+    r2 += -4
+    call map_lookup_elem
+    if r0 == 0 goto none
+    r0 = *(u64 *)(r0 + 0)
+    exit
+none:
+    r0 = 1
+    exit
+";
+    check(source, Opt::DirectLookup, 42);
+}
+
+/// Four programs that call each other by tail calls, the last of which comes back to the first.
+const CHAIN: &str = "
+.map progs prog_array key 4 value 4 entries 4 slots 1=two,2=three,3=main
+.map calls array key 4 value 8 entries 1
+.prog main socket_filter
+    r2 = map_value[calls] ll
+    r3 = *(u64 *)(r2 + 0)
+    r3 += 1
+    *(u64 *)(r2 + 0) = r3
+    r2 = map[progs] ll
+    r3 = 1
+    call tail_call
+    r0 = 70
+    exit
+.prog two socket_filter
+    r2 = map[progs] ll
+    r3 = 2
+    call tail_call
+    r0 = 71
+    exit
+.prog three socket_filter
+    r2 = map[progs] ll
+    r3 = 3
+    call tail_call
+    r0 = 72
+    exit
+";
+
+#[test]
+fn direct_tail_calls_are_counted() {
+    let [with, without] = check(CHAIN, Opt::DirectTailCall, 70);
+    assert_ne!(with, without);
+}
+
+#[test]
+#[expect(unsafe_code, reason = "the interpreter has run the programs")]
+fn direct_tail_calls_follow_the_map() {
+    let object = assemble(CHAIN, &Options::default()).unwrap();
+    let (mut sim, mut jit) = (Sim::new(&object.maps).unwrap(), Jit::new());
+    for program in &object.programs {
+        // SAFETY: `direct_tail_calls_are_counted` runs them in the interpreter, without a trap.
+        unsafe { jit.load_verified(&mut sim, program, Proof::default()) }.unwrap();
+    }
+    let packet = RunInput::packet(&[0; 64]);
+    let progs = sim.map("progs").unwrap();
+    let id = |name: &str| jit.by_name(name).unwrap();
+    let r0 = |sim: &mut Sim| {
+        jit.run(sim, id("main"), &packet, skep_jit::BUDGET)
+            .unwrap()
+            .r0
+    };
+    assert_eq!(r0(&mut sim), 70, "nothing in the slots");
+    sim.set_program(progs, 1, id("two")).unwrap();
+    assert_eq!(r0(&mut sim), 71);
+    sim.set_program(progs, 2, id("three")).unwrap();
+    assert_eq!(r0(&mut sim), 72);
+    sim.set_program(progs, 1, id("three")).unwrap();
+    assert_eq!(r0(&mut sim), 72);
+    sim.map_delete(progs, &1u32.to_le_bytes()).unwrap();
+    assert_eq!(r0(&mut sim), 70);
+}

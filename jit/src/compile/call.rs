@@ -10,8 +10,9 @@ use skep_spec::MapType;
 
 use super::effects::{CALLEE, bit};
 use super::{COUNT, Compiler, STATE, Site, TEMP, TrapKind, host, state};
+use crate::direct::TailSite;
 use crate::options::Opt;
-use crate::run::{MAY_GOTO, Thunk, field};
+use crate::run::{MAY_GOTO, TAIL_CALLS, Thunk, field};
 use crate::x64::{Alu, Bytes, Cond, Gpr, Label, Mem, Wide};
 
 /// R5 to R1: pushed in this order they lie in memory as R1 to R5.
@@ -231,6 +232,17 @@ impl Compiler<'_> {
 
     fn tail_call(&mut self, idx: InsnIdx) {
         self.charge(idx, 1);
+        let proved = self.proved() && !self.plan.writes_fp;
+        if let Some((map, index)) = self.plan.tail_at(idx)
+            && proved
+            && self.has(Opt::DirectTailCall)
+        {
+            self.direct_tail_call(TailSite {
+                map,
+                index,
+                prog: self.request.prog,
+            });
+        }
         self.save_lost();
         self.asm.mov_r_r(Wide::Q, Gpr::Rdi, STATE);
         // R2 and R3 are already where the second and third argument belong.
@@ -246,6 +258,29 @@ impl Compiler<'_> {
         self.asm.mov_r_r(Wide::Q, COUNT, STATE);
         self.asm.jmp_r(TEMP);
         self.asm.bind(stay);
+    }
+
+    /// Leaves for the program in the table, if there is one and this is not one tail call too many; else
+    /// the ordinary way is behind.
+    fn direct_tail_call(&mut self, site: TailSite) {
+        let off = 8 * (self.request.tails + self.tails.len()) as i32;
+        self.tails.push(site);
+        let look = self.asm.label();
+        self.asm.load(Bytes::B8, COUNT, state(field::DIRECT));
+        self.asm.load(Bytes::B8, TEMP, Mem::new(COUNT, off));
+        self.asm.test_r_r(Wide::Q, TEMP, TEMP);
+        self.asm.jcc(Cond::E, look);
+        let count = state(field::TAIL_CALLS);
+        self.asm
+            .alu_rm_i(Alu::Cmp, Wide::Q, count, TAIL_CALLS as i32);
+        self.asm.jcc(Cond::Ae, look);
+        self.asm.alu_rm_i(Alu::Add, Wide::Q, count, 1);
+        self.asm
+            .store_i(Bytes::B8, state(field::MAY_GOTO), MAY_GOTO as i32);
+        self.asm.store(Bytes::B8, state(field::FRAME), Gpr::Rbp);
+        self.asm.mov_r_r(Wide::Q, COUNT, STATE);
+        self.asm.jmp_r(TEMP);
+        self.asm.bind(look);
     }
 
     /// The array whose lookup a call is, if it can be compiled in place.

@@ -25,6 +25,7 @@ use skep_sim::helpers::HelperFn;
 use skep_sim::{Linker, LoadError, Trap, layout};
 use skep_spec::ProgType;
 
+use crate::direct::TailSite;
 use crate::options::{Mode, Opt, Opts};
 use crate::x64::{Alu, Asm, Bytes, Cond, Gpr, Label, Mem, Wide};
 use plan::Plan;
@@ -100,6 +101,8 @@ pub(crate) struct Request<'a> {
     pub(crate) dead: &'a [InsnIdx],
     /// The program's number.
     pub(crate) prog: u32,
+    /// Tail calls of the programs before whose targets are known.
+    pub(crate) tails: usize,
 }
 
 /// Machine code and what belongs to it.
@@ -119,6 +122,8 @@ pub(crate) struct Compiled {
     /// Whether it has no state: see [`Opt::Light`].
     pub(crate) light: bool,
     pub(crate) sites: Vec<Site>,
+    /// Its tail calls whose targets are known.
+    pub(crate) tails: Vec<TailSite>,
     pub(crate) traps: Vec<(InsnIdx, Trap)>,
     pub(crate) callbacks: Vec<InsnIdx>,
 }
@@ -140,6 +145,7 @@ struct Compiler<'a> {
     /// Where calls go on that need a deeper frame than are open: from, back to, and the slot.
     deeper: Vec<(Label, Label, InsnIdx)>,
     sites: Vec<Site>,
+    tails: Vec<TailSite>,
     traps: Vec<(InsnIdx, Trap)>,
 }
 
@@ -167,6 +173,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         far: Vec::new(),
         deeper: Vec::new(),
         sites: Vec::new(),
+        tails: Vec::new(),
         traps: Vec::new(),
     };
     compiler.light = compiler.is_light();
@@ -299,6 +306,7 @@ impl Compiler<'_> {
             offs: labels,
             code,
             sites: self.sites,
+            tails: self.tails,
             traps: self.traps,
             callbacks: self.plan.callbacks,
         })

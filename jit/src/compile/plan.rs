@@ -27,6 +27,8 @@ pub(super) struct Plan {
     loops: Vec<InsnIdx>,
     /// The map in R1 at a call, where it is the same on every way there.
     maps: Vec<(InsnIdx, MapId)>,
+    /// The map in R2 and the number in R3 at a tail call, likewise.
+    tails: Vec<(InsnIdx, MapId, u32)>,
     /// What each call instruction calls.
     callees: Vec<(InsnIdx, Callee)>,
     funcs: Vec<Func>,
@@ -57,6 +59,7 @@ impl Plan {
             lands: vec![false; insns.len() + 1],
             loops: Vec::new(),
             maps: Vec::new(),
+            tails: Vec::new(),
             callees: Vec::new(),
             funcs: Vec::new(),
             dead: dead(request),
@@ -188,6 +191,12 @@ impl Plan {
         self.maps.get(at).map(|m| m.1)
     }
 
+    /// The map and the index of a tail call, where both are known.
+    pub(super) fn tail_at(&self, idx: InsnIdx) -> Option<(MapId, u32)> {
+        let at = self.tails.binary_search_by_key(&idx, |t| t.0).ok()?;
+        self.tails.get(at).map(|t| (t.1, t.2))
+    }
+
     /// What a call calls.
     pub(super) fn callee(&self, idx: InsnIdx) -> Option<&Callee> {
         let at = self.callees.binary_search_by_key(&idx, |c| c.0).ok()?;
@@ -213,34 +222,26 @@ impl Plan {
 
     /// Follows map addresses from the loads that name them to calls, as far as no jump lands between.
     fn find_maps(&mut self, linker: &Linker<'_>) -> Result<(), LoadError> {
-        let mut held: [Option<MapId>; 11] = [None; 11];
+        let mut held: [Option<Held>; 11] = [None; 11];
         for (idx, insn) in linker.insns().iter().enumerate() {
             if self.lands.get(idx).copied().unwrap_or(true) {
                 held = [None; 11];
             }
-            if let Insn::Call(_) = insn
-                && let Some(map) = held[1]
-            {
-                self.maps.push((idx, map));
+            if let Insn::Call(_) = insn {
+                if let Some(Held::Map(map)) = held[1] {
+                    self.maps.push((idx, map));
+                }
+                if let (Some(Held::Map(map)), Some(Held::Number(index))) = (held[2], held[3]) {
+                    self.tails.push((idx, map, index));
+                }
             }
-            let (_, defs) = effects(insn, Mode::Verified);
-            let mut moved = None;
-            if let Insn::LoadImm64 {
-                imm: Imm64::Map(map) | Imm64::MapIdx(map),
-                ..
-            } = *insn
-            {
-                moved = Some(linker.map(idx, map)?);
-            } else if let Insn::Alu {
-                op: AluOp::Mov,
-                width: Width::W64,
-                src: Operand::Reg(src),
-                ..
-            } = *insn
-            {
-                moved = held[src.index()];
+            let (_, mut defs) = effects(insn, Mode::Verified);
+            // A tail call that fails changes no R0, but any other call does.
+            if matches!(insn, Insn::Call(_) | Insn::CallReg(_)) {
+                defs |= bit(Reg::R0);
             }
             if defs != 0 {
+                let moved = held_by(linker, &held, idx, insn)?;
                 for reg in Reg::ALL {
                     if defs & bit(reg) != 0 {
                         held[reg.index()] = moved;
@@ -299,6 +300,43 @@ impl Plan {
         self.callees = callees;
         grew
     }
+}
+
+/// What a register is known to hold.
+#[derive(Clone, Copy)]
+enum Held {
+    Map(MapId),
+    Number(u32),
+}
+
+/// What an instruction puts into the register it writes, if that is known.
+fn held_by(
+    linker: &Linker<'_>,
+    held: &[Option<Held>; 11],
+    idx: InsnIdx,
+    insn: &Insn,
+) -> Result<Option<Held>, LoadError> {
+    if let Insn::LoadImm64 {
+        imm: Imm64::Map(map) | Imm64::MapIdx(map),
+        ..
+    } = *insn
+    {
+        return Ok(Some(Held::Map(linker.map(idx, map)?)));
+    }
+    let Insn::Alu {
+        op: AluOp::Mov,
+        width,
+        src,
+        ..
+    } = *insn
+    else {
+        return Ok(None);
+    };
+    Ok(match (src, width) {
+        (Operand::Imm(imm), _) => Some(Held::Number(imm.cast_unsigned())),
+        (Operand::Reg(src), Width::W64) => held[src.index()],
+        (Operand::Reg(_), Width::W32) => None,
+    })
 }
 
 /// The dead slots of a request, as far as they may be left out: a function whose address is taken keeps

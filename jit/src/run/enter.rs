@@ -6,6 +6,7 @@ use skep_sim::{Access, Fault, ProgId, Sim, Stop, Trap, Why, layout};
 use super::state::{MAY_GOTO, NO_TRAP, State};
 use super::thunks::last_offset;
 use crate::compile::TrapKind;
+use crate::direct::Direct;
 use crate::program::Program;
 
 /// An entry: R1, R2, R3, the state, R5, R4, as the guest registers lie.
@@ -24,14 +25,14 @@ pub(crate) fn run_light(sim: &mut Sim, program: &Program, args: [u64; 5]) -> u64
 /// # Errors
 /// Where it stopped, and why.
 pub(crate) fn run(
-    programs: &[Program],
+    (programs, direct): (&[Program], &Direct),
     sim: &mut Sim,
     prog: ProgId,
     program: &Program,
     args: [u64; 5],
     budget: u64,
 ) -> Result<u64, Box<Stop>> {
-    let mut state = state_of(programs, sim, program, budget);
+    let mut state = state_of((programs, direct), sim, program, budget);
     let state = &raw mut state;
     // SAFETY: `state` lives until we return and holds the exclusive borrow of `sim`, which we do not use
     // before; `program` is one of `programs`.
@@ -47,7 +48,7 @@ pub(crate) fn run(
 /// The state of a run that begins with a program.
 #[inline]
 fn state_of<'m>(
-    programs: &'m [Program],
+    (programs, direct): (&'m [Program], &'m Direct),
     sim: &mut Sim,
     program: &Program,
     budget: u64,
@@ -71,6 +72,7 @@ fn state_of<'m>(
         trap_prog: 0,
         may_goto: MAY_GOTO,
         tail_calls: 0,
+        direct: direct.targets(programs, sim),
         programs,
         sim: &raw mut *sim,
         limit: budget,
@@ -84,7 +86,7 @@ fn state_of<'m>(
 /// # Errors
 /// Where it stopped, and why.
 pub(crate) fn call_function(
-    programs: &[Program],
+    (programs, direct): (&[Program], &Direct),
     sim: &mut Sim,
     prog: ProgId,
     func: u64,
@@ -102,7 +104,7 @@ pub(crate) fn call_function(
         return Err(stop(0, Trap::NotFunction { addr: func }));
     };
     let slot = program.function_at(func).map_err(|trap| stop(0, trap))?;
-    let mut state = state_of(programs, sim, program, budget);
+    let mut state = state_of((programs, direct), sim, program, budget);
     let frame = state.top;
     match callback(&raw mut state, sim, program, slot, frame, args) {
         Ok(_) => Ok(state.budget),

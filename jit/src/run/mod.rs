@@ -6,4 +6,4 @@ mod thunks;
 
 pub(crate) use enter::{call_function, run, run_light};
 pub(crate) use state::{MAY_GOTO, field};
-pub(crate) use thunks::Thunk;
+pub(crate) use thunks::{TAIL_CALLS, Thunk};

@@ -4,6 +4,7 @@
 //! The first fields are read and written by compiled code at the offsets in [`field`]; the rest is ours.
 
 use std::mem::offset_of;
+use std::sync::atomic::AtomicU64;
 
 use skep_isa::InsnIdx;
 use skep_sim::{ProgId, Sim, Trap};
@@ -48,6 +49,8 @@ pub(crate) struct State<'m> {
     /// Loops left for `may_goto` in this function.
     pub(crate) may_goto: u64,
     pub(crate) tail_calls: u64,
+    /// Where tail calls lead whose targets are known.
+    pub(crate) direct: *const AtomicU64,
     /// Programs that can be called; compiled code knows nothing of what follows.
     pub(crate) programs: &'m [Program],
     pub(crate) sim: *mut Sim,
@@ -83,5 +86,7 @@ pub(crate) mod field {
         TRAP_AT = trap_at;
         TRAP_PROG = trap_prog;
         MAY_GOTO = may_goto;
+        TAIL_CALLS = tail_calls;
+        DIRECT = direct;
     }
 }

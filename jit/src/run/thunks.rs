@@ -28,7 +28,7 @@ impl Answer {
 
 const GO_ON: u64 = 0;
 /// Tail calls of one run (`MAX_TAIL_CALL_CNT`).
-const TAIL_CALLS: u64 = 33;
+pub(crate) const TAIL_CALLS: u64 = 33;
 
 type StatePtr = *mut State<'static>;
 type Helper = unsafe extern "sysv64" fn(StatePtr, *const [u64; 5], u64, u64, u64) -> Answer;

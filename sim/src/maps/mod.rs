@@ -172,6 +172,18 @@ impl Map {
         }
     }
 
+    /// How often a prog_array was written to: while that is the same, so are its programs. `None` for
+    /// other maps.
+    #[inline]
+    pub fn program_changes(&self) -> Option<u64> {
+        if let Kind::Refs(refs) = &self.kind
+            && refs.ty() == MapType::ProgArray
+        {
+            return Some(refs.changes());
+        }
+        None
+    }
+
     /// Whether programs look up, update and delete by key.
     pub(crate) fn has_keys(&self) -> bool {
         match &self.kind {
@@ -323,6 +335,7 @@ pub struct Maps {
 
 impl Maps {
     /// The map of that number.
+    #[inline]
     pub fn get(&self, id: MapId) -> Option<&Map> {
         self.all.get(id.0 as usize)
     }

@@ -20,6 +20,8 @@ pub(crate) struct Refs {
     entries: BTreeMap<Box<[u8]>, u32>,
     /// The numbers of an array's first indices again, for tail calls.
     quick: Vec<Option<u32>>,
+    /// How often it was written to.
+    changes: u64,
 }
 
 /// Indices that are found without a search.
@@ -47,11 +49,17 @@ impl Refs {
             is_array,
             entries,
             quick: Vec::new(),
+            changes: 0,
         }
     }
 
     pub(crate) fn ty(&self) -> MapType {
         self.ty
+    }
+
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(crate) fn entries(&self) -> u32 {
@@ -100,6 +108,7 @@ impl Refs {
         } else {
             self.check_hash(key.get(mem, self.key_size), flag)?;
         }
+        self.changes += 1;
         self.entries
             .insert(key.get(mem, self.key_size).into(), number);
         if self.is_array {
@@ -139,6 +148,7 @@ impl Refs {
         if self.is_array && index_of(mem, key) >= self.max {
             return Err(Errno::TOOBIG);
         }
+        self.changes += 1;
         if self.is_array && !self.quick.is_empty() {
             self.set_quick(index_of(mem, key), None);
         }
