@@ -4,7 +4,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A line that counts runs, where there are many and someone looks.
 pub(crate) struct Count(ProgressBar);
@@ -19,9 +19,13 @@ impl Count {
             return Count(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(Some(runs), ProgressDrawTarget::stderr());
-        let template = "{bar:24} {human_pos}/{human_len} runs, {per_sec}, {eta} left";
+        let template = "{bar:24} {human_pos}/{human_len} runs, {rate} million a second, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // Nothing can be done about a terminal that takes no text.
+                let _ = write!(out, "{:.2}", state.per_sec() / 1e6);
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         Count(bar)
     }

@@ -34,5 +34,5 @@ pub use map::{Entry, LiveMap, MapError, MapInfo, MapStep};
 pub use object::{LoadedObject, SlotError};
 pub use program::{LiveProgram, LoadOptions, LoadOutcome, ProgInfo, load};
 pub use rebase::{MissingType, rebase};
-pub use run::{RunOutcome, RunRequest};
+pub use run::{Ran, RunOutcome, RunRequest};
 pub use session::Kernel;

@@ -126,7 +126,7 @@ impl Loader {
             Some(_) | None => self.start()?,
         };
         running.sent += 1;
-        let body = wire::write_batch(&mut running.tables, options, &[spec]);
+        let body = wire::write_batch(&mut running.tables, options, &[(spec, &[])]);
         let frame = wire::write_frame(FrameKind::Batch, 0, &body);
         running.peer.send(&frame).map_err(|_| LoaderError::Died)?;
         let mut answer = None;

@@ -13,7 +13,7 @@ use crate::answer::classify;
 use crate::log::{self, LEVEL_ALL, LEVEL_PATH, LEVEL_STATS, Stats};
 use crate::sys::attr::{ProgLoad, name_text, object_name};
 use crate::sys::{self, Fd, ProgParts};
-use crate::{Answer, Errno, Kernel, LiveMap, NotJudged};
+use crate::{Answer, Errno, Kernel, LiveMap, NotJudged, Ran};
 
 /// How to load.
 #[derive(Clone, Debug)]
@@ -70,6 +70,8 @@ pub struct LoadOutcome {
     pub message: String,
     /// The verifier's figures.
     pub stats: Option<Stats>,
+    /// What runs gave, where a guest was asked for them.
+    pub ran: Ran,
 }
 
 impl LoadOutcome {
@@ -96,6 +98,7 @@ impl LoadOutcome {
             log: String::new(),
             message: String::new(),
             stats: None,
+            ran: Ran::default(),
         }
     }
 }
@@ -277,6 +280,7 @@ impl Kernel {
             log,
             message,
             stats,
+            ran: Ran::default(),
         }
     }
 }

@@ -41,6 +41,15 @@ pub struct RunOutcome {
     pub data_cut: bool,
 }
 
+/// What runs of a program that was loaded for them gave.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ran {
+    /// One a request, in order.
+    pub runs: Vec<Result<RunOutcome, Errno>>,
+    /// The entries of each of the program's maps afterwards; none where they cannot be listed.
+    pub maps: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
 /// `BPF_F_TEST_XDP_LIVE_FRAMES`: packets would leave through real devices.
 const LIVE_FRAMES: u32 = 1 << 1;
 /// Bytes of packet or context at most; kernels take far less.

@@ -12,7 +12,7 @@ use skep_spec::{AttachType, ProgType, ProgramSpec};
 
 use crate::arena::Perm;
 use crate::fault::Owner;
-use crate::hooks::RunInput;
+use crate::hooks::{ETH_P_IP, RunInput};
 use crate::sim::Sim;
 
 /// A value for an argument or a field of one.
@@ -252,6 +252,8 @@ impl Sim {
                 number("len", end - data),
                 number("data", data),
                 number("head", data),
+                // In network order; what the state below says.
+                number("protocol", u64::from(ETH_P_IP.to_be())),
             ],
             // Packets of IPv4 on their way out, as in a test run.
             "nf_hook_state" => vec![number("hook", 3), number("pf", 2)],

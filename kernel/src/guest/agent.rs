@@ -13,10 +13,12 @@ use skep_spec::ProgramSpec;
 use super::window::GuestWindow;
 use super::wire::{self, Frame, FrameKind, Reply, Tables};
 use crate::sys::Fd;
-use crate::{Answer, Kernel, LiveMap, LoadOptions, MapError, NotJudged, sys};
+use crate::{Answer, Kernel, LiveMap, LoadOptions, MapError, NotJudged, Ran, RunRequest, sys};
 
 /// The first batch.
 pub(super) const JOBS: &str = "skep-jobs";
+/// Entries of a map that are told after runs.
+const ENTRIES: usize = 4096;
 /// The serial line to the host.
 pub(super) const LINE: &str = "dev/ttyS1";
 /// Live maps that are kept.
@@ -103,14 +105,14 @@ impl Agent {
         if let Some(window) = &mut self.window {
             window.reset();
         }
-        for (spec, maps) in &batch.requests {
+        for (spec, maps, runs) in &batch.requests {
             let job = self.next;
             self.next += 1;
             match &self.window {
                 Some(window) => window.begin(job),
                 None => send(line, FrameKind::Begin, job, &[])?,
             }
-            let reply = wire::write_reply(&self.load(spec, maps, &batch.options));
+            let reply = wire::write_reply(&self.load(spec, maps, runs, &batch.options));
             let reply = wire::write_frame(FrameKind::Reply, job, &reply);
             let window = self.window.as_mut();
             if !window.is_some_and(|window| window.reply(&reply)) {
@@ -120,19 +122,37 @@ impl Agent {
         send(line, FrameKind::Done, self.next, &[])
     }
 
-    fn load(&mut self, spec: &ProgramSpec, maps: &[u32], options: &LoadOptions) -> Reply {
+    fn load(
+        &mut self,
+        spec: &ProgramSpec,
+        maps: &[u32],
+        runs: &[RunRequest],
+        options: &LoadOptions,
+    ) -> Reply {
         let mut live = Vec::with_capacity(maps.len());
         for (number, map) in maps.iter().zip(&spec.maps) {
-            match self.map(*number, map) {
+            // What another program left in a map would show in a run.
+            let made = if runs.is_empty() {
+                self.map(*number, map)
+            } else {
+                self.kernel.create_map(map).map(Arc::new)
+            };
+            match made {
                 Ok(map) => live.push(map),
                 Err(error) => return Reply::Map(error),
             }
         }
-        let outcome = self.kernel.load_with(spec, live, None, options);
+        let outcome = self.kernel.load_with(spec, live.clone(), None, options);
         if let Answer::NotJudged(NotJudged::Btf { errno, message }) = outcome.answer {
             return Reply::Btf(errno.0, message);
         }
-        Reply::Loaded(outcome.errno.map_or(0, |errno| errno.0), outcome.log)
+        let mut ran = Ran::default();
+        if let Some(program) = outcome.program.filter(|_| !runs.is_empty()) {
+            ran.runs = runs.iter().map(|run| program.test_run(run)).collect();
+            let entries = |map: &Arc<LiveMap>| map.entries(ENTRIES).unwrap_or_default();
+            ran.maps = live.iter().map(entries).collect();
+        }
+        Reply::Loaded(outcome.errno.map_or(0, |errno| errno.0), outcome.log, ran)
     }
 
     fn map(

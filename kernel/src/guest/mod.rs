@@ -1,9 +1,10 @@
-//! Other kernels, asked under qemu: a guest that does nothing but load programs.
+//! Other kernels, asked under qemu: a guest that does nothing but load programs and test-run them.
 //!
 //! An [`Image`] is a kernel that can be booted. A [`Guest`] boots it when it is first asked, with an
 //! executable of this project as its only process ([`serve`]), and keeps it running between questions.
 //! A guest that dies or falls silent is started anew behind the request that it died of, which then has
-//! no verdict. Programs are loaded, never attached, never run; a guest has no disk and no network.
+//! no verdict. Programs are loaded, and run by `BPF_PROG_TEST_RUN` where that is asked for, never attached;
+//! a guest has no disk and no network.
 //!
 //! Needs `qemu-system-x86_64`, and an image (see `README.md`): [`GuestError`] says what is missing.
 
@@ -29,9 +30,9 @@ pub use image::{Image, ImageError, cache_folder};
 use crate::answer::classify;
 use crate::peer::Gone;
 use crate::program::incomplete;
-use crate::{Answer, Errno, LoadOptions, LoadOutcome, NotJudged, log};
+use crate::{Answer, Errno, LoadOptions, LoadOutcome, NotJudged, RunRequest, log};
 use machine::Machine;
-use wire::{Frame, FrameKind, Reply, Tables};
+use wire::{Asked, Frame, FrameKind, Reply, Tables};
 
 /// How guests are run.
 #[derive(Clone, Debug)]
@@ -147,9 +148,23 @@ impl Guest {
         requests: &[&ProgramSpec],
         options: &LoadOptions,
     ) -> Result<Vec<LoadOutcome>, GuestError> {
+        let requests: Vec<Asked<'_>> = requests.iter().map(|spec| (*spec, &[][..])).collect();
+        self.run(&requests, options)
+    }
+
+    /// Asks about requests, and runs those that the kernel accepts on what stands beside them, by
+    /// `BPF_PROG_TEST_RUN`. A program that is run gets maps made anew.
+    ///
+    /// # Errors
+    /// As [`Guest::ask`].
+    pub fn run(
+        &mut self,
+        requests: &[(&ProgramSpec, &[RunRequest])],
+        options: &LoadOptions,
+    ) -> Result<Vec<LoadOutcome>, GuestError> {
         let mut outcomes: Vec<Option<LoadOutcome>> = requests.iter().map(|_| None).collect();
         let mut open = Vec::with_capacity(requests.len());
-        for (at, request) in requests.iter().enumerate() {
+        for (at, (request, _)) in requests.iter().enumerate() {
             match incomplete(request, None) {
                 Some(reason) => outcomes[at] = Some(LoadOutcome::not_judged(reason)),
                 None => open.push(at),
@@ -157,7 +172,7 @@ impl Guest {
         }
         let mut rest = open.as_slice();
         while !rest.is_empty() {
-            let batch: Vec<&ProgramSpec> = rest
+            let batch: Vec<Asked<'_>> = rest
                 .iter()
                 .filter_map(|at| requests.get(*at).copied())
                 .collect();
@@ -181,7 +196,7 @@ impl Guest {
     /// The outcomes of the first requests of a batch: of all, or up to the one that the guest died of.
     fn batch(
         &mut self,
-        requests: &[&ProgramSpec],
+        requests: &[Asked<'_>],
         options: &LoadOptions,
     ) -> Result<Vec<LoadOutcome>, GuestError> {
         let mut running = match self.running.take() {
@@ -226,11 +241,7 @@ impl Guest {
     }
 
     /// Starts a machine with its first batch, and waits until it is up.
-    fn boot(
-        &self,
-        requests: &[&ProgramSpec],
-        options: &LoadOptions,
-    ) -> Result<Running, GuestError> {
+    fn boot(&self, requests: &[Asked<'_>], options: &LoadOptions) -> Result<Running, GuestError> {
         let mut tables = Tables::default();
         let jobs = wire::write_batch(&mut tables, options, requests);
         let mut console = String::new();
@@ -262,7 +273,7 @@ impl Guest {
 
 impl Running {
     /// Sends a batch to a machine that is up: by the window if it fits.
-    fn send(&mut self, requests: &[&ProgramSpec], options: &LoadOptions) -> io::Result<()> {
+    fn send(&mut self, requests: &[Asked<'_>], options: &LoadOptions) -> io::Result<()> {
         let body = wire::write_batch(&mut self.tables, options, requests);
         let put = self.machine.window.as_mut().map(|window| window.put(&body));
         let frame = match put.transpose()? {
@@ -338,7 +349,7 @@ pub(crate) fn outcome(reply: Reply) -> LoadOutcome {
             errno: Errno(errno),
             message,
         }),
-        Reply::Loaded(errno, log) => {
+        Reply::Loaded(errno, log, ran) => {
             let message = log::last_message(&log).to_owned();
             let errno = (errno != 0).then_some(Errno(errno));
             let answer = errno.map_or(Answer::Accepted, |errno| classify(errno, &log, &message));
@@ -349,6 +360,7 @@ pub(crate) fn outcome(reply: Reply) -> LoadOutcome {
                 stats: log::stats(&log),
                 log,
                 message,
+                ran,
             }
         }
     }

@@ -12,7 +12,7 @@ use skep_spec::{
     AttachType, FuncInfo, LineInfo, MapFlags, MapSpec, MapType, ProgFlags, ProgType, ProgramSpec,
 };
 
-use crate::{Errno, LoadOptions, MapError, MapStep};
+use crate::{Errno, LoadOptions, MapError, MapStep, Ran, RunOutcome, RunRequest};
 
 /// What is written.
 #[derive(Debug, Default)]
@@ -81,21 +81,26 @@ pub(crate) struct Tables {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) options: LoadOptions,
-    /// Each with the numbers of its maps.
-    pub(crate) requests: Vec<(ProgramSpec, Vec<u32>)>,
+    /// Each with the numbers of its maps, and what it is run on.
+    pub(crate) requests: Vec<(ProgramSpec, Vec<u32>, Vec<RunRequest>)>,
 }
+
+/// A request, and what it is run on where it is accepted.
+pub(crate) type Asked<'a> = (&'a ProgramSpec, &'a [RunRequest]);
 
 /// Writes a batch, and remembers what it introduced.
 pub(crate) fn write_batch(
     tables: &mut Tables,
     options: &LoadOptions,
-    requests: &[&ProgramSpec],
+    requests: &[Asked<'_>],
 ) -> Vec<u8> {
     let (btfs, maps) = (tables.btfs.len(), tables.maps.len());
     let mut body = Writer::default();
     body.count(requests.len());
-    for request in requests {
+    for (request, runs) in requests {
         write_request(&mut body, tables, request);
+        body.count(runs.len());
+        runs.iter().for_each(|run| write_run(&mut body, run));
     }
     let mut new_maps = Writer::default();
     // A map may bring BTF along, so maps are written before BTF is counted.
@@ -133,7 +138,12 @@ pub(crate) fn read_batch(bytes: &[u8], tables: &mut Tables) -> Option<Batch> {
     }
     let mut requests = Vec::new();
     for _ in 0..r.u32()? {
-        requests.push(read_request(r, tables)?);
+        let (spec, maps) = read_request(r, tables)?;
+        let mut runs = Vec::new();
+        for _ in 0..r.u32()? {
+            runs.push(read_run(r)?);
+        }
+        requests.push((spec, maps, runs));
     }
     Some(Batch { options, requests })
 }
@@ -299,11 +309,85 @@ fn read_request(r: &mut Reader<'_>, tables: &Tables) -> Option<(ProgramSpec, Vec
     Some((spec, maps))
 }
 
+fn write_run(out: &mut Writer, run: &RunRequest) {
+    out.bytes(&run.data);
+    out.bytes(&run.ctx);
+    out.count(run.data_out);
+    out.count(run.ctx_out);
+    let numbers = [run.repeat, run.flags, run.cpu, run.batch_size];
+    numbers.into_iter().for_each(|n| out.u32(n));
+}
+
+fn read_run(r: &mut Reader<'_>) -> Option<RunRequest> {
+    Some(RunRequest {
+        data: r.bytes()?.to_vec(),
+        ctx: r.bytes()?.to_vec(),
+        data_out: r.u32()? as usize,
+        ctx_out: r.u32()? as usize,
+        repeat: r.u32()?,
+        flags: r.u32()?,
+        cpu: r.u32()?,
+        batch_size: r.u32()?,
+    })
+}
+
+fn write_ran(out: &mut Writer, ran: &Ran) {
+    out.count(ran.runs.len());
+    for run in &ran.runs {
+        let (errno, run) = match run {
+            Ok(run) => (0, run),
+            Err(errno) => (errno.0, &RunOutcome::default()),
+        };
+        out.u32(errno.cast_unsigned());
+        out.u32(run.retval);
+        out.u32(run.duration_ns);
+        out.u32(run.data_cut.into());
+        out.bytes(&run.data);
+        out.bytes(&run.ctx);
+    }
+    out.count(ran.maps.len());
+    for map in &ran.maps {
+        out.count(map.len());
+        for (key, value) in map {
+            out.bytes(key);
+            out.bytes(value);
+        }
+    }
+}
+
+fn read_ran(r: &mut Reader<'_>) -> Option<Ran> {
+    let mut ran = Ran::default();
+    for _ in 0..r.u32()? {
+        let errno = r.u32()?.cast_signed();
+        let run = RunOutcome {
+            retval: r.u32()?,
+            duration_ns: r.u32()?,
+            data_cut: r.u32()? != 0,
+            data: r.bytes()?.to_vec(),
+            ctx: r.bytes()?.to_vec(),
+        };
+        let run = if errno == 0 {
+            Ok(run)
+        } else {
+            Err(Errno(errno))
+        };
+        ran.runs.push(run);
+    }
+    for _ in 0..r.u32()? {
+        let mut map = Vec::new();
+        for _ in 0..r.u32()? {
+            map.push((r.bytes()?.to_vec(), r.bytes()?.to_vec()));
+        }
+        ran.maps.push(map);
+    }
+    Some(ran)
+}
+
 /// What a guest says of one request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Reply {
-    /// The kernel was asked: its errno (0: it loaded) and its log.
-    Loaded(i32, String),
+    /// The kernel was asked: its errno (0: it loaded), its log, and what runs gave.
+    Loaded(i32, String, Ran),
     /// A map could not be made.
     Map(MapError),
     /// The BTF was refused, with the last line of the complaint.
@@ -322,7 +406,7 @@ const MAP_STEPS: [MapStep; 6] = [
 pub(crate) fn write_reply(reply: &Reply) -> Vec<u8> {
     let mut out = Writer::default();
     let (kind, errno, step, text) = match reply {
-        Reply::Loaded(errno, log) => (0, *errno, 0, log),
+        Reply::Loaded(errno, log, _) => (0, *errno, 0, log),
         Reply::Btf(errno, message) => (1, *errno, 0, message),
         Reply::Map(error) => {
             let step = MAP_STEPS.iter().position(|step| *step == error.step);
@@ -333,6 +417,9 @@ pub(crate) fn write_reply(reply: &Reply) -> Vec<u8> {
     out.u32(errno.cast_unsigned());
     out.count(step);
     out.bytes(text.as_bytes());
+    if let Reply::Loaded(_, _, ran) = reply {
+        write_ran(&mut out, ran);
+    }
     out.0
 }
 
@@ -341,7 +428,7 @@ pub(crate) fn read_reply(bytes: &[u8]) -> Option<Reply> {
     let (kind, errno, step) = (r.u32()?, r.u32()?.cast_signed(), r.u32()?);
     let text = r.text()?;
     match kind {
-        0 => Some(Reply::Loaded(errno, text)),
+        0 => Some(Reply::Loaded(errno, text, read_ran(r)?)),
         1 => Some(Reply::Btf(errno, text)),
         2 => {
             let step = *MAP_STEPS.get(step as usize)?;
@@ -471,16 +558,29 @@ mod tests {
     #[test]
     fn requests_arrive_as_they_were_sent() {
         let spec = request();
+        let runs = [RunRequest {
+            data: vec![1, 2],
+            ctx: vec![3],
+            data_out: 9,
+            repeat: 2,
+            ..RunRequest::default()
+        }];
         let (mut here, mut there) = (Tables::default(), Tables::default());
-        let bytes = write_batch(&mut here, &LoadOptions::quiet(), &[&spec, &spec]);
+        let bytes = write_batch(
+            &mut here,
+            &LoadOptions::quiet(),
+            &[(&spec, &runs), (&spec, &[])],
+        );
         let batch = read_batch(&bytes, &mut there).unwrap();
         assert_eq!(batch.requests.len(), 2);
         assert_eq!((there.maps.len(), there.btfs.len()), (1, 1));
-        let (got, maps) = &batch.requests[1];
+        assert_eq!(batch.requests[0].2, runs);
+        let (got, maps, runs) = &batch.requests[1];
+        assert!(runs.is_empty());
         assert_eq!(format!("{got:?}"), format!("{spec:?}"));
         assert_eq!(maps, &[0]);
         // What is known is not sent again.
-        let again = write_batch(&mut here, &LoadOptions::quiet(), &[&spec]);
+        let again = write_batch(&mut here, &LoadOptions::quiet(), &[(&spec, &[])]);
         assert!(again.len() < bytes.len() / 2);
         let batch = read_batch(&again, &mut there).unwrap();
         assert_eq!(format!("{:?}", batch.requests[0].0), format!("{spec:?}"));
@@ -488,7 +588,8 @@ mod tests {
 
     #[test]
     fn a_batch_cut_anywhere_is_damaged() {
-        let bytes = write_batch(&mut Tables::default(), &LoadOptions::quiet(), &[&request()]);
+        let (spec, options) = (request(), LoadOptions::quiet());
+        let bytes = write_batch(&mut Tables::default(), &options, &[(&spec, &[])]);
         for end in 0..bytes.len() {
             assert!(
                 read_batch(&bytes[..end], &mut Tables::default()).is_none(),
@@ -504,8 +605,12 @@ mod tests {
             step: MapStep::Freeze,
             errno: Errno::PERM,
         };
+        let ran = Ran {
+            runs: vec![Ok(RunOutcome::default()), Err(Errno::INVAL)],
+            maps: vec![Vec::new(), vec![(vec![1], vec![2, 3])]],
+        };
         let replies = [
-            Reply::Loaded(0, "processed".to_owned()),
+            Reply::Loaded(0, "processed".to_owned(), ran),
             Reply::Btf(22, "bad".to_owned()),
             Reply::Map(error),
         ];
