@@ -122,7 +122,7 @@ impl Jit {
         };
         let compiled = compile(&request)?;
         self.direct.add(&compiled.tails);
-        let program = Program::new(spec, compiled, linker.into_insns(), mode)?;
+        let program = Program::new(spec, compiled, linker, mode)?;
         self.programs.push(program);
         Ok(id)
     }

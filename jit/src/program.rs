@@ -1,7 +1,7 @@
 //! A program in compiled form.
 
 use skep_isa::{Insn, InsnIdx};
-use skep_sim::{LoadError, ProgramTypes, Trap, layout};
+use skep_sim::{Linker, LoadError, ProgramTypes, Trap, layout};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
 use crate::code::Code;
@@ -25,6 +25,10 @@ pub struct Program {
     pub(crate) tail: u32,
     pub(crate) leave: u32,
     pub(crate) light: bool,
+    /// Where its kernel's memory lies in this process, for good.
+    pub(crate) host_base: u64,
+    /// The frame pointers of the first frame and of the last one of a chain.
+    pub(crate) frames: (u64, u64),
     pub(crate) sites: Vec<Site>,
     pub(crate) traps: Vec<(InsnIdx, Trap)>,
     pub(crate) callbacks: Vec<InsnIdx>,
@@ -102,16 +106,20 @@ impl Program {
     pub(crate) fn new(
         spec: &ProgramSpec,
         compiled: Compiled,
-        insns: Vec<Insn>,
+        linker: Linker<'_>,
         mode: Mode,
     ) -> Result<Program, LoadError> {
+        let (memory, stack) = (linker.sim().memory(), linker.sim().stack());
+        let host_base = memory.host_base().addr() as u64;
+        let last = stack.frames().saturating_sub(1);
+        let frames = (stack.top(0), stack.top(last));
         let code = Code::new(&compiled.code).ok_or(LoadError::Engine("no memory for code"))?;
         Ok(Program {
             name: spec.name.clone(),
             ty: spec.ty,
             attach: spec.attach,
             mode,
-            insns,
+            insns: linker.into_insns(),
             code,
             offs: compiled.offs,
             end: compiled.end,
@@ -119,6 +127,8 @@ impl Program {
             tail: compiled.tail,
             leave: compiled.leave,
             light: compiled.light,
+            host_base,
+            frames,
             sites: compiled.sites,
             traps: compiled.traps,
             callbacks: compiled.callbacks,

@@ -46,7 +46,7 @@ pub(crate) fn run(
 }
 
 /// The state of a run that begins with a program.
-#[inline]
+#[inline(always)]
 fn state_of<'m>(
     (programs, direct): (&'m [Program], &'m Direct),
     sim: &mut Sim,
@@ -54,18 +54,17 @@ fn state_of<'m>(
     budget: u64,
 ) -> State<'m> {
     sim.open_chain();
-    let (memory, stack) = (sim.memory(), sim.stack());
-    let host_base = memory.host_base().addr() as u64;
+    let (top, deepest) = program.frames;
     State {
         exit_rsp: 0,
-        frame: stack.top(0),
+        frame: top,
         target: program.code.at(program.slot_code(0)),
         leave: program.code.at(program.leave),
         budget,
-        host_base,
-        last: last_offset(memory),
-        deepest: stack.top(stack.frames().saturating_sub(1)),
-        top: stack.top(0),
+        host_base: program.host_base,
+        last: last_offset(sim.memory()),
+        deepest,
+        top,
         trap_value: 0,
         ctx: sim.context().map_or(0, |(at, _)| at),
         trap_at: NO_TRAP,

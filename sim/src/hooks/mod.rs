@@ -260,6 +260,7 @@ impl Sim {
     }
 
     /// The context's address and length, if a program runs.
+    #[inline]
     pub fn context(&self) -> Option<(u64, u64)> {
         let len = match &self.run {
             Run::Idle => return None,
