@@ -6,7 +6,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
+use hashbrown::{Equivalent, HashMap};
+use rustc_hash::FxBuildHasher;
 use skep_spec::MapSpec;
 
 use super::create::room_for;
@@ -59,6 +62,29 @@ impl PartialOrd for Prefix {
     }
 }
 
+impl Hash for Prefix {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (bits, data) = (self.bits, &*self.data);
+        Borrowed { bits, data }.hash(state);
+    }
+}
+
+/// The same, of data that lies elsewhere.
+#[derive(Hash)]
+struct Borrowed<'a> {
+    bits: u32,
+    data: &'a [u8],
+}
+
+impl Equivalent<Prefix> for Borrowed<'_> {
+    fn equivalent(&self, prefix: &Prefix) -> bool {
+        self.bits == prefix.bits && *self.data == *prefix.data
+    }
+}
+
+/// Bytes of data at most (`LPM_DATA_SIZE_MAX`).
+const DATA: usize = 256;
+
 /// Guest address of an element: the key as it was given, then the value.
 type Element = u64;
 
@@ -70,6 +96,8 @@ pub(crate) struct Lpm {
     max: u32,
     perm: Perm,
     elements: BTreeMap<Prefix, Element>,
+    /// The same without an order, for lookups.
+    quick: HashMap<Prefix, Element, FxBuildHasher>,
     /// How many elements have each length, so that a lookup tries only those.
     lengths: BTreeMap<u32, u32>,
 }
@@ -83,6 +111,7 @@ impl Lpm {
             max: spec.max_entries,
             perm: value_perm(spec),
             elements: BTreeMap::new(),
+            quick: HashMap::default(),
             lengths: BTreeMap::new(),
         }
     }
@@ -99,12 +128,28 @@ impl Lpm {
     }
 
     pub(crate) fn lookup(&self, mem: &Memory, key: Bytes<'_>) -> Option<u64> {
-        let wanted = self.prefix(mem, key)?;
-        self.lengths
-            .range(..=wanted.bits)
-            .rev()
-            .find_map(|(&bits, _)| self.elements.get(&Prefix::new(bits, &wanted.data)))
-            .map(|&element| self.value_at(element))
+        let (wanted, given) = key.get(mem, self.data_size + 4).split_first_chunk::<4>()?;
+        let wanted = u32::from_le_bytes(*wanted);
+        let mut data = [0; DATA];
+        let data = data.get_mut(..given.len())?;
+        data.copy_from_slice(given);
+        if wanted as usize > data.len() * 8 {
+            return None;
+        }
+        // From the longest prefix on, of which less and less is left.
+        let mut end = data.len();
+        for &bits in self.lengths.range(..=wanted).rev().map(|length| length.0) {
+            let whole = bits as usize / 8;
+            if let Some([part, rest @ ..]) = data.get_mut(whole..end) {
+                *part &= !(0xff >> (bits % 8));
+                rest.fill(0);
+            }
+            end = (whole + 1).min(data.len());
+            if let Some(element) = self.quick.get(&Borrowed { bits, data }) {
+                return Some(self.value_at(*element));
+            }
+        }
+        None
     }
 
     pub(crate) fn update(
@@ -136,6 +181,7 @@ impl Lpm {
             Some(old) => mem.retire(old),
             None => *self.lengths.entry(prefix.bits).or_default() += 1,
         }
+        self.quick.insert(prefix.clone(), element);
         self.elements.insert(prefix, element);
         Ok(())
     }
@@ -143,6 +189,7 @@ impl Lpm {
     pub(crate) fn delete(&mut self, mem: &mut Memory, key: Bytes<'_>) -> Result<(), Errno> {
         let prefix = self.prefix(mem, key).ok_or(Errno::INVAL)?;
         let element = self.elements.remove(&prefix).ok_or(Errno::NOENT)?;
+        self.quick.remove(&prefix);
         if let Some(count) = self.lengths.get_mut(&prefix.bits) {
             *count -= 1;
             if *count == 0 {
