@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
+use anstyle::Style;
 use serde_json::{Value, json};
 use skep_fuzz::campaign::{Comparison, Sort, Tally};
 use skep_fuzz::coverage::{KINDS, Mark};
@@ -39,6 +40,8 @@ pub(super) struct Printer {
     /// Kinds of findings that were told.
     told: BTreeSet<String>,
     runs: Vec<Value>,
+    /// Oracles that had their turn, their subjects, and what they found.
+    sum: (u64, u64, u64),
 }
 
 /// Names and descriptions of all oracles.
@@ -90,6 +93,7 @@ impl Printer {
             last: None,
             told: BTreeSet::new(),
             runs: Vec::new(),
+            sum: (0, 0, 0),
         }
     }
 
@@ -159,6 +163,9 @@ impl Printer {
     /// # Errors
     /// Standard output's.
     pub(super) fn run(&mut self, run: &Run, bench: &Bench, shown: &[String]) -> io::Result<()> {
+        let (oracles, subjects, found) = self.sum;
+        let seen = &run.seen;
+        self.sum = (oracles + 1, subjects + seen.subjects, found + seen.found());
         match self.format {
             TextFormat::Human => self.human(run, bench, shown),
             TextFormat::Json => {
@@ -174,21 +181,29 @@ impl Printer {
     /// Standard output's.
     pub(super) fn finish(self) -> io::Result<()> {
         if self.format == TextFormat::Human {
-            return Ok(());
+            return self.total();
         }
         let document = json!({ "schema": "skep-fuzz-1", "runs": self.runs });
         writeln!(anstream::stdout().lock(), "{document:#}")
     }
 
+    /// The last line, where there was more than one oracle.
+    fn total(&self) -> io::Result<()> {
+        let (oracles, subjects, found) = self.sum;
+        if oracles < 2 {
+            return Ok(());
+        }
+        let (style, word) = told(found);
+        writeln!(
+            anstream::stdout().lock(),
+            "{style}{word}{style:#} by {oracles} oracles in {subjects} subjects"
+        )
+    }
+
     fn human(&self, run: &Run, bench: &Bench, shown: &[String]) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         let (name, seen) = (run.oracle.name(), &run.seen);
-        let found = seen.found();
-        let (style, word) = if found == 0 {
-            (GOOD, "nothing found".to_owned())
-        } else {
-            (BAD, format!("{found} found"))
-        };
+        let (style, word) = told(seen.found());
         writeln!(
             out,
             "{TITLE}{name}{TITLE:#}: {style}{word}{style:#} in {} subjects ({} judged), {:.1} s, {:.0}/s",
@@ -265,6 +280,14 @@ fn list<'a>(
         )?;
     }
     Ok(())
+}
+
+/// How many things were found, in words.
+fn told(found: u64) -> (Style, String) {
+    match found {
+        0 => (GOOD, "nothing found".to_owned()),
+        _ => (BAD, format!("{found} found")),
+    }
 }
 
 fn rate(subjects: u64, time: Duration) -> f64 {
