@@ -29,6 +29,16 @@ pub enum Capability {
     NullCheckedBuffers,
     /// A number that is 0 or -1 is split in two before a constant is and-ed or or-ed to it.
     ForkedSigns,
+    /// Byte swaps keep what is known of a number.
+    TrackedByteSwaps,
+    /// Numbers stay linked when a negative constant is added, one subtracted, or either in 32 bits.
+    LinkedDifferences,
+    /// A legacy packet load in a subprogram is also a way to return from it.
+    EarlyPacketReturn,
+    /// Writing at a varying offset turns all bytes of a spilled value into plain ones.
+    ScrubbedSpills,
+    /// Lookups of constant keys may fail in arrays that take the place of an inner map of another size.
+    NullFromInnerArrays,
 }
 
 /// Numbers that bound what a kernel accepts.
@@ -143,6 +153,11 @@ impl Profile {
                 Capability::NoPacketLoadInCallback,
                 Capability::NullCheckedBuffers,
                 Capability::ForkedSigns,
+                Capability::TrackedByteSwaps,
+                Capability::LinkedDifferences,
+                Capability::EarlyPacketReturn,
+                Capability::ScrubbedSpills,
+                Capability::NullFromInnerArrays,
             ],
             limits: Limits {
                 insns: 1_000_000,
@@ -197,7 +212,15 @@ impl Profile {
 
     /// 6.18.15 as Debian builds it: some changes of the series came later.
     pub fn linux_6_18_15() -> Profile {
-        const LATER: [Capability; 2] = [Capability::NullCheckedBuffers, Capability::ForkedSigns];
+        const LATER: [Capability; 7] = [
+            Capability::NullCheckedBuffers,
+            Capability::ForkedSigns,
+            Capability::TrackedByteSwaps,
+            Capability::LinkedDifferences,
+            Capability::EarlyPacketReturn,
+            Capability::ScrubbedSpills,
+            Capability::NullFromInnerArrays,
+        ];
         let mut profile = Profile::linux_6_18();
         profile.name = "6.18.15".to_owned();
         profile.version = KernelVersion::new(6, 18, 15);

@@ -2,6 +2,7 @@
 //! accesses whose offset varies.
 
 use skep_isa::Reg;
+use skep_spec::Capability;
 
 use super::Stored;
 use crate::env::Env;
@@ -474,7 +475,13 @@ impl Env<'_> {
                 zero_used = true;
                 continue;
             }
-            self.scrub_slot(range.frame, index);
+            if self.ctx.facts.has(Capability::ScrubbedSpills) {
+                self.scrub_slot(range.frame, index);
+            } else {
+                let slot = self.state.frame_mut(range.frame).stack.slot_mut(index);
+                slot.value = Value::Uninit;
+                self.set_slot_precise(range.frame, index, false);
+            }
             // Scrubbing may have changed the byte: what counts is what it was turned into.
             let slot = self.state.frame_mut(range.frame).stack.slot_mut(index);
             let byte = &mut slot.bytes[byte_of(off)];

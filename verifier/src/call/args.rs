@@ -2,8 +2,8 @@
 //! arguments after it and the call itself.
 
 use skep_isa::{Reg, Size};
-use skep_spec::MapType;
 use skep_spec::tables::{Arg, ArgType, HelperFlags, Mods};
+use skep_spec::{Capability, MapFlags, MapType};
 
 use super::{CallMeta, PercpuObject, id};
 use crate::env::Env;
@@ -145,12 +145,13 @@ impl Env<'_> {
         let spec = self.ctx.map(map).spec;
         let size = spec.key_size;
         self.check_helper_mem_access(reg, size, false, false, None)?;
-        if self
-            .ctx
-            .facts
-            .map_type(spec.ty)
-            .is_some_and(|facts| facts.elides_null_in(spec.flags))
-        {
+        let flags = if self.ctx.facts.has(Capability::NullFromInnerArrays) {
+            spec.flags
+        } else {
+            MapFlags::empty()
+        };
+        let facts = self.ctx.facts.map_type(spec.ty);
+        if facts.is_some_and(|facts| facts.elides_null_in(flags)) {
             meta.key = self.constant_key(reg, size)?;
         }
         Ok(())

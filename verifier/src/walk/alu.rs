@@ -162,7 +162,14 @@ impl Env<'_> {
     pub(super) fn check_endian(&mut self, op: EndianOp, bits: u8, dst: Reg) -> Check<Next> {
         // On a little-endian machine le64 changes nothing.
         let is_copy = op == EndianOp::ToLe && bits == 64;
-        self.check_unary(dst, is_copy, |scalar| scalar.swap(op, bits))
+        let tracked = self.ctx.facts.has(Capability::TrackedByteSwaps);
+        self.check_unary(dst, is_copy && tracked, |scalar| {
+            if tracked {
+                scalar.swap(op, bits)
+            } else {
+                Scalar::unknown()
+            }
+        })
     }
 
     fn check_unary(
@@ -289,6 +296,9 @@ impl Env<'_> {
         is_same: bool,
     ) -> Option<Link> {
         let link = left.link?;
+        if !self.ctx.facts.has(Capability::LinkedDifferences) {
+            return self.link_after_add(op, width, left, right, is_same);
+        }
         let (by, fits) = match width {
             Width::W64 => (right.const_value()? as i64, true),
             // A sum that was cut says nothing about numbers that were not.
@@ -314,6 +324,33 @@ impl Env<'_> {
             | AluOp::Arsh => return None,
         };
         let linkable = fits && !is_same && link.delta.is_none() && self.ctx.facts.lane().bpf;
+        linkable.then_some(Link {
+            id: link.id,
+            delta: Some(Delta { by, width }),
+        })
+    }
+
+    /// The same before differences were linked: what counts is what the source holds afterwards.
+    fn link_after_add(
+        &self,
+        op: AluOp,
+        width: Width,
+        left: &Number,
+        right: &Scalar,
+        is_same: bool,
+    ) -> Option<Link> {
+        let link = left.link?;
+        let value = right.const_value()? as i64;
+        let by = if is_same {
+            value.wrapping_mul(2)
+        } else {
+            value
+        };
+        let by = i32::try_from(by).ok().filter(|&by| by >= 0)?;
+        let linkable = op == AluOp::Add
+            && width == Width::W64
+            && link.delta.is_none()
+            && self.ctx.facts.lane().bpf;
         linkable.then_some(Link {
             id: link.id,
             delta: Some(Delta { by, width }),

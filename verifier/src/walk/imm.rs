@@ -1,7 +1,7 @@
 //! 64-bit immediates, and packet loads of the old kind.
 
 use skep_isa::{Imm64, Reg};
-use skep_spec::{MapType, ProgType};
+use skep_spec::{Capability, MapType, ProgType};
 
 use super::Next;
 use crate::env::Env;
@@ -74,7 +74,8 @@ impl Env<'_> {
         self.check_ptr_off_reg(&context, Reg::R6)?;
         self.state.forget_caller_saved();
         self.state.set_reg(Reg::R0, Value::unknown());
-        if self.state.curframe() == 0 {
+        let returns = self.ctx.facts.has(Capability::EarlyPacketReturn);
+        if self.state.curframe() == 0 || !returns {
             return Ok(Next::Fallthrough);
         }
         // Beyond the packet's end the load ends the function with zero: in a subprogram that is a

@@ -688,14 +688,3 @@ a_trusted_structure_that_the_kernel_has_not:
     call trusted_of_nowhere        ; error: Caller passes invalid args into func#1 ('trusted_of_nowhere')
     r0 = 0
     exit
-
-a_sign_decides_what_is_left:       ; accepted
-    call bpf_get_prandom_u32
-    r0 s>>= 63
-    r0 &= 9
-    if r0 == 0 goto +1
-    if r0 != 9 goto +2
-    r0 = 0
-    exit
-    r0 /= 0
-    exit
