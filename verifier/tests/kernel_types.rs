@@ -100,6 +100,7 @@ fn kernel() -> Btf {
         TypeId::VOID,
         &[("file", to_file)],
     );
+    func("bpf_lsm_bdev_alloc_security", int, &[("file", to_file)]);
     func("bpf_lsm_inode_xattr_skipcap", int, &[("name", to_void)]);
     func("bpf_lsm_getprocattr", int, &[("task", to_task)]);
     func("bpf_lsm_verify_prog", int, &[("log", to_void)]);

@@ -95,8 +95,6 @@ pub static SLEEPABLE_LSM: &[&str] = &[
 /// LSM hooks whose arguments may be half built or half freed: not trusted.
 #[rustfmt::skip]
 pub static UNTRUSTED_LSM: &[&str] = &[
-    "bpf_lsm_bdev_alloc_security",
-    "bpf_lsm_bdev_free_security",
     "bpf_lsm_bpf_map_free",
     "bpf_lsm_bpf_prog_free",
     "bpf_lsm_file_alloc_security",

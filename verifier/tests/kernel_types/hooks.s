@@ -80,6 +80,17 @@ there:
     r0 = 0
     exit
 
+.cases lsm attach lsm_mac attach_to bdev_alloc_security
+
+an_argument_in_the_making:         ; accepted
+    r1 = *(u64 *)(r1 + 0)
+    r1 = *(u64 *)(r1 + 0)
+    if r1 != 0 goto there
+    r0 = *(u64 *)(r10 + 8)
+there:
+    r0 = 0
+    exit
+
 .cases lsm attach lsm_cgroup attach_to file_open
 
 a_verdict_of_a_control_group:      ; accepted
