@@ -122,10 +122,15 @@ fn interpret(
     for input in inputs {
         let run = machine.run_observed(&mut sim, prog, input, BUDGET, Nobody);
         let run = run.map(|run| run.output);
-        if let Err(RunError::Stop(stop)) = &run
-            && (stop.trap.is_missing_feature() || matches!(stop.trap, Trap::Budget { .. }))
-        {
-            return Err("the run is not simulated to its end");
+        match &run {
+            Err(RunError::Stop(stop))
+                if stop.trap.is_missing_feature() || matches!(stop.trap, Trap::Budget { .. }) =>
+            {
+                return Err("the run is not simulated to its end");
+            }
+            // Without checks it must not run at all then.
+            Err(RunError::Stop(_)) => return Err("it traps, which another oracle asks about"),
+            Ok(_) | Err(_) => {}
         }
         let maps = contents(&mut sim);
         ours.push(Ours { run, maps });
@@ -184,8 +189,7 @@ fn difference(
         (Ok(ours), Ok(theirs)) if ours.ctx != theirs.ctx => Some("the context"),
         (Ok(_), Ok(_)) => (ours.maps != contents(sim)).then_some("a map"),
         (Err(RunError::Input(_)), Err(RunError::Input(_))) => None,
-        // Of accepted programs that another oracle asks about.
-        (Err(_), Err(_)) => None,
+        (Err(_), Err(_)) => Some("why it does not run"),
         (Ok(_), Err(_)) | (Err(_), Ok(_)) => Some("whether it runs"),
     }
 }
