@@ -1,13 +1,14 @@
 //! What return values are called.
 
 use skep_spec::ProgType;
+use skep_spec::tables::results;
 
 /// The name of a return value at the program's hook, or what it means; empty where it has none.
 pub fn verdict(ty: ProgType, value: u32) -> String {
     if ty == ProgType::SocketFilter {
         return socket_filter(value);
     }
-    let name = table(ty)
+    let name = results::of(ty)
         .iter()
         .find(|(number, _)| *number == value.cast_signed());
     name.map_or_else(String::new, |(_, name)| (*name).to_owned())
@@ -19,44 +20,13 @@ pub fn value(ty: ProgType, name: &str) -> Option<u32> {
         let short = full.rsplit_once("ACT_").or_else(|| full.split_once('_'));
         full.eq_ignore_ascii_case(name) || short.is_some_and(|s| s.1.eq_ignore_ascii_case(name))
     };
-    let row = table(ty).iter().find(|(_, full)| same(full));
+    let row = results::of(ty).iter().find(|(_, full)| same(full));
     row.map(|(number, _)| number.cast_unsigned())
 }
 
 /// The names of return values of a type.
 pub fn all(ty: ProgType) -> Vec<&'static str> {
-    table(ty).iter().map(|(_, name)| *name).collect()
-}
-
-fn table(ty: ProgType) -> &'static [(i32, &'static str)] {
-    match ty {
-        ProgType::Xdp => &XDP,
-        ProgType::SchedCls | ProgType::SchedAct => &TC,
-        ProgType::LwtIn | ProgType::LwtOut | ProgType::LwtXmit | ProgType::LwtSeg6local => &LWT,
-        ProgType::SkSkb | ProgType::SkMsg | ProgType::SkLookup | ProgType::SkReuseport => &SK,
-        ProgType::CgroupSkb
-        | ProgType::CgroupSock
-        | ProgType::CgroupDevice
-        | ProgType::CgroupSockAddr
-        | ProgType::CgroupSysctl
-        | ProgType::CgroupSockopt => &CGROUP,
-        ProgType::Netfilter => &NETFILTER,
-        ProgType::Unspec
-        | ProgType::SocketFilter
-        | ProgType::Kprobe
-        | ProgType::Tracepoint
-        | ProgType::PerfEvent
-        | ProgType::SockOps
-        | ProgType::RawTracepoint
-        | ProgType::LircMode2
-        | ProgType::FlowDissector
-        | ProgType::RawTracepointWritable
-        | ProgType::Tracing
-        | ProgType::StructOps
-        | ProgType::Ext
-        | ProgType::Lsm
-        | ProgType::Syscall => &[],
-    }
+    results::of(ty).iter().map(|(_, name)| *name).collect()
 }
 
 fn socket_filter(value: u32) -> String {
@@ -66,40 +36,6 @@ fn socket_filter(value: u32) -> String {
         kept => format!("keeps at most {kept} bytes"),
     }
 }
-
-const XDP: [(i32, &str); 5] = [
-    (0, "XDP_ABORTED"),
-    (1, "XDP_DROP"),
-    (2, "XDP_PASS"),
-    (3, "XDP_TX"),
-    (4, "XDP_REDIRECT"),
-];
-
-const TC: [(i32, &str); 10] = [
-    (-1, "TC_ACT_UNSPEC"),
-    (0, "TC_ACT_OK"),
-    (1, "TC_ACT_RECLASSIFY"),
-    (2, "TC_ACT_SHOT"),
-    (3, "TC_ACT_PIPE"),
-    (4, "TC_ACT_STOLEN"),
-    (5, "TC_ACT_QUEUED"),
-    (6, "TC_ACT_REPEAT"),
-    (7, "TC_ACT_REDIRECT"),
-    (8, "TC_ACT_TRAP"),
-];
-
-const LWT: [(i32, &str); 4] = [
-    (0, "BPF_OK"),
-    (2, "BPF_DROP"),
-    (7, "BPF_REDIRECT"),
-    (128, "BPF_LWT_REROUTE"),
-];
-
-const SK: [(i32, &str); 2] = [(0, "SK_DROP"), (1, "SK_PASS")];
-
-const CGROUP: [(i32, &str); 2] = [(0, "refused"), (1, "allowed")];
-
-const NETFILTER: [(i32, &str); 2] = [(0, "NF_DROP"), (1, "NF_ACCEPT")];
 
 #[cfg(test)]
 mod tests {

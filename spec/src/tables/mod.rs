@@ -15,6 +15,7 @@ pub mod map_create;
 pub mod maps;
 pub mod prog_types;
 mod restrictions;
+pub mod results;
 pub mod sec_rules;
 pub mod sets;
 pub mod sockopts;
