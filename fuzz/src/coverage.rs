@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use skep_isa::{InsnIdx, RawInsn, class, opcode};
+use skep_isa::{InsnIdx, RawInsn, class, opcode, pseudo};
 use skep_spec::tables::{Hook, ctx, helpers};
 use skep_spec::{AttachType, Facts, MapType, ProgType, ProgramSpec};
 use skep_verifier::report::{Known, StateView, Trace};
@@ -180,6 +180,9 @@ impl Coverage {
     }
 }
 
+/// Registers that hold arguments.
+const ARGS: std::ops::RangeInclusive<u8> = 1..=5;
+
 /// A trace that notes the context fields that are read and written while a program is verified.
 #[derive(Debug)]
 pub struct Fields<'a> {
@@ -189,6 +192,10 @@ pub struct Fields<'a> {
     pub marks: Vec<Mark>,
     /// Whether anything before the context is read or written.
     pub before: bool,
+    /// Subprograms' slots and argument registers that get NULL somewhere.
+    nulls: Vec<(InsnIdx, u8)>,
+    /// The same of arguments that are pointers other than NULL where the subprogram begins.
+    pointers: Vec<(InsnIdx, u8)>,
 }
 
 impl<'a> Fields<'a> {
@@ -199,6 +206,45 @@ impl<'a> Fields<'a> {
             hook: Hook::new(spec.ty, spec.attach),
             marks: Vec::new(),
             before: false,
+            nulls: Vec::new(),
+            pointers: Vec::new(),
+        }
+    }
+
+    /// Whether some subprogram, verified on its own, takes an argument for a pointer that is NULL where it
+    /// is called. Kernels let NULL pass for memory that is declared to be there (`check_mem_reg`).
+    pub fn passes_null(&self) -> bool {
+        self.nulls.iter().any(|null| self.pointers.contains(null))
+    }
+
+    /// Notes what a called subprogram gets, and what one takes that begins here.
+    fn note_arguments(&mut self, at: InsnIdx, insn: RawInsn, state: &StateView) {
+        if insn.code == opcode::CALL && insn.src() == pseudo::CALL {
+            let callee = at.wrapping_add_signed(insn.imm as isize + 1);
+            let is_null = |reg: u8| match state.known(reg.into()) {
+                Known::Number(scalar) => scalar.const_value() == Some(0),
+                Known::Nothing
+                | Known::Stack { .. }
+                | Known::Context { .. }
+                | Known::Pointer { .. } => false,
+            };
+            self.nulls
+                .extend(ARGS.filter(|&reg| is_null(reg)).map(|reg| (callee, reg)));
+        }
+        if self
+            .spec
+            .func_info
+            .iter()
+            .any(|info| info.insn_off as usize == at)
+        {
+            let is_there = |reg: u8| {
+                matches!(
+                    state.known(reg.into()),
+                    Known::Pointer { maybe_null: false }
+                )
+            };
+            self.pointers
+                .extend(ARGS.filter(|&reg| is_there(reg)).map(|reg| (at, reg)));
         }
     }
 
@@ -230,6 +276,7 @@ impl Trace for Fields<'_> {
 
     fn state(&mut self, at: InsnIdx, state: &StateView) {
         let insn = self.spec.insns.get(at).copied().unwrap_or_default();
+        self.note_arguments(at, insn, state);
         let Some(base) = Fields::base(insn) else {
             return;
         };

@@ -117,7 +117,7 @@ pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: 
             {
                 unfinished = Some(trap.to_string());
             }
-            Err(RunError::Stop(_)) if is_never_attached(spec, facts) => {
+            Err(RunError::Stop(stop)) if kernel_would_fail_too(spec, facts, &stop) => {
                 return Runs::NotRun;
             }
             Err(RunError::Stop(stop)) => return Runs::Trapped { stop, input },
@@ -130,14 +130,15 @@ pub fn accepted_never_traps(spec: &ProgramSpec, facts: &Facts, seed: u64, runs: 
     }
 }
 
-/// Whether it is a tracepoint's program that reads before its record: such programs load, but no
-/// tracepoint takes them.
-fn is_never_attached(spec: &ProgramSpec, facts: &Facts) -> bool {
+/// Whether the kernel accepts what it should not, and would fail in the same place: a tracepoint's program
+/// that reads before its record, which loads but is never attached, and a subprogram that gets NULL for
+/// memory that it declares to be there.
+fn kernel_would_fail_too(spec: &ProgramSpec, facts: &Facts, stop: &Stop) -> bool {
+    const FIRST_PAGE: u64 = 4096;
     let mut fields = Fields::new(spec);
-    if spec.ty == ProgType::Tracepoint {
-        let _ = verify(spec, facts, &Config::default(), &mut fields);
-    }
-    fields.before
+    let _ = verify(spec, facts, &Config::default(), &mut fields);
+    let at_null = matches!(&stop.trap, Trap::Memory(fault) if fault.addr < FIRST_PAGE);
+    spec.ty == ProgType::Tracepoint && fields.before || at_null && fields.passes_null()
 }
 
 /// Types whose contexts can be made up: they hold numbers, packets, or pointers that may be NULL.

@@ -29,7 +29,8 @@ pub(super) fn fib_lookup(call: &mut Call<'_>) -> Result<u64, Trap> {
         u64::from(call.arg32(3)),
         u64::from(call.arg32(4)),
     );
-    call.sim.mem.check(params, len, Access::Atomic)?;
+    // The helper itself reads what programs may only write.
+    call.sim.mem.check(params, len, Access::Write)?;
     let family = call.sim.mem.peek_le::<1>(params);
     let ifindex = call.sim.mem.peek_le::<4>(params + IFINDEX);
     Ok(if len < PARAMS || flags & !FLAGS != 0 {
@@ -46,7 +47,7 @@ pub(super) fn fib_lookup(call: &mut Call<'_>) -> Result<u64, Trap> {
 /// `bpf_check_mtu` for a packet of that length; `flags` are those that it may have.
 pub(super) fn check_mtu(call: &mut Call<'_>, len: u64, flags: u64) -> Result<u64, Trap> {
     let (ifindex, mtu_len, diff) = (call.arg32(2), call.arg(3), call.arg32(4) as i32);
-    call.sim.mem.check(mtu_len, 4, Access::Atomic)?;
+    call.sim.mem.check(mtu_len, 4, Access::Write)?;
     if call.arg(5) & !flags != 0 {
         return Ok(Errno::INVAL.as_ret());
     }
