@@ -46,7 +46,8 @@ program = \"packets\"
 name = \"counted\"
 maps.seen = [{ key = 1, value = 41 }, { key = 2, value = \"hex:0102030405060708\" }]
 packet = { ipv4 = { dst = \"198.51.100.7\" }, tcp = { dst = 80, flags = \"SA\" } }
-expect = { return = \"XDP_PASS\", packet = \"unchanged\" }
+expect.return = \"XDP_PASS\"
+expect.packet = \"unchanged\"
 expect.maps.seen = [{ key = 1, value = 42 }, { key = 9, absent = true }]
 ",
     "
