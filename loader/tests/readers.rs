@@ -59,10 +59,7 @@ fn goblins(bytes: &[u8]) -> Option<Survey> {
     let mut relocations = Vec::new();
     for (index, list) in &elf.shdr_relocs {
         let target = elf.section_headers.get(*index)?.sh_info as usize;
-        let name = &sections.get(target)?.name;
-        if name.starts_with(".debug_") || name.starts_with(".BTF") {
-            continue;
-        }
+        sections.get(target)?;
         relocations.extend(list.iter().map(|r| RelocInfo {
             section: target,
             offset: r.r_offset,
@@ -83,6 +80,14 @@ fn compare(name: &str, bytes: &[u8]) -> Option<()> {
     let mut ours = survey(bytes).ok()?;
     let mut theirs = goblins(bytes)?;
     ours.sections.iter_mut().for_each(|s| s.role = "");
+    // Those of debugging information are left out; where the readers take a name for another, by ours.
+    theirs.relocations.retain(|relocation| {
+        let name = ours
+            .sections
+            .get(relocation.section)
+            .map_or("", |s| &s.name);
+        !name.starts_with(".debug_") && !name.starts_with(".BTF")
+    });
     for relocations in [&mut ours.relocations, &mut theirs.relocations] {
         relocations.sort_by_key(place);
     }
