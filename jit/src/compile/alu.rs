@@ -87,6 +87,11 @@ impl Compiler<'_> {
 
     fn mov(&mut self, width: Width, dst: Reg, src: Operand) {
         let d = host(dst);
+        let width = if cfg!(feature = "planted-fault") {
+            Width::W64
+        } else {
+            width
+        };
         match (src, width) {
             (Operand::Reg(src), Width::W64) if src == dst => {}
             (Operand::Reg(src), _) => self.asm.mov_r_r(wide(width), d, host(src)),
