@@ -204,6 +204,26 @@ fn the_verifier_says_what_is_claimed() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// Whether a kernel has the type that an argument is said to point to decides the verdict.
+#[test]
+fn tagged_arguments_need_the_kernels_types() {
+    let known = facts();
+    let Some(btf) = known.btf() else {
+        return eprintln!("skipped: needs a kernel's types");
+    };
+    let cases = all_cases(Some(btf));
+    let facts = Facts::new(Profile::linux_6_18());
+    for name in [
+        "a_structure_that_the_kernel_has",
+        "a_flavour_of_what_the_kernel_has",
+        "null_for_a_structure_that_the_kernel_has_not",
+    ] {
+        let (_, case) = cases.iter().find(|(_, case)| case.name == name).unwrap();
+        let verdict = verify(&case.program, &facts, &Config::default(), &mut Silent);
+        assert!(matches!(verdict, Verdict::Undecided(_)), "{name}");
+    }
+}
+
 /// What 6.18.15 under qemu said of programs of which 6.18.44 says the opposite.
 #[test]
 fn older_kernels_of_the_series_say_otherwise() {

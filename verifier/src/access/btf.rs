@@ -6,7 +6,7 @@
 //! else is either of the old kind, which helpers take for compatibility, or untrusted: it may be read
 //! through, as such reads are probed, and nothing more.
 
-use skep_btf::{Btf, Kind, TypeId};
+use skep_btf::{Kind, TypeId};
 use skep_isa::Reg;
 use skep_spec::ProgType;
 use skep_spec::tables::btf_lists;
@@ -14,7 +14,7 @@ use skep_spec::tables::btf_lists;
 use super::btf_walk::{Reached, Safe, WalkFault};
 use crate::env::Env;
 use crate::state::{BtfSource, MapId, Pointer, PtrFlags, Region, Value};
-use crate::violation::{BtfViolation, Check, Stop};
+use crate::violation::{BtfViolation, Check};
 
 /// What vouches for an object (`BPF_REG_TRUSTED_MODIFIERS`).
 const TRUSTED: PtrFlags = PtrFlags::TRUSTED
@@ -157,6 +157,7 @@ impl Env<'_> {
     /// programs.
     fn tracks_connections(&self) -> Check<bool> {
         let found = self
+            .ctx
             .kernel_types()?
             .find_by_name(Kind::Func, "bpf_skb_ct_lookup");
         Ok(found.is_some())
@@ -168,7 +169,7 @@ impl Env<'_> {
         if !self.is_tracked_connection(pointer)? {
             return Err(BtfViolation::Write { told: true }.into());
         }
-        let btf = self.kernel_types()?;
+        let btf = self.ctx.kernel_types()?;
         let of = "nf_conn";
         let mark = btf
             .find_by_name(Kind::Struct, of)
@@ -189,7 +190,7 @@ impl Env<'_> {
         let Region::Btf { id, .. } = pointer.region else {
             return Ok(false);
         };
-        let ty = self.kernel_types()?.ty(TypeId(id));
+        let ty = self.ctx.kernel_types()?.ty(TypeId(id));
         Ok(ty.is_ok_and(|ty| ["nf_conn", "nf_conn___init"].contains(&ty.name())))
     }
 
@@ -277,7 +278,7 @@ impl Env<'_> {
 
     fn check_map_fields(&self, map: MapId) -> Check<u32> {
         let ty = self.ctx.map(map).spec.ty;
-        let btf = self.kernel_types()?;
+        let btf = self.ctx.kernel_types()?;
         let structure = btf_lists::map_structure(ty);
         let id = structure.and_then(|name| btf.find_by_name(Kind::Struct, name));
         let Some(id) = id else {
@@ -312,15 +313,11 @@ impl Env<'_> {
         size: u32,
     ) -> Check<Reached> {
         let own = source == BtfSource::Program;
-        let (btf, walks) = if own {
-            let btf = self.ctx.spec.btf.as_deref();
-            (btf, &mut self.learned.own_walks)
+        let btf = self.ctx.types_of(source)?;
+        let walks = if own {
+            &mut self.learned.own_walks
         } else {
-            let btf = self.ctx.facts.btf().map(AsRef::as_ref);
-            (btf, &mut self.learned.walks)
-        };
-        let Some(btf) = btf else {
-            return Err(no_types());
+            &mut self.learned.walks
         };
         match walks.reach(btf, id, off, size) {
             Ok(reached) => Ok(reached),
@@ -334,27 +331,10 @@ impl Env<'_> {
 
     /// A kernel object of that type, which every kernel has.
     pub(super) fn kernel_object(&self, name: &str) -> Check<Region> {
-        match self.kernel_types()?.find_by_name(Kind::Struct, name) {
-            Some(id) => Ok(Region::Btf {
-                source: BtfSource::Kernel,
-                id: id.0,
-            }),
-            None => Err(Stop::undecided(format!(
-                "struct {name}, which the kernel lacks"
-            ))),
-        }
+        let source = BtfSource::Kernel;
+        let id = self.ctx.kernel_structure(name)?;
+        Ok(Region::Btf { source, id })
     }
-
-    pub(super) fn kernel_types(&self) -> Check<&Btf> {
-        match self.ctx.facts.btf() {
-            Some(btf) => Ok(btf),
-            None => Err(no_types()),
-        }
-    }
-}
-
-pub(super) fn no_types() -> Stop {
-    Stop::undecided("structures of a kernel whose types are not known")
 }
 
 /// What is read where no structure pointer is: a number, or the address of memory that reads probe.

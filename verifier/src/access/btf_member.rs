@@ -4,7 +4,6 @@
 use skep_btf::{Btf, Kind, TypeId};
 use skep_spec::tables::struct_ops::{WritableMember, Writes};
 
-use super::btf::no_types;
 use crate::env::Env;
 use crate::state::{Pointer, Region};
 use crate::violation::{BtfViolation, Check};
@@ -21,9 +20,7 @@ impl Env<'_> {
         let (Some(member), Region::Btf { id, .. }) = (member, pointer.region) else {
             return self.unmodelled_access("writing to kernel structures");
         };
-        let Some(btf) = self.ctx.facts.btf() else {
-            return Err(no_types());
-        };
+        let btf = self.ctx.kernel_types()?;
         let is_of = |name| btf.find_by_name(Kind::Struct, name) == Some(TypeId(id));
         let off = start as i32;
         let end = start.saturating_add(size);

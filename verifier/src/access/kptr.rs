@@ -86,7 +86,7 @@ impl Env<'_> {
         let mut is_safe = kind == FieldKind::KptrPercpu;
         if kind == FieldKind::KptrRef {
             is_safe = source == BtfSource::Program || {
-                let ty = self.kernel_types()?.ty(TypeId(id));
+                let ty = self.ctx.kernel_types()?.ty(TypeId(id));
                 ty.is_ok_and(|ty| btf_lists::RCU_PROTECTED.contains(&ty.name()))
             };
         }
@@ -184,13 +184,7 @@ impl Env<'_> {
         if source != wanted_source {
             return Err(bad(true));
         }
-        let btf = match source {
-            BtfSource::Kernel => self.kernel_types()?,
-            BtfSource::Program => match self.ctx.spec.btf.as_deref() {
-                Some(btf) => btf,
-                None => return Err(bad(true)),
-            },
-        };
+        let btf = self.ctx.types_of(source)?;
         let off = u32::try_from(pointer.off).unwrap_or(u32::MAX);
         match is_structure(btf, TypeId(id), off, TypeId(wanted), !untrusted) {
             Ok(true) => Ok(()),

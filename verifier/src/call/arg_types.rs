@@ -229,7 +229,7 @@ impl Env<'_> {
         } else {
             return Err(Stop::undecided("an object of no type"));
         };
-        let expected = self.kernel_structure(name)?;
+        let expected = self.ctx.kernel_structure(name)?;
         // A socket is released as what it begins with.
         let strict = releases && helper != id::SK_RELEASE;
         self.check_structure(reg, *id, pointer.off, expected, strict)

@@ -65,7 +65,7 @@ impl Env<'_> {
 
     /// `bpf_find_vma(task, address, callback, context, flags)`: `callback(task, vma, context)`.
     pub(super) fn call_find_vma(&mut self, meta: &CallMeta) -> Check<()> {
-        let id = self.kernel_structure("vm_area_struct")?;
+        let id = self.ctx.kernel_structure("vm_area_struct")?;
         let region = Region::Btf {
             source: BtfSource::Kernel,
             id,

@@ -187,7 +187,7 @@ impl Env<'_> {
             Parameter::RbNode => self.check_node(meta, arg, reg, FieldKind::RbNode),
             Parameter::Object => self.check_object(meta, arg, &value, target),
             Parameter::Map => {
-                let map = self.kernel_structure("bpf_map")?;
+                let map = self.ctx.kernel_structure("bpf_map")?;
                 self.check_object(meta, arg, &value, TypeId(map))
             }
             Parameter::Memory => match meta.btf.size_of(target) {
@@ -294,7 +294,7 @@ impl Env<'_> {
             id
         } else {
             match kernel_type(pointer.region) {
-                Some(name) => self.kernel_structure(name)?,
+                Some(name) => self.ctx.kernel_structure(name)?,
                 None => return Err(no_object()),
             }
         };

@@ -45,7 +45,7 @@ impl Env<'_> {
                 dynptr_id: 0,
             },
             RetType::BtfId(name) => {
-                let id = self.kernel_structure(name)?;
+                let id = self.ctx.kernel_structure(name)?;
                 Region::Btf {
                     source: BtfSource::Kernel,
                     id,

@@ -1,6 +1,6 @@
 //! Structures of the kernel as arguments: by name, and as the first part of a larger one.
 
-use skep_btf::{Btf, Kind, TypeId};
+use skep_btf::TypeId;
 use skep_isa::Reg;
 
 use crate::access::{WalkFault, is_structure};
@@ -8,28 +8,9 @@ use crate::env::Env;
 use crate::violation::{ArgumentViolation, Check, Stop};
 
 impl Env<'_> {
-    fn kernel_btf(&self) -> Check<&Btf> {
-        match self.ctx.facts.btf() {
-            Some(btf) => Ok(btf),
-            None => Err(Stop::undecided(
-                "structures of a kernel whose types are not known",
-            )),
-        }
-    }
-
-    /// The id of a kernel structure.
-    pub(super) fn kernel_structure(&self, name: &str) -> Check<u32> {
-        match self.kernel_btf()?.find_by_name(Kind::Struct, name) {
-            Some(id) => Ok(id.0),
-            None => Err(Stop::undecided(format!(
-                "struct {name}, which the kernel lacks"
-            ))),
-        }
-    }
-
     /// Bytes of a kernel type that is no structure.
     pub(super) fn size_unless_structure(&self, id: u32) -> Check<Option<u32>> {
-        let btf = self.kernel_btf()?;
+        let btf = self.ctx.kernel_types()?;
         let no_size = || ArgumentViolation::VariableSize { id };
         let (resolved, ty) = btf.resolve(TypeId(id)).map_err(|_| no_size())?;
         if ty.as_composite().is_some() {
@@ -75,7 +56,7 @@ impl Env<'_> {
         if off == 0 && id == expected {
             return Ok(true);
         }
-        let btf = self.kernel_btf()?;
+        let btf = self.ctx.kernel_types()?;
         let start = u32::try_from(off).unwrap_or(u32::MAX);
         match is_structure(btf, TypeId(id), start, TypeId(expected), strict) {
             Ok(is) => Ok(is),

@@ -91,13 +91,7 @@ impl Search<'_> {
     fn run(&mut self, root: InsnIdx) -> Result<(), (FormViolation, InsnIdx)> {
         self.enter(root);
         while let Some(&Run { first, last }) = self.stack.last() {
-            // Nothing follows a plain instruction but the next one.
-            let is_done = self.visits[last] == Visit::Discovered(Edge::Fallthrough as u8)
-                && !matches!(
-                    self.insns[last].class(),
-                    class::JMP | class::JMP32 | class::LD
-                );
-            if is_done || !self.visit(last)? {
+            if !self.visit(last)? {
                 self.visits[first..=last].fill(Visit::Explored);
                 self.stack.pop();
             }

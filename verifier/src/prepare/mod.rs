@@ -17,6 +17,7 @@ mod struct_ops;
 mod subprog;
 mod variable;
 
+use skep_btf::{Btf, Kind};
 use skep_isa::{FormError, Insn, InsnIdx, RawInsn};
 use skep_spec::tables::Hook;
 use skep_spec::{AttachType, Facts, MapSpec, MapType, ProgFlags, ProgType, ProgramSpec};
@@ -266,6 +267,31 @@ impl<'a> Ctx<'a> {
     /// Special fields of one of the program's structures, ascending by offset; `None` if it has none.
     pub(crate) fn object_fields(&self, id: u32) -> Option<&[MapField]> {
         self.objects.get(&id).map(Vec::as_slice)
+    }
+
+    /// The kernel's types: without them there is no verdict on what needs them.
+    pub(crate) fn kernel_types(&self) -> Check<&'a Btf> {
+        self.facts
+            .btf()
+            .map(AsRef::as_ref)
+            .ok_or_else(|| Stop::undecided("structures of a kernel whose types are not known"))
+    }
+
+    /// The types that ids of that source belong to.
+    pub(crate) fn types_of(&self, source: BtfSource) -> Check<&'a Btf> {
+        match source {
+            BtfSource::Kernel => self.kernel_types(),
+            BtfSource::Program => self.spec.btf.as_deref().ok_or_else(|| {
+                Stop::undecided("structures of a program whose types are not known")
+            }),
+        }
+    }
+
+    /// The id of a kernel structure that every kernel has.
+    pub(crate) fn kernel_structure(&self, name: &str) -> Check<u32> {
+        let found = self.kernel_types()?.find_by_name(Kind::Struct, name);
+        let lacking = || Stop::undecided(format!("struct {name}, which the kernel lacks"));
+        Ok(found.ok_or_else(lacking)?.0)
     }
 
     /// Whether the member that it attaches to returns a pointer.

@@ -252,8 +252,8 @@ pub(crate) struct Delta {
 /// Whose stack the pointer pointed into whose place a number took.
 ///
 /// 6.18 forgets that with most numbers, but not where a load or a null check puts a known one over a
-/// pointer (`__mark_reg_known`), nor in arithmetic with it, and takes it for the frame of a pointer into a stack that is added to the
-/// number (`frameno`).
+/// pointer (`__mark_reg_known`), nor in arithmetic with it, and takes it for the frame of a pointer into
+/// a stack that is added to the number (`frameno`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct OldFrame(u8);
 

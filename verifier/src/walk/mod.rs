@@ -241,6 +241,7 @@ impl<'a> Env<'a> {
                 nullable,
                 untrusted,
             } => {
+                self.ctx.kernel_types()?;
                 let flags = flag(nullable, PtrFlags::MAYBE_NULL)
                     | flag(untrusted, PtrFlags::UNTRUSTED)
                     | flag(!untrusted, PtrFlags::TRUSTED);

@@ -14,17 +14,6 @@
 .func u64 first_byte(u64 at)
     r0 = *(u8 *)(r1 + 0)
     exit
-.struct nowhere { u64 number }
-.global u64 seen_of_kernel(struct task_struct *task __arg_untrusted)
-    r0 = *(u64 *)(r1 + 0)
-    r0 = 0
-    exit
-.global u64 seen_of_nowhere(struct nowhere *it __arg_untrusted)
-    r0 = 0
-    exit
-.global u64 trusted_of_nowhere(struct nowhere *it __arg_trusted)
-    r0 = 0
-    exit
 .func u64 own_stack(void)
     r0 = r10
     exit
@@ -666,25 +655,5 @@ an_immediate_over_the_frame_plus_the_frame: ; accepted
     call an_immediate_over_the_frame
     *(u64 *)(r0 + 0) = 1
 out:
-    r0 = 0
-    exit
-
-.cases raw_tracepoint
-
-a_structure_that_the_kernel_has:   ; accepted
-    r1 = 0
-    call seen_of_kernel
-    r0 = 0
-    exit
-
-a_structure_that_the_kernel_has_not:
-    r1 = 0
-    call seen_of_nowhere           ; error: Caller passes invalid args into func#1 ('seen_of_nowhere')
-    r0 = 0
-    exit
-
-a_trusted_structure_that_the_kernel_has_not:
-    r1 = 0
-    call trusted_of_nowhere        ; error: Caller passes invalid args into func#1 ('trusted_of_nowhere')
     r0 = 0
     exit
