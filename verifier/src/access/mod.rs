@@ -12,6 +12,7 @@ mod helper;
 mod kptr;
 mod region;
 mod stack;
+mod stack_range;
 
 use skep_isa::{AtomicOp, Operand, Reg, Size, Width};
 use skep_spec::ProgFlags;
