@@ -105,6 +105,9 @@ fn kernel() -> Btf {
     func("bpf_lsm_getprocattr", int, &[("task", to_task)]);
     func("bpf_lsm_verify_prog", int, &[("log", to_void)]);
     func("file_open", int, &[("file", to_file)]);
+    // As kernels had it before destructors got names of their own.
+    func("bpf_crypto_ctx_release", TypeId::VOID, &[("ctx", to_void)]);
+    b.structure("bpf_crypto_ctx", 8, &[("type", long, 0, 0)]);
 
     let numbers = b.var("numbers", long, VarLinkage::Global);
     b.var("first_task", task, VarLinkage::Global);
@@ -200,6 +203,11 @@ fn hooks_return_what_their_callers_expect() {
 #[test]
 fn variables_are_what_their_type_says() {
     check(include_str!("kernel_types/variables.s"), &facts());
+}
+
+#[test]
+fn maps_own_what_the_kernel_frees_by_either_name() {
+    check(include_str!("kernel_types/owned.s"), &facts());
 }
 
 #[test]

@@ -48,10 +48,6 @@ impl Env<'_> {
             Ok(args) => args,
             Err(violation) => return Ok(Some(violation.clone().into())),
         };
-        if args.iter().any(|arg| matches!(arg, GlobalArg::Btf { .. })) {
-            // Whether the kernel has the type decides before any argument does.
-            self.ctx.kernel_types()?;
-        }
         for (nth, (&reg, arg)) in Reg::ARGS.iter().zip(args).enumerate() {
             match self.check_global_arg(nth, reg, *arg) {
                 Ok(()) => {}

@@ -241,6 +241,7 @@ impl<'a> Env<'a> {
                 nullable,
                 untrusted,
             } => {
+                // A kernel that lacks the type refuses the calls.
                 self.ctx.kernel_types()?;
                 let flags = flag(nullable, PtrFlags::MAYBE_NULL)
                     | flag(untrusted, PtrFlags::UNTRUSTED)
