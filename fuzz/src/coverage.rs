@@ -304,7 +304,9 @@ impl Trace for Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use skep_asm::{Options, assemble};
     use skep_spec::Profile;
+    use skep_verifier::{Config, Verdict, verify};
 
     #[test]
     fn what_could_be_met_is_known() {
@@ -323,5 +325,35 @@ mod tests {
         assert_eq!(total.merge(&part), [(Mark::Helper("ktime_get_ns"), 7)]);
         assert_eq!(total.merge(&part), []);
         assert_eq!(total.counts()[1], 1);
+    }
+
+    #[test]
+    fn null_for_memory_that_is_declared_to_be_there_is_seen() {
+        let passes = |argument: &str, call: &str| {
+            let text = format!(
+                ".global u64 sure(u64 *at __arg_nonnull)
+                 r0 = *(u64 *)(r1 + 0)
+                 exit
+                 .global u64 unsure(u64 *at)
+                 r0 = 0
+                 exit
+                 .prog main socket_filter
+                 *(u64 *)(r10 - 8) = 0
+                 {argument}
+                 call {call}
+                 r0 = 0
+                 exit"
+            );
+            let object = assemble(&text, &Options::default()).unwrap();
+            let program = object.programs.first().unwrap();
+            let mut fields = Fields::new(program);
+            let facts = Facts::new(Profile::linux_6_18());
+            let verdict = verify(program, &facts, &Config::default(), &mut fields);
+            assert!(matches!(verdict, Verdict::Accepted(_)), "{text}");
+            fields.passes_null()
+        };
+        assert!(passes("r1 = 0", "sure"));
+        assert!(!passes("r1 = r10\nr1 += -8", "sure"));
+        assert!(!passes("r1 = 0", "unsure"));
     }
 }

@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Kernel, errno};
-use skep_sim::{Errno, PacketCopy, Redirect, RunInput, Sim};
+use skep_sim::{Errno, MapId, PacketCopy, Redirect, RunInput, Sim};
 use skep_spec::tables::ctx::SK_BUFF;
-use skep_spec::{AttachType, ProgType};
+use skep_spec::{AttachType, MapFlags, MapSpec, MapType, ProgType};
 
 const ANY: AttachType = AttachType::CgroupInetIngress;
 
@@ -420,6 +422,20 @@ fn nothing_is_forwarded() {
     assert_eq!(ask(7, 1, 64, 0), Errno::AFNOSUPPORT.as_ret());
     assert_eq!(ask(2, 1, 63, 0), Errno::INVAL.as_ret());
     assert_eq!(ask(2, 1, 64, 64), Errno::INVAL.as_ret());
+}
+
+#[test]
+fn helpers_read_what_programs_may_only_write() {
+    let mut spec = MapSpec::new("answers", MapType::Array, 4, 64, 1);
+    spec.flags = MapFlags::WRONLY_PROG;
+    let mut kernel = Kernel::new(&[Arc::new(spec)]);
+    kernel.ty = ProgType::Xdp;
+    let input = RunInput::packet(&ipv4(60));
+    let ctx = kernel.sim.begin(ProgType::Xdp, ANY, &input).unwrap();
+    let at = kernel.lookup_address(MapId(0), &[0; 4]);
+    assert_eq!(kernel.sim.memory().load::<1>(at), None);
+    let answer = kernel.call("fib_lookup", &[ctx, at, 64, 0]);
+    assert_eq!(answer, Ok(Errno::AFNOSUPPORT.as_ret()));
 }
 
 #[test]
