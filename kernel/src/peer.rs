@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::guest::wire::{self, Frame};
 use crate::sys;
@@ -90,6 +90,10 @@ impl Drop for Peer {
         // receiver know.
         let _ = self.child.kill();
         while self.frames.recv_timeout(END).is_ok() {}
-        let _ = self.child.try_wait();
+        // It ends a moment after its output; what was not waited for would stay a zombie.
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < END {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
