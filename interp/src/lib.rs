@@ -11,6 +11,7 @@ mod fuse;
 mod observe;
 mod op;
 mod program;
+mod run;
 mod word;
 
 use skep_isa::InsnIdx;
@@ -22,6 +23,7 @@ pub use program::Program;
 pub use skep_sim::{LoadError, RunError, Stop};
 
 use exec::Exec;
+use observe::Watch;
 use skep_sim::helpers::Engine;
 
 /// Instructions that a run may execute where nothing else is said.
@@ -145,16 +147,8 @@ impl Machine {
         let mut left = budget;
         while let Some(due) = sim.expire_timer(until_ns) {
             called += 1;
-            let mut exec = Exec {
-                programs: &self.programs,
-                observer: Nobody,
-                program: due.prog.0 as usize,
-                left,
-                budget,
-                depth: 0,
-                tail_calls: 0,
-                stopped: None,
-            };
+            let mut exec = Exec::new(&self.programs, due.prog, budget);
+            exec.left = left;
             let result = exec.callback(sim, due.func, due.args);
             // Every call counts, so that timers that start each other come to an end.
             left = exec.left.saturating_sub(1);
@@ -175,30 +169,35 @@ impl Machine {
     ///
     /// # Errors
     /// The trap that ended it.
-    pub fn call(
+    pub fn call<O: Observer>(
         &self,
         sim: &mut Sim,
         prog: ProgId,
         args: [u64; 5],
         budget: u64,
-        observer: impl Observer,
+        mut observer: O,
+    ) -> Result<(u64, u64), Stop> {
+        if !O::ACTIVE {
+            return self.execute(sim, prog, args, budget, None);
+        }
+        let mut watch = |step: &Step<'_>| observer.before(step);
+        self.execute(sim, prog, args, budget, Some(&mut watch))
+    }
+
+    /// The one place where a run begins, the same code for every observer.
+    #[inline(never)]
+    fn execute<'o>(
+        &self,
+        sim: &mut Sim,
+        prog: ProgId,
+        args: [u64; 5],
+        budget: u64,
+        observer: Option<&'o mut Watch<'o>>,
     ) -> Result<(u64, u64), Stop> {
         let budget = i64::try_from(budget).unwrap_or(i64::MAX);
-        let mut exec = Exec {
-            programs: &self.programs,
-            observer,
-            program: prog.0 as usize,
-            left: budget,
-            budget,
-            depth: 0,
-            tail_calls: 0,
-            stopped: None,
-        };
-        let mut regs = op::NO_REGS;
-        for (to, from) in regs.iter_mut().skip(1).zip(args) {
-            *to = from;
-        }
-        let mut result = exec.function(sim, 0, &mut regs);
+        let mut exec = Exec::new(&self.programs, prog, budget);
+        exec.observer = observer;
+        let mut result = exec.function(sim, 0, args);
         if let Err(Trap::Thrown(value)) = result {
             result = exec.catch(sim, value);
         }

@@ -29,6 +29,9 @@ pub trait Observer {
     fn before(&mut self, step: &Step<'_>) -> ControlFlow<()>;
 }
 
+/// An observer's [`Observer::before`].
+pub(crate) type Watch<'a> = dyn FnMut(&Step<'_>) -> ControlFlow<()> + 'a;
+
 /// Nobody.
 #[derive(Clone, Copy, Debug)]
 pub struct Nobody;
