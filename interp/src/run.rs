@@ -16,13 +16,20 @@ use crate::op::{Code, NO_REGS, Op};
 use crate::word::Word;
 
 /// What a function that called another must find again.
+///
+/// R6 to R9 do not lie side by side, so that they are not copied in pairs: a wide load of registers that
+/// were just written one by one waits until they have reached the cache.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Saved<'m> {
-    rest: Iter<'m, Op>,
-    callee: [u64; 4],
-    frame: u64,
-    may_goto: u32,
+    r6: u64,
     program: u32,
+    may_goto: u32,
+    r7: u64,
+    frame: u64,
+    r8: u64,
+    rest: Iter<'m, Op>,
+    r9: u64,
 }
 
 /// What stands for the rest of a function whose packet load failed.
@@ -195,9 +202,8 @@ impl<'m> Exec<'m, '_> {
                 Code::Subprog => {
                     let Some(frame) = sim.enter_frame(self.depth, op.imm == 0) else { break no_frame(sim) };
                     self.depth += 1;
-                    let back = Saved {
-                        rest: rest.clone(), callee: [r[6], r[7], r[8], r[9]], frame: r[10], may_goto, program: self.program as u32,
-                    };
+                    let program = self.program as u32;
+                    let back = Saved { r6: r[6], program, may_goto, r7: r[7], frame: r[10], r8: r[8], rest: rest.clone(), r9: r[9] };
                     self.saved.push(back);
                     r[10] = frame;
                     may_goto = MAY_GOTO;
@@ -216,8 +222,7 @@ impl<'m> Exec<'m, '_> {
                         self.program = back.program as usize;
                         code = self.code::<OBSERVED>();
                     }
-                    [r[6], r[7], r[8], r[9]] = back.callee;
-                    r[10] = back.frame;
+                    (r[6], r[7], r[8], r[9], r[10]) = (back.r6, back.r7, back.r8, back.r9, back.frame);
                     may_goto = back.may_goto;
                     rest = back.rest;
                     left = now - rest.len() as i64;

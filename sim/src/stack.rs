@@ -22,8 +22,11 @@ const BLOCK: usize = FRAME as usize / 8;
 /// Where the frames lie, and which of them are open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stack {
-    base: u64,
+    /// The frame pointer of the first frame.
+    first: u64,
     frames: u32,
+    /// Frames of all chains.
+    limit: u32,
     /// Frames that the run has used.
     used: u32,
     /// Which of the first 64 frames are open, a bit each; deeper ones always are.
@@ -34,17 +37,18 @@ pub struct Stack {
 
 impl Stack {
     pub(crate) fn new(mem: &mut Memory, frames: u32) -> Option<Stack> {
-        let mut stack = Stack {
-            base: 0,
+        let limit = frames.saturating_mul(CHAINS);
+        // Pages that nothing touches cost nothing.
+        let all = STEP * u64::from(limit);
+        let base = mem.alloc(all, 64, Owner::Stack)?;
+        Some(Stack {
+            first: base + all - (STEP - FRAME),
             frames,
+            limit,
             used: 0,
             open: 0,
             chain_open: false,
-        };
-        // Pages that nothing touches cost nothing.
-        let all = STEP * u64::from(stack.limit());
-        stack.base = mem.alloc(all, 64, Owner::Stack)?;
-        Some(stack)
+        })
     }
 
     /// Frames of one chain.
@@ -56,14 +60,13 @@ impl Stack {
     /// Frames of all chains.
     #[inline]
     pub fn limit(&self) -> u32 {
-        self.frames.saturating_mul(CHAINS)
+        self.limit
     }
 
     /// The frame pointer of a frame: the address behind it. Deeper frames lie lower.
     #[inline]
     pub fn top(&self, depth: u32) -> u64 {
-        let below = u64::from(self.limit().saturating_sub(depth));
-        self.base + below * STEP - (STEP - FRAME)
+        self.first - u64::from(depth.min(self.limit)) * STEP
     }
 
     /// Notes that the first frame is used.
