@@ -4,7 +4,7 @@
 
 use skep_isa::InsnIdx;
 use skep_sim::helpers::{Call, Engine};
-use skep_sim::{Access, Fault, MapId, Memory, ProgId, ProgramTypes, Sim, Trap, Why, layout};
+use skep_sim::{Access, Fault, MapId, Memory, ProgId, ProgramTypes, Sim, Stop, Trap, Why, layout};
 
 use crate::observe::Watch;
 use crate::op::{Op, Regs};
@@ -15,6 +15,11 @@ use crate::run::Saved;
 pub(crate) const MAY_GOTO: u32 = 8 << 20;
 /// Tail calls of one run (`MAX_TAIL_CALL_CNT`).
 const TAIL_CALLS: u32 = 33;
+
+/// A trap ended it: [`Exec::trap`] says which. Results with nothing in them but a number stay in registers,
+/// where traps would send every one of them through memory.
+#[derive(Debug)]
+pub(crate) struct Stopped;
 
 /// An execution of one program and what it calls.
 pub(crate) struct Exec<'m, 'o> {
@@ -31,8 +36,10 @@ pub(crate) struct Exec<'m, 'o> {
     tail_calls: u32,
     /// What callers wait for; nested loops leave those of the loops around them alone.
     pub(crate) saved: Vec<Saved<'m>>,
+    /// What ended it.
+    trap: Option<Trap>,
     /// Where the innermost trap happened.
-    pub(crate) stopped: Option<(ProgId, InsnIdx)>,
+    stopped: Option<(ProgId, InsnIdx)>,
 }
 
 impl Engine for Exec<'_, '_> {
@@ -45,9 +52,9 @@ impl Engine for Exec<'_, '_> {
             return Err(Trap::NotFunction { addr: func });
         }
         let program = self.program;
-        let result = self.function(sim, slot, args);
+        let result = self.function(sim, slot, &args);
         self.program = program;
-        result
+        result.map_err(|Stopped| self.trap())
     }
 
     fn program(&self) -> ProgId {
@@ -88,22 +95,30 @@ impl<'m, 'o> Exec<'m, 'o> {
             depth: 0,
             tail_calls: 0,
             saved: Vec::new(),
+            trap: None,
             stopped: None,
         }
     }
 
+    /// Runs a program: its R0.
+    #[inline]
+    pub(crate) fn execute(&mut self, sim: &mut Sim, args: &[u64; 5]) -> Result<u64, Stopped> {
+        let result = self.function(sim, 0, args);
+        if result.is_err() {
+            return self.catch(sim);
+        }
+        result
+    }
+
     /// Runs a function of the current program in a new frame, to its exit.
-    pub(crate) fn function(
-        &mut self,
-        sim: &mut Sim,
-        slot: InsnIdx,
-        args: [u64; 5],
-    ) -> Result<u64, Trap> {
+    #[inline(never)]
+    fn function(&mut self, sim: &mut Sim, slot: InsnIdx, args: &[u64; 5]) -> Result<u64, Stopped> {
         let depth = self.depth;
         let program = self.programs.get(self.program);
         let frameless = slot == 0 && program.is_some_and(|program| program.frameless);
         let Some(frame) = sim.enter_frame(depth, !frameless) else {
-            return Err(no_frame(sim));
+            self.trap = Some(no_frame(sim));
+            return Err(Stopped);
         };
         self.depth += 1;
         let result = self.run(sim, slot, args, frame);
@@ -116,13 +131,34 @@ impl<'m, 'o> Exec<'m, 'o> {
 
     /// What comes of an exception: the result of the program's own function for it, else its value.
     #[cold]
-    pub(crate) fn catch(&mut self, sim: &mut Sim, value: u64) -> Result<u64, Trap> {
-        self.stopped = None;
+    #[inline(never)]
+    fn catch(&mut self, sim: &mut Sim) -> Result<u64, Stopped> {
+        let Some(Trap::Thrown(value)) = self.trap else {
+            return Err(Stopped);
+        };
+        (self.trap, self.stopped) = (None, None);
         let program = self.programs.get(self.program);
         let Some(slot) = program.and_then(|program| program.types.catcher()) else {
             return Ok(value);
         };
-        self.function(sim, slot, [value, 0, 0, 0, 0])
+        self.function(sim, slot, &[value, 0, 0, 0, 0])
+    }
+
+    /// What ended it; once.
+    #[cold]
+    pub(crate) fn trap(&mut self) -> Trap {
+        self.trap.take().unwrap_or(Trap::NotInsn)
+    }
+
+    /// The end by a trap, where the innermost one happened.
+    #[cold]
+    pub(crate) fn stop(&self, prog: ProgId, trap: Trap) -> Stop {
+        let (prog, insn_idx) = self.stopped.unwrap_or((prog, 0));
+        Stop {
+            prog,
+            insn_idx,
+            trap,
+        }
     }
 
     /// What is executed: every instruction by itself where someone looks on.
@@ -137,10 +173,12 @@ impl<'m, 'o> Exec<'m, 'o> {
 
     /// Notes where the innermost trap happened: before this slot.
     #[cold]
-    pub(crate) fn stop(&mut self, next: usize, trap: Trap) -> Trap {
+    #[inline(never)]
+    pub(crate) fn stop_before(&mut self, next: InsnIdx, trap: Trap) -> Stopped {
         let at = (ProgId(self.program as u32), next.wrapping_sub(1));
         self.stopped.get_or_insert(at);
-        trap
+        self.trap = Some(trap);
+        Stopped
     }
 
     #[cold]

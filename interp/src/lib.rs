@@ -15,15 +15,14 @@ mod run;
 mod word;
 
 use skep_isa::InsnIdx;
-use skep_sim::{ProgId, RunInput, RunOutput, Sim, Trap};
+use skep_sim::{ProgId, RunInput, RunOutput, Sim};
 use skep_spec::{MapType, ProgramSpec};
 
 pub use observe::{Nobody, Observer, Step};
 pub use program::Program;
 pub use skep_sim::{LoadError, RunError, Stop};
 
-use exec::Exec;
-use observe::Watch;
+use exec::{Exec, Stopped};
 use skep_sim::helpers::Engine;
 
 /// Instructions that a run may execute where nothing else is said.
@@ -152,14 +151,7 @@ impl Machine {
             let result = exec.callback(sim, due.func, due.args);
             // Every call counts, so that timers that start each other come to an end.
             left = exec.left.saturating_sub(1);
-            if let Err(trap) = result {
-                let (prog, insn_idx) = exec.stopped.unwrap_or((due.prog, 0));
-                return Err(Stop {
-                    prog,
-                    insn_idx,
-                    trap,
-                });
-            }
+            result.map_err(|trap| exec.stop(due.prog, trap))?;
         }
         sim.clock.now_ns = sim.clock.now_ns.max(until_ns);
         Ok(called)
@@ -177,39 +169,17 @@ impl Machine {
         budget: u64,
         mut observer: O,
     ) -> Result<(u64, u64), Stop> {
-        if !O::ACTIVE {
-            return self.execute(sim, prog, args, budget, None);
-        }
-        let mut watch = |step: &Step<'_>| observer.before(step);
-        self.execute(sim, prog, args, budget, Some(&mut watch))
-    }
-
-    /// The one place where a run begins, the same code for every observer.
-    #[inline(never)]
-    fn execute<'o>(
-        &self,
-        sim: &mut Sim,
-        prog: ProgId,
-        args: [u64; 5],
-        budget: u64,
-        observer: Option<&'o mut Watch<'o>>,
-    ) -> Result<(u64, u64), Stop> {
         let budget = i64::try_from(budget).unwrap_or(i64::MAX);
+        let mut watch = |step: &Step<'_>| observer.before(step);
         let mut exec = Exec::new(&self.programs, prog, budget);
-        exec.observer = observer;
-        let mut result = exec.function(sim, 0, args);
-        if let Err(Trap::Thrown(value)) = result {
-            result = exec.catch(sim, value);
+        if O::ACTIVE {
+            exec.observer = Some(&mut watch);
         }
-        match result {
+        match exec.execute(sim, &args) {
             Ok(r0) => Ok((r0, budget.saturating_sub(exec.left) as u64)),
-            Err(trap) => {
-                let (prog, insn_idx) = exec.stopped.unwrap_or((prog, 0));
-                Err(Stop {
-                    prog,
-                    insn_idx,
-                    trap,
-                })
+            Err(Stopped) => {
+                let trap = exec.trap();
+                Err(exec.stop(prog, trap))
             }
         }
     }

@@ -10,7 +10,9 @@ use std::slice::Iter;
 
 use skep_sim::{Access, ProgId, Sim, Trap};
 
-use crate::exec::{Exec, MAY_GOTO, atomic, cast, fault, no_frame, packet, probe, store_slow};
+use crate::exec::{
+    Exec, MAY_GOTO, Stopped, atomic, cast, fault, no_frame, packet, probe, store_slow,
+};
 use crate::observe::Step;
 use crate::op::{Code, NO_REGS, Op};
 use crate::word::Word;
@@ -44,9 +46,9 @@ impl<'m> Exec<'m, '_> {
         &mut self,
         sim: &mut Sim,
         start: usize,
-        args: [u64; 5],
+        args: &[u64; 5],
         frame: u64,
-    ) -> Result<u64, Trap> {
+    ) -> Result<u64, Stopped> {
         if self.observer.is_some() {
             self.steps::<true>(sim, start, args, frame)
         } else {
@@ -57,7 +59,7 @@ impl<'m> Exec<'m, '_> {
     #[inline(never)]
     #[expect(clippy::too_many_lines, reason = "one row per operation: a table, not a story")]
     #[rustfmt::skip]
-    fn steps<const OBSERVED: bool>(&mut self, sim: &mut Sim, start: usize, args: [u64; 5], frame: u64) -> Result<u64, Trap> {
+    fn steps<const OBSERVED: bool>(&mut self, sim: &mut Sim, start: usize, args: &[u64; 5], frame: u64) -> Result<u64, Stopped> {
         let mut code = self.code::<OBSERVED>();
         // What comes next, up to the end of the program.
         let mut rest = code.get(start..).unwrap_or_default().iter();
@@ -248,6 +250,6 @@ impl<'m> Exec<'m, '_> {
         };
         self.left = left + rest.len() as i64;
         self.saved.truncate(floor);
-        Err(self.stop(code.len() - rest.len(), trap))
+        Err(self.stop_before(code.len() - rest.len(), trap))
     }
 }
