@@ -31,8 +31,8 @@ pub(crate) struct Exec<'m, 'o> {
     /// Instructions that are left; negative when the budget is used up.
     pub(crate) left: i64,
     budget: i64,
-    /// Frames that are open.
-    pub(crate) depth: u32,
+    /// Functions that run in loops of their own: the program's, and callbacks inside.
+    pub(crate) loops: u32,
     tail_calls: u32,
     /// What callers wait for; nested loops leave those of the loops around them alone.
     pub(crate) saved: Vec<Saved<'m>>,
@@ -92,7 +92,7 @@ impl<'m, 'o> Exec<'m, 'o> {
             program: program.0 as usize,
             left: budget,
             budget,
-            depth: 0,
+            loops: 0,
             tail_calls: 0,
             saved: Vec::new(),
             trap: None,
@@ -113,20 +113,24 @@ impl<'m, 'o> Exec<'m, 'o> {
     /// Runs a function of the current program in a new frame, to its exit.
     #[inline(never)]
     fn function(&mut self, sim: &mut Sim, slot: InsnIdx, args: &[u64; 5]) -> Result<u64, Stopped> {
-        let depth = self.depth;
+        let depth = self.depth();
         let program = self.programs.get(self.program);
         let frameless = slot == 0 && program.is_some_and(|program| program.frameless);
         let Some(frame) = sim.enter_frame(depth, !frameless) else {
             self.trap = Some(no_frame(sim));
             return Err(Stopped);
         };
-        self.depth += 1;
+        self.loops += 1;
         let result = self.run(sim, slot, args, frame);
-        while self.depth > depth {
-            self.depth -= 1;
-            sim.close_frame(self.depth);
-        }
+        self.loops -= 1;
+        sim.close_frame(depth);
         result
+    }
+
+    /// Functions that were entered and not left.
+    #[inline(always)]
+    pub(crate) fn depth(&self) -> u32 {
+        self.loops + self.saved.len() as u32
     }
 
     /// What comes of an exception: the result of the program's own function for it, else its value.
@@ -171,10 +175,15 @@ impl<'m, 'o> Exec<'m, 'o> {
         }
     }
 
-    /// Notes where the innermost trap happened: before this slot.
+    /// Notes where the innermost trap happened: before this slot. Leaves all functions but those that called
+    /// before the loop began.
     #[cold]
     #[inline(never)]
-    pub(crate) fn stop_before(&mut self, next: InsnIdx, trap: Trap) -> Stopped {
+    pub(crate) fn stop_before(&mut self, sim: &mut Sim, next: InsnIdx, floor: usize, trap: Trap) -> Stopped {
+        while self.saved.len() > floor {
+            self.saved.pop();
+            sim.close_frame(self.depth());
+        }
         let at = (ProgId(self.program as u32), next.wrapping_sub(1));
         self.stopped.get_or_insert(at);
         self.trap = Some(trap);

@@ -84,7 +84,7 @@ impl<'m> Exec<'m, '_> {
             if OBSERVED {
                 let step = Step {
                     sim: &*sim, prog: ProgId(self.program as u32), insn_idx: code.len() - rest.len() - 1,
-                    regs: &r, depth: self.depth - 1,
+                    regs: &r, depth: self.depth() - 1,
                 };
                 if self.observer.as_mut().is_some_and(|watch| watch(&step).is_break()) { break Trap::Interrupted; }
             }
@@ -202,8 +202,7 @@ impl<'m> Exec<'m, '_> {
                     Err(trap) => break trap,
                 },
                 Code::Subprog => {
-                    let Some(frame) = sim.enter_frame(self.depth, op.imm == 0) else { break no_frame(sim) };
-                    self.depth += 1;
+                    let Some(frame) = sim.enter_frame(self.depth(), op.imm == 0) else { break no_frame(sim) };
                     let program = self.program as u32;
                     let back = Saved { r6: r[6], program, may_goto, r7: r[7], frame: r[10], r8: r[8], rest: rest.clone(), r9: r[9] };
                     self.saved.push(back);
@@ -218,8 +217,7 @@ impl<'m> Exec<'m, '_> {
                         self.left = now;
                         return Ok(r[0]);
                     };
-                    self.depth -= 1;
-                    sim.close_frame(self.depth);
+                    sim.close_frame(self.depth());
                     if self.program != back.program as usize {
                         self.program = back.program as usize;
                         code = self.code::<OBSERVED>();
@@ -249,7 +247,6 @@ impl<'m> Exec<'m, '_> {
             }
         };
         self.left = left + rest.len() as i64;
-        self.saved.truncate(floor);
-        Err(self.stop_before(code.len() - rest.len(), trap))
+        Err(self.stop_before(sim, code.len() - rest.len(), floor, trap))
     }
 }

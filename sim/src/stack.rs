@@ -89,7 +89,7 @@ impl Stack {
         self.chain_open = true;
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn open(&mut self, mem: &mut Memory, depth: u32) -> Option<u64> {
         if depth >= self.limit() {
             return None;
@@ -110,10 +110,17 @@ impl Stack {
         self.open(mem, depth)
     }
 
+    /// Nothing where the frame was not opened.
     #[inline]
     pub(crate) fn close(&mut self, mem: &mut Memory, depth: u32) {
-        let is_open = self.open & bit(depth) != 0 || depth >= 64;
-        if is_open && depth < self.used {
+        if self.open & bit(depth) != 0 || depth >= 64 {
+            self.close_open(mem, depth);
+        }
+    }
+
+    #[inline(never)]
+    fn close_open(&mut self, mem: &mut Memory, depth: u32) {
+        if depth < self.used {
             self.chain_open = false;
             self.open &= !bit(depth);
             mem.allow_block::<BLOCK>(self.top(depth) - FRAME, false);
