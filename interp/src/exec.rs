@@ -77,6 +77,7 @@ pub(crate) fn fault(mem: &Memory, addr: u64, len: u64, access: Access) -> Trap {
 #[cold]
 #[inline(never)]
 pub(crate) fn store_slow(sim: &mut Sim, addr: u64, len: u64, value: u64) -> Result<(), Trap> {
+    let value = value & (u64::MAX >> (64 - 8 * len.clamp(1, 8)));
     if sim.store_ctx_field(addr, len, value) {
         return Ok(());
     }
@@ -179,7 +180,13 @@ impl<'m, 'o> Exec<'m, 'o> {
     /// before the loop began.
     #[cold]
     #[inline(never)]
-    pub(crate) fn stop_before(&mut self, sim: &mut Sim, next: InsnIdx, floor: usize, trap: Trap) -> Stopped {
+    pub(crate) fn stop_before(
+        &mut self,
+        sim: &mut Sim,
+        next: InsnIdx,
+        floor: usize,
+        trap: Trap,
+    ) -> Stopped {
         while self.saved.len() > floor {
             self.saved.pop();
             sim.close_frame(self.depth());

@@ -32,7 +32,7 @@ fn needs_no_frame(ops: &[Op], start: usize, end: usize) -> bool {
     let Some(body) = ops.get(start..end) else {
         return false;
     };
-    let names_frame = |op: &Op| [op.dst, op.src, op.aux].contains(&Reg::R10);
+    let names_frame = |op: &Op| [op.dst, op.src].contains(&Reg::R10);
     let stays = |op: &Op| {
         let target = usize::try_from(op.off).unwrap_or(usize::MAX);
         !op.code.jumps() || (start..end).contains(&target)

@@ -12,6 +12,7 @@ mod observe;
 mod op;
 mod program;
 mod run;
+mod simple;
 mod word;
 
 use skep_isa::InsnIdx;

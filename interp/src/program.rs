@@ -247,7 +247,6 @@ fn with_operand(codes: Four, width: Width, dst: Reg, src: Operand, off: i32) -> 
         code,
         dst,
         src,
-        aux: Reg::R0,
         off,
         imm: imm.into(),
     }
@@ -413,7 +412,6 @@ fn memory(insn: Insn) -> Op {
             code: Code::Packet,
             dst: Reg::R0,
             src: index.unwrap_or(Reg::R0),
-            aux: Reg::R0,
             off: if index.is_some() { -1 } else { 1 } * size.bytes() as i32,
             imm: off.into(),
         },
