@@ -76,21 +76,62 @@ impl<'m> Exec<'m, '_> {
             left = now - rest.len() as i64;
         }}; }
 
-        // Does one operation of a kind; what jumps goes on with the next.
+        // Leaves an operation behind. Every operation does so itself, which keeps the dispatch short enough to
+        // lie in one cache line nearly always: across two, everything takes a third longer.
+        macro_rules! next { () => { rest = rest.get(1..).unwrap_or_default() }; }
+
+        // Does one operation of a kind and leaves it behind; what jumps goes on with the next.
         macro_rules! one {
-            (alu $code:ident $op:ident $d:ident $s:ident) => { compute(Code::$code, $op, $op.dst, $op.src, &mut r) };
-            (same $code:ident $op:ident $d:ident $s:ident) => { compute(Code::$code, $op, $d, $op.src, &mut r) };
-            (turn $code:ident $op:ident $d:ident $s:ident) => { compute(Code::$code, $op, $s, $op.src, &mut r) };
-            (back $code:ident $op:ident $d:ident $s:ident) => { compute(Code::$code, $op, $s, $d, &mut r) };
-            (jump $code:ident $op:ident $d:ident $s:ident) => { if holds(Code::$code, $op, &r) { go!($op.off); continue; } };
-            (load $code:ident $op:ident $d:ident $s:ident) => {{
+            (alu $code:ident $op:ident $($d:ident $s:ident)?) => {{ compute(Code::$code, $op, $op.dst, $op.src, &mut r); next!(); }};
+            (same $code:ident $op:ident $d:ident $s:ident) => {{ compute(Code::$code, $op, $d, $op.src, &mut r); next!(); }};
+            (turn $code:ident $op:ident $d:ident $s:ident) => {{ compute(Code::$code, $op, $s, $op.src, &mut r); next!(); }};
+            (back $code:ident $op:ident $d:ident $s:ident) => {{ compute(Code::$code, $op, $s, $d, &mut r); next!(); }};
+            (jump $code:ident $op:ident $($d:ident $s:ident)?) => {{
+                let taken = holds(Code::$code, $op, &r);
+                next!();
+                if taken { go!($op.off); continue; }
+            }};
+            (call $code:ident $op:ident $($d:ident $s:ident)?) => {{
+                next!();
+                let Some(frame) = sim.enter_frame(self.depth(), $op.imm == 0) else { break no_frame(sim) };
+                let program = self.program as u32;
+                let back = Saved { r6: r[6], program, may_goto, r7: r[7], frame: r[10], r8: r[8], rest, r9: r[9] };
+                self.saved.push(back);
+                r[10] = frame;
+                may_goto = MAY_GOTO;
+                go!($op.off);
+                continue;
+            }};
+            (exit $code:ident $op:ident $($d:ident $s:ident)?) => {{
+                let _: &Op = $op;
+                next!();
+                let now = left + rest.len() as i64;
+                let back = if self.saved.len() > floor { self.saved.pop() } else { None };
+                let Some(back) = back else {
+                    self.left = now;
+                    return Ok(r[0]);
+                };
+                sim.close_frame(self.depth());
+                if self.program != back.program as usize {
+                    self.program = back.program as usize;
+                    code = self.code::<OBSERVED>();
+                }
+                (r[6], r[7], r[8], r[9], r[10]) = (back.r6, back.r7, back.r8, back.r9, back.frame);
+                may_goto = back.may_goto;
+                rest = back.rest;
+                left = now - rest.len() as i64;
+                continue;
+            }};
+            (load $code:ident $op:ident) => {{
+                next!();
                 let addr = r[$op.src.index()].wrapping_add_signed($op.off.into());
                 let Some(value) = load(Code::$code, sim.memory(), addr) else {
                     break fault(sim.memory(), addr, bytes(Code::$code), Access::Read);
                 };
                 r[$op.dst.index()] = value;
             }};
-            (store $code:ident $op:ident $d:ident $s:ident) => {{
+            (store $code:ident $op:ident) => {{
+                next!();
                 let addr = r[$op.dst.index()].wrapping_add_signed($op.off.into());
                 let value = stored(Code::$code, $op, &r);
                 if !store(Code::$code, sim.memory_mut(), addr, value)
@@ -99,39 +140,43 @@ impl<'m> Exec<'m, '_> {
         }
 
         let trap = loop {
-            let Some((op, after)) = rest.split_first() else { break Trap::NotInsn };
-            rest = after;
+            let Some(op) = rest.first() else { break Trap::NotInsn };
             if OBSERVED {
                 let step = Step {
-                    sim: &*sim, prog: ProgId(self.program as u32), insn_idx: code.len() - rest.len() - 1,
+                    sim: &*sim, prog: ProgId(self.program as u32), insn_idx: code.len() - rest.len(),
                     regs: &r, depth: self.depth() - 1,
                 };
-                if self.observer.as_mut().is_some_and(|watch| watch(&step).is_break()) { break Trap::Interrupted; }
+                if self.observer.as_mut().is_some_and(|watch| watch(&step).is_break()) {
+                    next!();
+                    break Trap::Interrupted;
+                }
             }
-
-            let (d, s) = (op.dst, op.src);
 
             macro_rules! execute { (
                 alu { $($alu:ident)* } jump { $($jump:ident)* } load { $($load:ident)* } store { $($store:ident)* }
                 other { $($(#[$doc:meta])* $other:ident)* }
                 fused { $($fused:ident: $first:ident $code:ident $($kind:ident $part:ident)+;)* }
             ) => { match op.code {
-                $(Code::$alu => one!(alu $alu op d s),)*
-                $(Code::$jump => one!(jump $jump op d s),)*
-                $(Code::$load => one!(load $load op d s),)*
-                $(Code::$store => one!(store $store op d s),)*
+                $(Code::$alu => one!(alu $alu op),)*
+                $(Code::$jump => one!(jump $jump op),)*
+                $(Code::$load => one!(load $load op),)*
+                $(Code::$store => one!(store $store op),)*
                 $(Code::$fused => {
-                    one!($first $code op d s);
-                    $(let Some((op, after)) = rest.split_first() else { break Trap::NotInsn };
-                    rest = after;
-                    one!($kind $part op d s);)+
+                    // Read once, so that the compiler knows where a sequence stays in one register.
+                    let (_d, _s) = (op.dst, op.src);
+                    one!($first $code op _d _s);
+                    $(let Some(op) = rest.first() else { break Trap::NotInsn };
+                    one!($kind $part op _d _s);)+
                 })*
-                Code::Wide => { r[op.dst.index()] = op.imm as u64; rest = rest.get(1..).unwrap_or_default(); left += 1; }
+                Code::Wide => { r[op.dst.index()] = op.imm as u64; next!(); next!(); left += 1; }
 
-                Code::Probe => r[op.dst.index()] = probe(sim.memory(), r[op.src.index()].wrapping_add_signed(op.off.into()), op.imm),
-                Code::Cast => match cast(sim, &mut r, op) { Ok(()) => {}, Err(trap) => break trap },
-                Code::Atomic => if let Err(trap) = atomic(sim.memory_mut(), &mut r, op) { break trap },
-                Code::Packet => match packet(sim, &mut r, op) {
+                Code::Probe => {
+                    next!();
+                    r[op.dst.index()] = probe(sim.memory(), r[op.src.index()].wrapping_add_signed(op.off.into()), op.imm);
+                }
+                Code::Cast => { next!(); if let Err(trap) = cast(sim, &mut r, op) { break trap } }
+                Code::Atomic => { next!(); if let Err(trap) = atomic(sim.memory_mut(), &mut r, op) { break trap } }
+                Code::Packet => { next!(); match packet(sim, &mut r, op) {
                     Ok(true) => {}
                     // Out of the packet: the function returns 0.
                     Ok(false) => {
@@ -139,16 +184,17 @@ impl<'m> Exec<'m, '_> {
                         rest = EXIT;
                     }
                     Err(trap) => break trap,
-                },
+                } }
 
-                Code::MayGoto => if may_goto == 0 { go!(op.off) } else { may_goto -= 1 },
+                Code::MayGoto => { next!(); if may_goto == 0 { go!(op.off) } else { may_goto -= 1 } }
                 Code::Helper => {
+                    next!();
                     self.left = left + rest.len() as i64;
                     let result = self.helper(sim, &r, op);
                     left = self.left - rest.len() as i64;
                     match result { Ok(value) => r[0] = value, Err(trap) => break trap }
                 }
-                Code::TailCall => match self.tail_call(sim, &r) {
+                Code::TailCall => { next!(); match self.tail_call(sim, &r) {
                     Ok(false) => {}
                     Ok(true) => {
                         let now = left + rest.len() as i64;
@@ -159,35 +205,11 @@ impl<'m> Exec<'m, '_> {
                         if now < 0 { break self.out_of_budget() }
                     }
                     Err(trap) => break trap,
-                },
-                Code::Subprog => {
-                    let Some(frame) = sim.enter_frame(self.depth(), op.imm == 0) else { break no_frame(sim) };
-                    let program = self.program as u32;
-                    let back = Saved { r6: r[6], program, may_goto, r7: r[7], frame: r[10], r8: r[8], rest, r9: r[9] };
-                    self.saved.push(back);
-                    r[10] = frame;
-                    may_goto = MAY_GOTO;
-                    go!(op.off);
-                }
-                Code::Exit => {
-                    let now = left + rest.len() as i64;
-                    let back = if self.saved.len() > floor { self.saved.pop() } else { None };
-                    let Some(back) = back else {
-                        self.left = now;
-                        return Ok(r[0]);
-                    };
-                    sim.close_frame(self.depth());
-                    if self.program != back.program as usize {
-                        self.program = back.program as usize;
-                        code = self.code::<OBSERVED>();
-                    }
-                    (r[6], r[7], r[8], r[9], r[10]) = (back.r6, back.r7, back.r8, back.r9, back.frame);
-                    may_goto = back.may_goto;
-                    rest = back.rest;
-                    left = now - rest.len() as i64;
-                }
-                Code::Trap => break self.trap_of(op),
-                Code::NotInsn => break Trap::NotInsn,
+                } }
+                Code::Subprog => one!(call Subprog op),
+                Code::Exit => one!(exit Exit op),
+                Code::Trap => { next!(); break self.trap_of(op) }
+                Code::NotInsn => { next!(); break Trap::NotInsn }
             }}; }
             with_codes!(execute);
         };

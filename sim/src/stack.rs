@@ -104,8 +104,8 @@ impl Stack {
     /// The frame pointer of a function that gives its address to nobody: the frame stays closed.
     #[inline]
     pub(crate) fn skip(&mut self, mem: &mut Memory, depth: u32) -> Option<u64> {
-        if depth < 64 && depth < self.limit() {
-            return Some(self.top(depth));
+        if depth < self.limit.min(64) {
+            return Some(self.first - u64::from(depth) * STEP);
         }
         self.open(mem, depth)
     }
@@ -113,7 +113,7 @@ impl Stack {
     /// Nothing where the frame was not opened.
     #[inline]
     pub(crate) fn close(&mut self, mem: &mut Memory, depth: u32) {
-        if self.open & bit(depth) != 0 || depth >= 64 {
+        if depth >= 64 || self.open.wrapping_shr(depth) & 1 != 0 {
             self.close_open(mem, depth);
         }
     }
