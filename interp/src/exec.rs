@@ -102,7 +102,7 @@ impl<'m, 'o> Exec<'m, 'o> {
     }
 
     /// Runs a program: its R0.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn execute(&mut self, sim: &mut Sim, args: &[u64; 5]) -> Result<u64, Stopped> {
         let result = self.function(sim, 0, args);
         if result.is_err() {
@@ -112,7 +112,7 @@ impl<'m, 'o> Exec<'m, 'o> {
     }
 
     /// Runs a function of the current program in a new frame, to its exit.
-    #[inline(never)]
+    #[inline(always)]
     fn function(&mut self, sim: &mut Sim, slot: InsnIdx, args: &[u64; 5]) -> Result<u64, Stopped> {
         let depth = self.depth();
         let program = self.programs.get(self.program);

@@ -40,6 +40,7 @@ static EXIT: &[Op] = &[Op {
 
 impl<'m> Exec<'m, '_> {
     /// Executes from a slot of the current program on, to the exit of the function: R0.
+    #[inline(always)]
     pub(crate) fn run(
         &mut self,
         sim: &mut Sim,
