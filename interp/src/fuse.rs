@@ -1,10 +1,11 @@
 //! Frequent sequences of instructions as one operation.
 //!
 //! The operation stands in the first one's slot, with that one's operands; the others stay where they are,
-//! for jumps that land on them and because it reads their operands there. It does one after the other, and
-//! a jump in between ends it, so that nothing but time tells it from its instructions. Loads and stores are
-//! not fused: they cost many times what getting to them does, and with copies of them in many places the
-//! compiler keeps what they need in registers that the loop lacks.
+//! for jumps that land on them and because it reads their operands there. It does one after the other, a jump
+//! in between ends it, and a call that finds no frame traps in its own slot, so that nothing but time tells a
+//! sequence from its instructions. Loads and stores are not fused: they cost many times what getting to them
+//! does, and with copies of them in many places the compiler keeps what they need in registers that the loop
+//! lacks.
 
 use crate::op::{Code, Op, with_codes};
 
