@@ -226,6 +226,23 @@ mod tests {
     }
 
     #[test]
+    fn a_call_without_a_frame_traps_in_its_own_slot() {
+        let call = op(Code::Subprog, Reg::R0, 0);
+        let machine = machine(vec![op(Code::Mov64R, Reg::R1, 0), call, Op::NONE]);
+        assert_eq!(machine.programs[0].fused[0].code, Code::Mov64RSubprog);
+        let mut sim = Sim::new(&[]).unwrap();
+        let look = |_: &Step<'_>| ControlFlow::Continue(());
+        let stop = machine.call(&mut sim, ProgId(0), [0; 5], BUDGET, Nobody);
+        assert_eq!(
+            stop,
+            machine.call(&mut sim, ProgId(0), [0; 5], BUDGET, look)
+        );
+        let limit = sim.stack().limit();
+        let (at, trap) = stop.map_err(|stop| (stop.insn_idx, stop.trap)).unwrap_err();
+        assert_eq!((at, trap), (1, skep_sim::Trap::Frames { limit }));
+    }
+
+    #[test]
     fn the_longest_sequence_is_taken() {
         let rows = table();
         for (i, row) in rows.iter().enumerate() {
