@@ -32,12 +32,6 @@ pub(crate) struct Saved<'m> {
     r9: u64,
 }
 
-/// What stands for the rest of a function whose packet load failed.
-static EXIT: &[Op] = &[Op {
-    code: Code::Exit,
-    ..Op::NONE
-}];
-
 impl<'m> Exec<'m, '_> {
     /// Executes from a slot of the current program on, to the exit of the function: R0.
     #[inline(always)]
@@ -179,11 +173,8 @@ impl<'m> Exec<'m, '_> {
                 Code::Atomic => { next!(); if let Err(trap) = atomic(sim.memory_mut(), &mut r, op) { break trap } }
                 Code::Packet => { next!(); match packet(sim, &mut r, op) {
                     Ok(true) => {}
-                    // Out of the packet: the function returns 0.
-                    Ok(false) => {
-                        left += rest.len() as i64 - EXIT.len() as i64;
-                        rest = EXIT;
-                    }
+                    // Out of the packet: the function returns 0, with an exit that stands nowhere.
+                    Ok(false) => one!(exit Exit op),
                     Err(trap) => break trap,
                 } }
 

@@ -408,3 +408,29 @@ fn runs_repeat_exactly() {
     assert_eq!(results(), [a, b, c]);
     assert!(a != b && b != c);
 }
+
+#[test]
+fn who_looks_on_sees_slots_of_the_program_alone() {
+    let source = "
+    .prog main socket_filter
+        r6 = r1
+        call part
+        r0 += 7
+        exit
+    .func part
+        r6 = r1
+        r0 = *(u8 *)skb[1000]
+        r0 = 5
+        exit";
+    let (mut sim, machine) = load(source);
+    let mut seen = Vec::new();
+    let look = |step: &Step<'_>| {
+        seen.push(step.insn_idx);
+        ControlFlow::Continue(())
+    };
+    let watched = machine.run_observed(&mut sim, ProgId(0), &packet(), BUDGET, look);
+    assert_eq!(watched.unwrap().output.r0, 7);
+    // The load is out of the packet and ends its function.
+    assert_eq!(seen, [0, 1, 4, 5, 2, 3]);
+    assert_eq!(run(source).unwrap().output.r0, 7);
+}
