@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a page.
 const PAGE: usize = 4096;
@@ -25,12 +26,35 @@ unsafe impl Send for Chunk {}
 // SAFETY: as above.
 unsafe impl Sync for Chunk {}
 
+/// Bytes from our own code down to where mappings are asked for: room for whatever the system has put there.
+const BELOW: usize = 64 << 20;
+
+/// Where the last mapping was asked for.
+static LOWEST: AtomicUsize = AtomicUsize::new(0);
+
+/// Where a mapping would lie well: below our own code, since processors predict calls and returns over
+/// more than 2 GiB less well.
+fn wish(len: usize) -> usize {
+    let ours: fn(usize) -> usize = wish;
+    let first = (ours as *const ()).addr().saturating_sub(BELOW) & !(CHUNK - 1);
+    let below = |lowest| {
+        let top = if lowest == 0 { first } else { lowest };
+        top.saturating_sub(len.next_multiple_of(CHUNK)).max(CHUNK)
+    };
+    let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
+    // It never fails: there is always a lower place, or the lowest one again.
+    let before = LOWEST.fetch_update(set, get, |lowest| Some(below(lowest)));
+    below(before.unwrap_or_default())
+}
+
 impl Chunk {
     fn new(len: usize) -> Option<Chunk> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
         let rights = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new anonymous mapping anywhere touches nothing that exists.
-        let start = unsafe { libc::mmap(ptr::null_mut(), len, rights, flags, -1, 0) };
+        let wish = ptr::without_provenance_mut(wish(len));
+        // SAFETY: a new anonymous mapping touches nothing that exists: without `MAP_FIXED` an address is
+        // but a wish, and taken pages stay as they are.
+        let start = unsafe { libc::mmap(wish, len, rights, flags, -1, 0) };
         let start = start.cast::<u8>();
         (start.cast() != libc::MAP_FAILED).then_some(Chunk { start, len })
     }
@@ -84,6 +108,7 @@ pub(crate) struct Code {
     _chunk: Arc<Chunk>,
     start: *const u8,
     len: usize,
+    entry: *const u8,
 }
 
 // SAFETY: the pages belong to this value alone and are never written after `new`, so that it can move to
@@ -93,8 +118,8 @@ unsafe impl Send for Code {}
 unsafe impl Sync for Code {}
 
 impl Code {
-    /// Puts code into pages of its own. `None` if there are none.
-    pub(crate) fn new(code: &[u8]) -> Option<Code> {
+    /// Puts code into pages of its own, a run of which begins at `entry`. `None` if there are none.
+    pub(crate) fn new(code: &[u8], entry: u32) -> Option<Code> {
         let room = code.len().max(1).checked_next_multiple_of(PAGE)?;
         let (chunk, at) = take(room)?;
         // SAFETY: `take` gave out `room` bytes at `at`, which lie in the mapping.
@@ -105,11 +130,20 @@ impl Code {
         let rights = libc::PROT_READ | libc::PROT_EXEC;
         // SAFETY: whole pages of a mapping of ours, which are ours; their bytes are not borrowed.
         let answer = unsafe { libc::mprotect(start.cast(), room, rights) };
-        (answer == 0).then_some(Code {
+        let mut code = Code {
             _chunk: chunk,
             start,
             len: code.len(),
-        })
+            entry: start,
+        };
+        code.entry = code.at(entry);
+        (answer == 0).then_some(code)
+    }
+
+    /// Where a run begins.
+    #[inline(always)]
+    pub(crate) fn entry(&self) -> *const u8 {
+        self.entry
     }
 
     /// The address of a byte of the code; that of the first one if there is no such byte.

@@ -242,6 +242,22 @@ impl Jit {
         if program.light {
             return Ok(run::run_light(sim, program, args));
         }
+        self.call_with_state(sim, prog, args, budget)
+    }
+
+    /// The same for a program that is not light. Not inlined, so that light ones get their arguments in
+    /// registers.
+    #[cold]
+    #[inline(never)]
+    fn call_with_state(
+        &self,
+        sim: &mut Sim,
+        prog: ProgId,
+        [r1, r2, r3, r4, r5]: [u64; 5],
+        budget: u64,
+    ) -> Result<u64, RunError> {
+        let program = self.program(sim, prog)?;
+        let args = [r1, r2, r3, r4, r5];
         run::run(
             (&self.programs, &self.direct),
             sim,

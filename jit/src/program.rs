@@ -21,7 +21,6 @@ pub struct Program {
     pub(crate) offs: Vec<u32>,
     /// Where the code of the last slot ends.
     pub(crate) end: u32,
-    pub(crate) entry: u32,
     pub(crate) tail: u32,
     pub(crate) leave: u32,
     pub(crate) light: bool,
@@ -113,7 +112,8 @@ impl Program {
         let host_base = memory.host_base().addr() as u64;
         let last = stack.frames().saturating_sub(1);
         let frames = (stack.top(0), stack.top(last));
-        let code = Code::new(&compiled.code).ok_or(LoadError::Engine("no memory for code"))?;
+        let code = Code::new(&compiled.code, compiled.entry)
+            .ok_or(LoadError::Engine("no memory for code"))?;
         Ok(Program {
             name: spec.name.clone(),
             ty: spec.ty,
@@ -123,7 +123,6 @@ impl Program {
             code,
             offs: compiled.offs,
             end: compiled.end,
-            entry: compiled.entry,
             tail: compiled.tail,
             leave: compiled.leave,
             light: compiled.light,

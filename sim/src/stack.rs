@@ -72,7 +72,10 @@ impl Stack {
     /// Notes that the first frame is used.
     #[inline]
     pub(crate) fn touch(&mut self) {
-        self.used = self.used.max(1);
+        // Not the maximum: a store would keep the next run waiting for this one's.
+        if self.used == 0 {
+            self.used = 1;
+        }
     }
 
     /// Opens the frames of the first chain at once.

@@ -13,7 +13,7 @@ use crate::program::Program;
 type Entry = unsafe extern "sysv64" fn(u64, u64, u64, *mut State<'_>, u64, u64) -> u64;
 
 /// Runs a light program, which has no state and cannot trap.
-#[inline]
+#[inline(always)]
 pub(crate) fn run_light(sim: &mut Sim, program: &Program, args: [u64; 5]) -> u64 {
     sim.use_frame();
     // SAFETY: a light program uses no state, and calls nothing; otherwise as in `run`.
@@ -161,13 +161,13 @@ fn catch(state: &mut State<'_>, sim: &mut Sim, value: u64) -> Result<u64, Trap> 
 /// # Safety
 /// `state` is valid and nobody else uses it or what its `sim` points to; the program was compiled for that
 /// kernel, and may run on it: it is sandboxed, or whoever loaded it vouched for it.
-#[inline]
+#[inline(always)]
 unsafe fn enter(state: *mut State<'_>, program: &Program, args: [u64; 5]) -> u64 {
     let [r1, r2, r3, r4, r5] = args;
     // SAFETY: `entry` is the beginning of code that `compile` made for this signature and that lives as
     // long as the program; what it may do is the caller's contract.
     unsafe {
-        let entry: Entry = std::mem::transmute(program.code.at(program.entry));
+        let entry: Entry = std::mem::transmute(program.code.entry());
         entry(r1, r2, r3, state, r5, r4)
     }
 }
