@@ -126,10 +126,16 @@ fn list(unit: &Unit, program: &Program) -> io::Result<()> {
         .collect();
     let first = starts.first().map_or(bytes, |start| start.1);
     group(&mut out, program, &["entry".to_owned()], 0..first)?;
+    // Code is listed with its slot, which in loops is not the order that it stands in. Of slots that begin
+    // at the same place, the last one has the code.
+    let mut by_place: Vec<(usize, InsnIdx)> = starts.iter().map(|&(s, at)| (at, s)).collect();
+    by_place.push((program.end(), insns));
+    by_place.sort_unstable();
     let mut last_line = None;
     for (at, &(slot, begin)) in starts.iter().enumerate() {
-        let (next, end) = starts.get(at + 1).copied().unwrap_or((insns, begin));
-        let end = if next == insns { program.end() } else { end };
+        let next = starts.get(at + 1).map_or(insns, |next| next.0);
+        let behind = by_place.partition_point(|place| *place <= (begin, slot));
+        let end = by_place.get(behind).map_or(begin, |place| place.0);
         if let Some(place) = unit
             .spec
             .line_at(slot)

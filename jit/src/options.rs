@@ -46,6 +46,10 @@ optimisations! {
     DivideByConstant = "divide-by-constant";
     /// Unsigned 64-bit divisions of what fits into 32 bits as divisions of 32 bits.
     NarrowDivide = "narrow-divide";
+    /// Divisions of 64 bits as divisions of 32, where the upper halves are zero on every way there.
+    ShortDivide = "short-divide";
+    /// No instruction to clear an upper half that is zero on every way there.
+    ZeroExtend = "zero-extend";
     /// No code where a verifier says that control never comes to, and no jumps around it: what it knows of
     /// null pointers, constants and ranges decides branches.
     DeadCode = "dead-code";
@@ -53,6 +57,8 @@ optimisations! {
     FoldConstants = "fold-constants";
     /// Loops that begin at a multiple of 32, where the processor fetches the fewest blocks.
     AlignLoops = "align-loops";
+    /// Straight loops in an order in which the processor waits least.
+    Schedule = "schedule";
     /// Lookups in arrays without a call.
     InlineArray = "inline-array";
     /// Lookups in hashes without the helper's checks.

@@ -1,4 +1,4 @@
-//! Random straight code and jumps over all registers: compiled with any choice of optimisations, trusted
+//! Random straight code, jumps and loops over all registers: compiled with any choice of optimisations, trusted
 //! or not, and at an address of its own or another one, it does what the interpreter does.
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -227,13 +227,91 @@ fn rotation() -> impl Strategy<Value = Vec<Insn>> {
         })
 }
 
-fn some() -> impl Strategy<Value = Vec<Insn>> {
+/// What does not jump.
+fn straight() -> impl Strategy<Value = Vec<Insn>> {
     let alu = (alu_op(), width(), reg(), operand()).prop_map(|(op, width, dst, src)| Insn::Alu {
         op,
         width,
         dst,
         src,
     });
+    prop_oneof![
+        12 => alu.prop_map(|insn| vec![insn]),
+        2 => conversion().prop_map(|insn| vec![insn]),
+        3 => memory().prop_map(|insn| vec![insn]),
+        2 => rotation(),
+        3 => indirect(),
+        // `lea`s and extensions.
+        2 => (width(), reg(), reg(), operand(), operand()).prop_map(|(width, dst, src, a, b)| {
+            let alu = |op, src| Insn::Alu { op, width, dst, src };
+            vec![alu(AluOp::Mov, src.into()), alu(AluOp::Add, a), alu(AluOp::Add, b)]
+        }),
+        1 => (reg(), any::<bool>()).prop_map(|(dst, signed)| {
+            let alu = |op| Insn::Alu { op, width: Width::W64, dst, src: Operand::Imm(32) };
+            vec![alu(AluOp::Lsh), alu(if signed { AluOp::Arsh } else { AluOp::Rsh })]
+        }),
+    ]
+}
+
+/// Straight code that is executed a few times, and ends with one of the two jumps back that compilers write.
+fn repeated() -> impl Strategy<Value = Vec<Insn>> {
+    let body = prop::collection::vec(straight(), 1..24);
+    let loops = (body, 1i32..5, any::<bool>(), any::<bool>());
+    loops.prop_map(|(parts, times, over, divides)| {
+        let (size, base, off) = (Size::DW, Reg::R10, -72);
+        let store = |src| Insn::Store {
+            size,
+            base,
+            off,
+            src,
+        };
+        let mut insns = vec![store(Operand::Imm(times))];
+        let mut body: Vec<_> = parts.into_iter().flatten().collect();
+        for insn in &mut body {
+            // Divisions jump, and what jumps is not rearranged.
+            if let Insn::Alu { op, .. } = insn
+                && matches!(op, AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod)
+                && !divides
+            {
+                *op = AluOp::Mul;
+            }
+        }
+        let (sign, dst) = (false, Reg::R9);
+        body.push(Insn::Load {
+            size,
+            sign,
+            dst,
+            base,
+            off,
+        });
+        let (op, width, src) = (AluOp::Add, Width::W64, Operand::Imm(-1));
+        body.push(Insn::Alu {
+            op,
+            width,
+            dst,
+            src,
+        });
+        body.push(store(dst.into()));
+        let back = -(body.len() as i16) - 1;
+        let jump = |op, off| Insn::Jump {
+            op,
+            width,
+            dst,
+            src: Operand::Imm(0),
+            off,
+        };
+        insns.extend(body);
+        if over {
+            let (off, far) = (i32::from(back) - 1, false);
+            insns.extend([jump(JmpOp::Eq, 1), Insn::Goto { off, far }]);
+        } else {
+            insns.push(jump(JmpOp::Ne, back));
+        }
+        insns
+    })
+}
+
+fn some() -> impl Strategy<Value = Vec<Insn>> {
     let jump =
         (jmp_op(), width(), reg(), operand(), 0i16..5).prop_map(|(op, width, dst, src, off)| {
             Insn::Jump {
@@ -246,22 +324,9 @@ fn some() -> impl Strategy<Value = Vec<Insn>> {
         });
     let skip = (0i32..3).prop_map(|off| Insn::Goto { off, far: off == 1 });
     prop_oneof![
-        12 => alu.prop_map(|insn| vec![insn]),
-        2 => conversion().prop_map(|insn| vec![insn]),
-        3 => memory().prop_map(|insn| vec![insn]),
+        25 => straight(),
         3 => jump.prop_map(|insn| vec![insn]),
         1 => skip.prop_map(|insn| vec![insn]),
-        2 => rotation(),
-        3 => indirect(),
-        // `lea`s and extensions.
-        2 => (width(), reg(), reg(), operand(), operand()).prop_map(|(width, dst, src, a, b)| {
-            let alu = |op, src| Insn::Alu { op, width, dst, src };
-            vec![alu(AluOp::Mov, src.into()), alu(AluOp::Add, a), alu(AluOp::Add, b)]
-        }),
-        1 => (reg(), any::<bool>()).prop_map(|(dst, signed)| {
-            let alu = |op| Insn::Alu { op, width: Width::W64, dst, src: Operand::Imm(32) };
-            vec![alu(AluOp::Lsh), alu(if signed { AluOp::Arsh } else { AluOp::Rsh })]
-        }),
     ]
 }
 
@@ -321,7 +386,7 @@ fn program(parts: Vec<Vec<Insn>>, seeds: [i32; 8]) -> ProgramSpec {
 fn compiled(sim: &mut Sim, spec: &ProgramSpec, opts: Opts, verified: bool, args: [u64; 5]) -> u64 {
     let mut jit = Jit::with_opts(opts);
     let id = if verified {
-        // SAFETY: the program accesses its own frame only and has no loops.
+        // SAFETY: the program accesses its own frame only and comes to an end.
         unsafe { jit.load_verified(sim, spec, Proof::default()) }
     } else {
         jit.load(sim, spec, &[])
@@ -329,6 +394,40 @@ fn compiled(sim: &mut Sim, spec: &ProgramSpec, opts: Opts, verified: bool, args:
     let id = id.unwrap();
     sim.begin_memory(&[]).unwrap();
     jit.call(sim, id, args, BUDGET).unwrap()
+}
+
+/// Runs a program in the interpreter and compiled in all ways.
+fn compare(
+    parts: Vec<Vec<Insn>>,
+    seeds: [i32; 8],
+    args: [u64; 2],
+    without: usize,
+) -> Result<(), TestCaseError> {
+    let spec = program(parts, seeds);
+    let args = [args[0], args[1], 0, 0, 0];
+    // The second of two kernels cannot have its memory at the same place.
+    let (mut at_base, mut elsewhere) = (Sim::new(&[]).unwrap(), Sim::new(&[]).unwrap());
+    let mut machine = Machine::new();
+    let id = machine.load(&mut at_base, &spec).unwrap();
+    at_base.begin_memory(&[]).unwrap();
+    let Ok((want, _)) = machine.call(&mut at_base, id, args, BUDGET, Nobody) else {
+        // A jump came between an address and its use; nobody vouches for that.
+        return Ok(());
+    };
+    let frame = |sim: &Sim| {
+        let bottom = sim.stack().top(0) - 512;
+        sim.memory().read(bottom, 512).map(<[u8]>::to_vec)
+    };
+    for opts in [Opts::ALL, Opts::NONE, Opts::ALL.without(Opt::ALL[without])] {
+        for verified in [false, true] {
+            for sim in [&mut at_base, &mut elsewhere] {
+                let got = compiled(sim, &spec, opts, verified, args);
+                prop_assert_eq!(got, want, "{:?} {}", opts, verified);
+            }
+            prop_assert_eq!(frame(&at_base), frame(&elsewhere));
+        }
+    }
+    Ok(())
 }
 
 proptest! {
@@ -341,26 +440,16 @@ proptest! {
         args in any::<[u64; 2]>(),
         without in 0..Opt::ALL.len(),
     ) {
-        let spec = program(parts, seeds);
-        let args = [args[0], args[1], 0, 0, 0];
-        // The second of two kernels cannot have its memory at the same place.
-        let (mut at_base, mut elsewhere) = (Sim::new(&[]).unwrap(), Sim::new(&[]).unwrap());
-        let mut machine = Machine::new();
-        let id = machine.load(&mut at_base, &spec).unwrap();
-        at_base.begin_memory(&[]).unwrap();
-        let Ok((want, _)) = machine.call(&mut at_base, id, args, BUDGET, Nobody) else {
-            // A jump came between an address and its use; nobody vouches for that.
-            return Ok(());
-        };
-        let frame = |sim: &Sim| sim.memory().read(sim.stack().top(0) - 512, 512).map(<[u8]>::to_vec);
-        for opts in [Opts::ALL, Opts::NONE, Opts::ALL.without(Opt::ALL[without])] {
-            for verified in [false, true] {
-                for sim in [&mut at_base, &mut elsewhere] {
-                    let got = compiled(sim, &spec, opts, verified, args);
-                    prop_assert_eq!(got, want, "{:?} {}", opts, verified);
-                }
-                prop_assert_eq!(frame(&at_base), frame(&elsewhere));
-            }
-        }
+        compare(parts, seeds, args, without)?;
+    }
+
+    #[test]
+    fn loops_in_another_order_do_the_same(
+        parts in prop::collection::vec(repeated(), 1..3),
+        seeds in any::<[i32; 8]>(),
+        args in any::<[u64; 2]>(),
+        without in 0..Opt::ALL.len(),
+    ) {
+        compare(parts, seeds, args, without)?;
     }
 }

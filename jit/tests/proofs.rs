@@ -1,4 +1,4 @@
-//! What a verifier found out makes code shorter, and changes no result.
+//! What is known of a program makes code shorter or faster, and changes no result.
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -182,4 +182,96 @@ fn direct_tail_calls_follow_the_map() {
     assert_eq!(r0(&mut sim), 72);
     sim.map_delete(progs, &1u32.to_le_bytes()).unwrap();
     assert_eq!(r0(&mut sim), 70);
+}
+
+/// Two numbers of 32 bits and two of 64, divided in a loop that a number of 64 bits may or may not come into.
+fn division(start: &str) -> String {
+    format!(
+        "
+.prog main socket_filter
+    *(u64 *)(r10 - 8) = 1071
+    *(u64 *)(r10 - 16) = 462
+    r6 = *({start} *)(r10 - 8)
+    r7 = *(u32 *)(r10 - 16)
+again:
+    r8 = r6
+    r8 %= r7
+    r6 = r7
+    r7 = r8
+    if r7 != 0 goto again
+    r0 = r6
+    r0 /= 3
+    exit
+"
+    )
+}
+
+#[test]
+fn divisions_of_short_numbers_are_short() {
+    let [with, without] = check(&division("u32"), Opt::ShortDivide, 7);
+    assert!(with.len() < without.len());
+    // One way into the loop is enough to spoil it.
+    let [with, without] = check(&division("u64"), Opt::ShortDivide, 7);
+    assert_eq!(with, without);
+}
+
+#[test]
+fn upper_halves_that_are_zero_are_not_cleared() {
+    let source = |size: &str, call: &str| {
+        format!(
+            "
+.prog main socket_filter
+    *(u64 *)(r10 - 8) = 5
+    r6 = *({size} *)(r10 - 8)
+    {call}
+    r6 <<= 32
+    r6 >>= 32
+    w6 = w6
+    r0 = r6
+    exit
+"
+        )
+    };
+    for (size, call, known) in [
+        ("u32", "", true),
+        ("u32", "call get_smp_processor_id", true),
+        ("u32", "if r6 == 9 goto 0", true),
+        ("s32", "", false),
+        ("u64", "", false),
+        ("u32", "r6 += 0", false),
+        ("u32", "r6 >>= 1\n r6 *= 2\n r6 |= 1", false),
+    ] {
+        let [with, without] = check(&source(size, call), Opt::ZeroExtend, 5);
+        // The second of the two that clear it is always in vain.
+        let saved = without.len() - with.len();
+        assert_eq!(saved >= 4, known, "{size} {call}: {saved}");
+    }
+}
+
+#[test]
+fn loops_are_put_in_order() {
+    // The product is wanted at once, what comes before it only in the end.
+    let source = "
+.prog main socket_filter
+    r0 = 1
+    r1 = 0
+    r2 = 0
+    r3 = 7
+again:
+    r1 += 1
+    r2 += 3
+    r4 = r2
+    r4 ^= 1
+    r5 = r4
+    r0 *= r3
+    r0 += 1
+    r0 *= r3
+    if r1 != 3 goto again
+    r0 ^= r5
+    exit
+";
+    let expected = (0..3).fold(1u64, |r0, _| (r0 * 7 + 1) * 7) ^ (9 ^ 1);
+    let [with, without] = check(source, Opt::Schedule, expected);
+    assert_eq!(with.len(), without.len());
+    assert_ne!(with, without);
 }

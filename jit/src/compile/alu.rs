@@ -4,7 +4,7 @@ use skep_isa::{AluOp, EndianOp, InsnIdx, Operand, Reg, Width};
 
 use super::{COUNT, Compiler, host, wide};
 use crate::options::Opt;
-use crate::x64::{Alu, Bytes, Gpr, Shift, Unary, Wide};
+use crate::x64::{Alu, Bytes, Shift, Unary, Wide};
 
 /// The machine's operation that does the same.
 const fn two_operand(op: AluOp) -> Option<Alu> {
@@ -50,26 +50,26 @@ pub(super) const fn of_registers(op: AluOp) -> Option<u8> {
 impl Compiler<'_> {
     pub(super) fn alu(&mut self, idx: InsnIdx, op: AluOp, width: Width, dst: Reg, src: Operand) {
         if let Some(op) = two_operand(op) {
-            return self.two_operand(op, width, dst, src);
+            return self.two_operand(idx, op, width, dst, src);
         }
         match op {
             AluOp::Add | AluOp::Sub | AluOp::Or | AluOp::And | AluOp::Xor => {}
-            AluOp::Mul => self.mul(width, dst, src),
-            AluOp::Mov => self.mov(width, dst, src),
-            AluOp::Lsh => self.shift(Shift::Shl, width, dst, src),
-            AluOp::Rsh => self.shift(Shift::Shr, width, dst, src),
-            AluOp::Arsh => self.shift(Shift::Sar, width, dst, src),
+            AluOp::Mul => self.mul(idx, width, dst, src),
+            AluOp::Mov => self.mov(idx, width, dst, src),
+            AluOp::Lsh => self.shift(idx, Shift::Shl, width, dst, src),
+            AluOp::Rsh => self.shift(idx, Shift::Shr, width, dst, src),
+            AluOp::Arsh => self.shift(idx, Shift::Sar, width, dst, src),
             AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod => {
                 self.divide(idx, op, width, dst, src);
             }
         }
     }
 
-    fn two_operand(&mut self, op: Alu, width: Width, dst: Reg, src: Operand) {
+    fn two_operand(&mut self, idx: InsnIdx, op: Alu, width: Width, dst: Reg, src: Operand) {
         let d = host(dst);
         match src {
             Operand::Reg(src) => self.asm.alu_rm_r(op, wide(width), d, host(src)),
-            Operand::Imm(0) if op != Alu::And => self.zero_extend(width, d),
+            Operand::Imm(0) if op != Alu::And => self.shorten(idx, width, dst),
             // The upper half of the immediate is zero, so the upper half of the result is.
             Operand::Imm(imm @ 1..) if op == Alu::And => {
                 self.asm.alu_rm_i(op, Wide::D, d, imm);
@@ -78,14 +78,15 @@ impl Compiler<'_> {
         }
     }
 
-    /// What a 32-bit operation that changes nothing still does.
-    pub(super) fn zero_extend(&mut self, width: Width, reg: Gpr) {
-        if width == Width::W32 {
-            self.asm.mov_r_r(Wide::D, reg, reg);
+    /// What a 32-bit operation that changes nothing else still does: it clears the upper half.
+    pub(super) fn shorten(&mut self, idx: InsnIdx, width: Width, reg: Reg) {
+        if width == Width::W64 || self.has(Opt::ZeroExtend) && self.is_short(idx, reg) {
+            return;
         }
+        self.asm.mov_r_r(Wide::D, host(reg), host(reg));
     }
 
-    fn mov(&mut self, width: Width, dst: Reg, src: Operand) {
+    fn mov(&mut self, idx: InsnIdx, width: Width, dst: Reg, src: Operand) {
         let d = host(dst);
         let width = if cfg!(feature = "planted-fault") {
             Width::W64
@@ -93,19 +94,20 @@ impl Compiler<'_> {
             width
         };
         match (src, width) {
-            (Operand::Reg(src), Width::W64) if src == dst => {}
+            (Operand::Reg(src), _) if src == dst => self.shorten(idx, width, dst),
             (Operand::Reg(src), _) => self.asm.mov_r_r(wide(width), d, host(src)),
             (Operand::Imm(imm), Width::W64) => self.asm.mov_r_i(d, i64::from(imm) as u64),
             (Operand::Imm(imm), Width::W32) => self.asm.mov_r_i(d, (imm as u32).into()),
         }
     }
 
-    fn mul(&mut self, width: Width, dst: Reg, src: Operand) {
+    fn mul(&mut self, idx: InsnIdx, width: Width, dst: Reg, src: Operand) {
         let d = host(dst);
         match src {
             Operand::Reg(src) => self.asm.imul_r_r(wide(width), d, host(src)),
             Operand::Imm(imm) if imm > 0 && imm.count_ones() == 1 => {
                 self.shift(
+                    idx,
                     Shift::Shl,
                     width,
                     dst,
@@ -116,11 +118,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn shift(&mut self, op: Shift, width: Width, dst: Reg, src: Operand) {
+    fn shift(&mut self, idx: InsnIdx, op: Shift, width: Width, dst: Reg, src: Operand) {
         let (d, w) = (host(dst), wide(width));
         match src {
             Operand::Imm(imm) => match imm as u32 & (width.bits() - 1) {
-                0 => self.zero_extend(width, d),
+                0 => self.shorten(idx, width, dst),
                 by => self.asm.shift_i(op, w, d, by as u8),
             },
             Operand::Reg(src) if self.request.bmi2 && self.has(Opt::Bmi2) => {
@@ -147,11 +149,11 @@ impl Compiler<'_> {
         self.asm.unary(Unary::Neg, wide(width), host(dst));
     }
 
-    pub(super) fn endian(&mut self, op: EndianOp, bits: u8, dst: Reg) {
+    pub(super) fn endian(&mut self, idx: InsnIdx, op: EndianOp, bits: u8, dst: Reg) {
         let d = host(dst);
         match (op, bits) {
             (EndianOp::ToLe, 16) => self.asm.load(Bytes::B2, d, d),
-            (EndianOp::ToLe, 32) => self.asm.mov_r_r(Wide::D, d, d),
+            (EndianOp::ToLe, 32) => self.shorten(idx, Width::W32, dst),
             (EndianOp::ToLe, _) => {}
             (EndianOp::ToBe | EndianOp::Swap, 16) => {
                 self.asm.rol16_i(d, 8);

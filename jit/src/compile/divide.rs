@@ -14,11 +14,12 @@ impl Compiler<'_> {
     pub(super) fn divide(&mut self, idx: InsnIdx, op: AluOp, width: Width, dst: Reg, src: Operand) {
         let signed = matches!(op, AluOp::SDiv | AluOp::SMod);
         let rem = matches!(op, AluOp::Mod | AluOp::SMod);
+        let width = self.width_of_division(idx, signed, width, dst, src);
         let (d, w) = (host(dst), wide(width));
         match src {
-            Operand::Imm(0) if rem => return self.zero_extend(width, d),
+            Operand::Imm(0) if rem => return self.shorten(idx, width, dst),
             Operand::Imm(0) => return self.asm.mov_r_i(d, 0),
-            Operand::Imm(imm) if self.by_constant(op, width, dst, imm) => return,
+            Operand::Imm(imm) if self.by_constant(idx, op, width, dst, imm) => return,
             Operand::Imm(imm) => {
                 let imm = match width {
                     Width::W32 => u64::from(imm as u32),
@@ -31,7 +32,7 @@ impl Compiler<'_> {
         let done = self.asm.label();
         if let Operand::Reg(_) = src {
             if rem {
-                self.zero_extend(width, d);
+                self.shorten(idx, width, dst);
             }
             self.asm.test_r_r(w, COUNT, COUNT);
             if rem {
@@ -58,6 +59,29 @@ impl Compiler<'_> {
         }
         self.divide_by_count(idx, (signed, rem), w, dst, src);
         self.asm.bind(done);
+    }
+
+    /// The bits that a division needs.
+    fn width_of_division(
+        &mut self,
+        idx: InsnIdx,
+        signed: bool,
+        width: Width,
+        dst: Reg,
+        src: Operand,
+    ) -> Width {
+        if signed || width == Width::W32 || !self.has(Opt::ShortDivide) {
+            return width;
+        }
+        let short = match src {
+            Operand::Reg(src) => self.is_short(idx, src),
+            Operand::Imm(imm) => imm >= 0,
+        };
+        if short && self.is_short(idx, dst) {
+            Width::W32
+        } else {
+            width
+        }
     }
 
     /// Divides by `rcx`, which suits and holds the same as `src` does.
@@ -141,7 +165,7 @@ impl Compiler<'_> {
     }
 
     /// Divides by a constant that needs no division. Whether it does.
-    fn by_constant(&mut self, op: AluOp, width: Width, dst: Reg, imm: i32) -> bool {
+    fn by_constant(&mut self, idx: InsnIdx, op: AluOp, width: Width, dst: Reg, imm: i32) -> bool {
         let unsigned = matches!(op, AluOp::Div | AluOp::Mod);
         if !self.has(Opt::DivideByConstant) || !unsigned || imm <= 0 || imm.count_ones() != 1 {
             return false;
@@ -149,7 +173,7 @@ impl Compiler<'_> {
         let (d, w, by) = (host(dst), wide(width), imm.trailing_zeros());
         match (op == AluOp::Mod, by) {
             (true, _) => self.asm.alu_rm_i(Alu::And, Wide::D, d, imm - 1),
-            (false, 0) => self.zero_extend(width, d),
+            (false, 0) => self.shorten(idx, width, dst),
             (false, by) => self.asm.shift_i(Shift::Shr, w, d, by as u8),
         }
         true

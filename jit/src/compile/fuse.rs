@@ -6,7 +6,7 @@
 use skep_isa::{AluOp, Insn, InsnIdx, Operand, Reg, Width};
 use skep_sim::Sim;
 
-use super::{Compiler, bytes, host, wide};
+use super::{Compiler, Step, bytes, host, wide};
 use crate::options::Opt;
 use crate::x64::{Bytes, Mem, Shift, Wide};
 
@@ -23,9 +23,9 @@ struct Shifted {
 
 impl Compiler<'_> {
     /// Compiles the instructions at `idx`, the first of which is given, together if a rule applies; gives
-    /// their number.
+    /// their number and what they write.
     #[inline]
-    pub(super) fn fused(&mut self, idx: InsnIdx, insn: Insn) -> Option<usize> {
+    pub(super) fn fused(&mut self, idx: InsnIdx, insn: Insn) -> Option<Step> {
         match insn {
             Insn::Alu {
                 op: AluOp::Mov | AluOp::Lsh | AluOp::Rsh,
@@ -54,7 +54,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn fused_alu(&mut self, idx: InsnIdx) -> Option<usize> {
+    fn fused_alu(&mut self, idx: InsnIdx) -> Option<Step> {
         // Each rule needs another operation behind, which nobody else comes to.
         self.alu_at(idx + 1)?;
         if !self.plan.is_inner(idx + 1) {
@@ -62,9 +62,10 @@ impl Compiler<'_> {
         }
         let rotated = self.has(Opt::Rotate).then(|| self.rotate(idx)).flatten();
         let extended = || self.has(Opt::Extend).then(|| self.extension(idx)).flatten();
-        if let Some((len, apply)) = rotated.or_else(extended) {
-            apply.emit(self);
-            return Some(len);
+        if let Some((slots, apply)) = rotated.or_else(extended) {
+            apply.emit(self, idx);
+            let dst = Some(apply.dst());
+            return Some(Step { slots, dst });
         }
         self.has(Opt::Lea).then(|| self.lea(idx)).flatten()
     }
@@ -174,7 +175,7 @@ impl Compiler<'_> {
 
     /// `d = s; d += x; d += y` with at most one register among `x` and `y`; where only the next load or
     /// store wants `d`, that does the addition.
-    fn lea(&mut self, idx: InsnIdx) -> Option<usize> {
+    fn lea(&mut self, idx: InsnIdx) -> Option<Step> {
         let (AluOp::Mov, width, dst, Operand::Reg(src)) = self.alu_at(idx)? else {
             return None;
         };
@@ -198,9 +199,10 @@ impl Compiler<'_> {
         if width == Width::W64
             && index.is_none()
             && self.has(Opt::Address)
-            && self.access(idx + len, dst, (src, index, disp))
+            && let Some(dst) = self.access(idx + len, dst, (src, index, disp))
         {
-            return Some(len + 1);
+            let slots = len + 1;
+            return Some(Step { slots, dst });
         }
         let (d, s) = (host(dst), host(src));
         let mem = match index {
@@ -208,16 +210,24 @@ impl Compiler<'_> {
             None => Mem::new(s, disp),
         };
         self.asm.lea(wide(width), d, mem);
-        Some(len)
+        Some(Step {
+            slots: len,
+            dst: Some(dst),
+        })
     }
 
     /// Compiles a load or store at `idx` through `reg`, which holds that sum and is wanted no more.
-    /// Whether there is one, and no check is in the way.
-    fn access(&mut self, idx: InsnIdx, reg: Reg, sum: (Reg, Option<Reg>, i32)) -> bool {
+    /// What it writes, if there is one and no check is in the way.
+    fn access(
+        &mut self,
+        idx: InsnIdx,
+        reg: Reg,
+        sum: (Reg, Option<Reg>, i32),
+    ) -> Option<Option<Reg>> {
         let plain = self.proved() && self.identity && self.plan.is_inner(idx);
         let probed = self.request.probes.binary_search(&idx).is_ok();
         if !plain || probed {
-            return false;
+            return None;
         }
         let (base, index, disp) = sum;
         let at = |off: i16| {
@@ -243,7 +253,7 @@ impl Compiler<'_> {
             } else {
                 self.asm.load(bytes(size), host(dst), mem);
             }
-            return true;
+            return Some(Some(dst));
         }
         if let Some(&Insn::Store {
             size,
@@ -261,13 +271,13 @@ impl Compiler<'_> {
                 Operand::Reg(src) => self.asm.store(bytes(size), mem, host(src)),
                 Operand::Imm(imm) => self.asm.store_i(bytes(size), mem, imm),
             }
-            return true;
+            return Some(None);
         }
-        false
+        None
     }
 
     /// `if a op b goto next; goto to; next:`.
-    fn inverted_jump(&mut self, idx: InsnIdx) -> Option<usize> {
+    fn inverted_jump(&mut self, idx: InsnIdx) -> Option<Step> {
         let &Insn::Jump {
             op,
             width,
@@ -289,7 +299,8 @@ impl Compiler<'_> {
             return None;
         }
         self.jump_unless(idx + 1, (op, width, dst, src), to);
-        Some(2)
+        let (slots, dst) = (2, None);
+        Some(Step { slots, dst })
     }
 }
 
@@ -306,10 +317,18 @@ enum Apply {
 }
 
 impl Apply {
-    fn emit(self, compiler: &mut Compiler<'_>) {
+    /// The register that it writes.
+    fn dst(&self) -> Reg {
+        match *self {
+            Apply::Rotate { dst, .. } => dst,
+            Apply::ZeroExtend(reg) | Apply::SignExtend(reg) => reg,
+        }
+    }
+
+    fn emit(&self, compiler: &mut Compiler<'_>, idx: InsnIdx) {
         let bmi2 = compiler.request.bmi2 && compiler.has(Opt::Bmi2);
         let asm = &mut compiler.asm;
-        match self {
+        match *self {
             Apply::Rotate { w, from, dst, by } => {
                 let bits = if w == Wide::Q { 64 } else { 32 };
                 if from == dst {
@@ -321,7 +340,7 @@ impl Apply {
                     asm.shift_i(Shift::Rol, w, host(dst), by as u8);
                 }
             }
-            Apply::ZeroExtend(reg) => asm.mov_r_r(Wide::D, host(reg), host(reg)),
+            Apply::ZeroExtend(reg) => compiler.shorten(idx, Width::W32, reg),
             Apply::SignExtend(reg) => {
                 asm.load_signed(Bytes::B4, Wide::Q, host(reg), host(reg));
             }

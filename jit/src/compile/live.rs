@@ -36,7 +36,7 @@ impl Compiler<'_> {
             return true;
         };
         // The first step goes behind the instruction, whatever that reads and writes.
-        let mut next = match self.step(idx, insn, &mut search) {
+        let mut next = match self.follow(idx, insn, &mut search) {
             Ok(next) => next,
             Err(TooMany) => return true,
         };
@@ -59,7 +59,7 @@ impl Compiler<'_> {
             next = if defs & bit(reg) != 0 {
                 None
             } else {
-                match self.step(at, insn, &mut search) {
+                match self.follow(at, insn, &mut search) {
                     Ok(next) => next,
                     Err(TooMany) => return true,
                 }
@@ -68,7 +68,7 @@ impl Compiler<'_> {
     }
 
     /// Where control goes from an instruction; the other way, if there are two, is left for later.
-    fn step(
+    fn follow(
         &self,
         at: InsnIdx,
         insn: &Insn,

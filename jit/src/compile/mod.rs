@@ -16,9 +16,11 @@ mod flow;
 mod fold;
 mod frame;
 mod fuse;
+mod halves;
 mod live;
 mod memory;
 mod plan;
+mod schedule;
 
 use skep_isa::{AluOp, Insn, InsnIdx, Operand, RawInsn, Reg, Size, Width};
 use skep_sim::helpers::HelperFn;
@@ -28,6 +30,7 @@ use skep_spec::ProgType;
 use crate::direct::TailSite;
 use crate::options::{Mode, Opt, Opts};
 use crate::x64::{Alu, Asm, Bytes, Cond, Gpr, Label, Mem, Wide};
+use halves::Halves;
 use plan::Plan;
 
 /// Where compiled code keeps the run's state.
@@ -137,6 +140,8 @@ struct Compiler<'a> {
     identity: bool,
     /// Whether it has no frame and no state: see [`Opt::Light`].
     light: bool,
+    /// What is known of upper halves, once somebody has asked.
+    halves: Option<Halves>,
     /// Where a trap goes.
     trap: Label,
     stubs: Vec<(Label, u32)>,
@@ -147,6 +152,14 @@ struct Compiler<'a> {
     sites: Vec<Site>,
     tails: Vec<TailSite>,
     traps: Vec<(InsnIdx, Trap)>,
+}
+
+/// What was compiled together.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    slots: usize,
+    /// Of several slots, the only register that the code writes.
+    dst: Option<Reg>,
 }
 
 /// Compiles a program.
@@ -168,6 +181,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         asm,
         identity: request.linker.sim().memory().is_identity(),
         light: false,
+        halves: None,
         trap,
         stubs: Vec::new(),
         far: Vec::new(),
@@ -253,36 +267,16 @@ impl Compiler<'_> {
         let leave = self.asm.label();
         self.entry(entry, tail, leave);
         let mut idx = 0;
-        while let Some(insn) = self.insns.get(idx).copied() {
+        while idx < self.insns.len() {
             if self.plan.is_dead(idx) {
                 idx += 1;
                 continue;
             }
-            if self.plan.is_loop(idx) && self.has(Opt::AlignLoops) {
-                self.asm.align();
+            if self.plan.is_loop(idx) {
+                idx = self.begin_loop(idx)?;
             }
-            let here = self.slot(idx);
-            self.asm.bind(here);
-            if let Insn::Alu {
-                op,
-                width,
-                dst,
-                src: Operand::Reg(src),
-            } = insn
-                && let Some(opcode) = alu::of_registers(op)
-                && (op != AluOp::Mov || self.stands_alone(idx, dst, src))
-            {
-                self.asm.rm_r(opcode, wide(width), host(dst), host(src));
-                idx += 1;
-                continue;
-            }
-            idx += match self.fused(idx, insn) {
-                Some(slots) => slots,
-                None => {
-                    self.insn(idx, insn)?;
-                    1
-                }
-            };
+            let Some(step) = self.step(idx)? else { break };
+            idx += step.slots;
         }
         let end = self.slot(self.insns.len());
         self.asm.bind(end);
@@ -312,6 +306,49 @@ impl Compiler<'_> {
         })
     }
 
+    /// What stands before the slot that a loop begins with; gives the slot that comes next, which is the
+    /// same unless the body is compiled already.
+    fn begin_loop(&mut self, idx: InsnIdx) -> Result<InsnIdx, LoadError> {
+        if self.has(Opt::AlignLoops) {
+            self.asm.align();
+        }
+        match self.straight_loop(idx) {
+            Some(back) => self.loop_body(idx, back),
+            None => Ok(idx),
+        }
+    }
+
+    /// Compiles what begins at a slot that control comes to; `None` behind the last one.
+    #[inline]
+    fn step(&mut self, idx: InsnIdx) -> Result<Option<Step>, LoadError> {
+        let Some(insn) = self.insns.get(idx).copied() else {
+            return Ok(None);
+        };
+        let here = self.slot(idx);
+        self.asm.bind(here);
+        let one = Step {
+            slots: 1,
+            dst: None,
+        };
+        if let Insn::Alu {
+            op,
+            width,
+            dst,
+            src: Operand::Reg(src),
+        } = insn
+            && let Some(opcode) = alu::of_registers(op)
+            && (op != AluOp::Mov || self.stands_alone(idx, dst, src))
+        {
+            self.asm.rm_r(opcode, wide(width), host(dst), host(src));
+            return Ok(Some(one));
+        }
+        if let Some(step) = self.fused(idx, insn) {
+            return Ok(Some(step));
+        }
+        self.insn(idx, insn)?;
+        Ok(Some(one))
+    }
+
     /// One instruction by itself.
     fn insn(&mut self, idx: InsnIdx, insn: Insn) -> Result<(), LoadError> {
         match insn {
@@ -328,7 +365,7 @@ impl Compiler<'_> {
                 src,
             } => self.mov_sx(width, bits, dst, src),
             Insn::Neg { width, dst } => self.neg(width, dst),
-            Insn::Endian { op, bits, dst } => self.endian(op, bits, dst),
+            Insn::Endian { op, bits, dst } => self.endian(idx, op, bits, dst),
             Insn::AddrSpaceCast {
                 dst, src, dst_as, ..
             } => self.cast(idx, dst, src, dst_as),

@@ -31,6 +31,8 @@ pub(super) struct Plan {
     tails: Vec<(InsnIdx, MapId, u32)>,
     /// What each call instruction calls.
     callees: Vec<(InsnIdx, Callee)>,
+    /// Where functions begin, in any order.
+    entries: Vec<InsnIdx>,
     funcs: Vec<Func>,
     /// Which slots control never comes to; empty where nothing is known.
     dead: Vec<bool>,
@@ -61,6 +63,7 @@ impl Plan {
             maps: Vec::new(),
             tails: Vec::new(),
             callees: Vec::new(),
+            entries: Vec::new(),
             funcs: Vec::new(),
             dead: dead(request),
             folded: Vec::new(),
@@ -83,8 +86,9 @@ impl Plan {
         }
         if !plan.callees.is_empty() {
             plan.find_maps(linker)?;
-            plan.find_funcs(insns, entries, request.mode);
+            plan.find_funcs(insns, entries.clone(), request.mode);
         }
+        plan.entries = entries;
         Ok(plan)
     }
 
@@ -195,6 +199,11 @@ impl Plan {
     pub(super) fn tail_at(&self, idx: InsnIdx) -> Option<(MapId, u32)> {
         let at = self.tails.binary_search_by_key(&idx, |t| t.0).ok()?;
         self.tails.get(at).map(|t| (t.1, t.2))
+    }
+
+    /// Where functions begin, in any order.
+    pub(super) fn entries(&self) -> &[InsnIdx] {
+        &self.entries
     }
 
     /// What a call calls.

@@ -3,6 +3,8 @@
 //! Every jump is emitted in its long form; [`Asm::finish`] then shortens those that reach their target
 //! with eight bits. Shortening moves code closer together only, so one pass over upper bounds is sound.
 
+use std::ops::Range;
+
 use super::form::Cond;
 use super::reg::{Gpr, Rm, Wide};
 
@@ -199,6 +201,30 @@ impl Asm {
     #[cold]
     fn grow(&mut self) {
         self.code.resize(2 * self.code.len() + ROOM, 0);
+    }
+
+    /// Jumps, calls and alignments so far.
+    pub(crate) fn jumps(&self) -> usize {
+        self.jumps.len()
+    }
+
+    /// Puts the pieces, of which the code from `begin` on consists and in which there are no jumps, into
+    /// this order; each carries the label of its slot along.
+    pub(crate) fn rearrange(
+        &mut self,
+        begin: usize,
+        pieces: impl Iterator<Item = (usize, Range<usize>)>,
+    ) {
+        let mut moved = Vec::with_capacity(self.len - begin);
+        for (slot, code) in pieces {
+            if let Some(label) = self.labels.get_mut(slot) {
+                *label = (begin + moved.len()) as u32;
+            }
+            moved.extend_from_slice(self.code.get(code).unwrap_or_default());
+        }
+        if let Some(code) = self.code.get_mut(begin..begin + moved.len()) {
+            code.copy_from_slice(&moved);
+        }
     }
 
     /// `JMP rel`.
