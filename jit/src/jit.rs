@@ -238,26 +238,26 @@ impl Jit {
         args: [u64; 5],
         budget: u64,
     ) -> Result<u64, RunError> {
+        // One by one, so that a light program gets them in registers.
+        let [r1, r2, r3, r4, r5] = args;
         let program = self.program(sim, prog)?;
         if program.light {
-            return Ok(run::run_light(sim, program, args));
+            return Ok(run::run_light(sim, program, [r1, r2, r3, r4, r5]));
         }
-        self.call_with_state(sim, prog, args, budget)
+        self.call_with_state(sim, prog, [r1, r2, r3, r4, r5], budget)
     }
 
-    /// The same for a program that is not light. Not inlined, so that light ones get their arguments in
-    /// registers.
+    /// The same for a program that is not light, which is no part of what is inlined.
     #[cold]
     #[inline(never)]
     fn call_with_state(
         &self,
         sim: &mut Sim,
         prog: ProgId,
-        [r1, r2, r3, r4, r5]: [u64; 5],
+        args: [u64; 5],
         budget: u64,
     ) -> Result<u64, RunError> {
         let program = self.program(sim, prog)?;
-        let args = [r1, r2, r3, r4, r5];
         run::run(
             (&self.programs, &self.direct),
             sim,

@@ -11,8 +11,8 @@ use skep_loader::{Options, open};
 use skep_sim::{ProgId, RunInput, Sim};
 use skep_spec::{Facts, KernelVersion, MapType, ObjectSpec, Profile, ProgType, ProgramSpec};
 
-use super::Case;
 use super::native::Native;
+use super::{Case, median};
 use crate::vouch;
 
 /// All of them, in the order of printing.
@@ -26,7 +26,7 @@ pub(super) const NAMES: [&str; 7] = [
     "native",
 ];
 
-/// Times that a program is compiled, of which the best counts.
+/// Times that a program is compiled, of which the median counts.
 const COMPILED: usize = 200;
 
 /// Bytes of bytecode that rbpf's compiler is given at most.
@@ -165,15 +165,15 @@ pub(super) fn all(case: &Case) -> Vec<Engine<'_>> {
     all
 }
 
-/// The best time of compiling, in ns.
+/// What it takes to compile, in ns.
 fn compiles(mut compile: impl FnMut() -> Option<()>) -> Option<f64> {
-    let mut best = f64::INFINITY;
+    let mut times = Vec::with_capacity(COMPILED);
     for _ in 0..COMPILED {
         let start = Instant::now();
         compile()?;
-        best = best.min(start.elapsed().as_nanos() as f64);
+        times.push(start.elapsed().as_nanos() as f64);
     }
-    Some(best)
+    median(times)
 }
 
 /// What it takes to compile bytecode that needs no verifier.

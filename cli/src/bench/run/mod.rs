@@ -2,8 +2,8 @@
 //!
 //! A folder holds `obj/NAME.raw.bin` (bytecode called as `prog(memory, length)`) or `obj/NAME.xdp.o`, the
 //! input `packet.bin`, the results that are right (`results.csv`) and, for the native column,
-//! `progs/raw.c`. Rounds go around all engines, so that they see the same machine; the best of each
-//! counts.
+//! `progs/raw.c`. Rounds go around all engines, so that they see the same machine; the median of
+//! each counts.
 
 mod engines;
 mod native;
@@ -24,14 +24,14 @@ use crate::verify::finish;
 
 use engines::Engine;
 
-/// Rounds, of which the best counts.
+/// Rounds, of which the median counts.
 const ROUNDS: usize = 25;
 /// Nanoseconds that one engine gets in a round.
 const ROUND_NS: f64 = 400_000.0;
 
 /// Time programs in every engine: here, compiled natively, and in the running kernel
 ///
-/// Times are in ns per run, each the best of many rounds that go around the engines. The kernel's are
+/// Times are in ns per run, each the median of many rounds that go around the engines. The kernel's are
 /// those of the XDP flavour without what its empty program takes. An engine that cannot run a program has
 /// no row. Compiling is given in µs per 1,000 instructions, where no verification is part of it. Exit code: 0 measured, 1 a result is wrong, 2 usage or bad input.
 #[derive(Args, Debug)]
@@ -159,27 +159,34 @@ fn results(folder: &Path) -> Result<BTreeMap<String, u64>, Failure> {
     Ok(results)
 }
 
+/// The middle one, if there is any.
+pub(super) fn median(mut times: Vec<f64>) -> Option<f64> {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied()
+}
+
 /// Goes around the engines.
 fn time(case: &Case, engines: &mut [Engine]) -> Vec<Row> {
-    let mut best = vec![f64::INFINITY; engines.len()];
+    let mut times = vec![Vec::with_capacity(ROUNDS); engines.len()];
     let mut calls = vec![1; engines.len()];
     for _ in 0..ROUNDS {
-        for ((engine, best), calls) in engines.iter_mut().zip(&mut best).zip(&mut calls) {
+        for ((engine, times), calls) in engines.iter_mut().zip(&mut times).zip(&mut calls) {
             if let Some((ns, _)) = engine.run(*calls) {
-                *best = best.min(ns);
+                times.push(ns);
                 *calls = (ROUND_NS / ns.max(0.5)).clamp(1.0, 1e6) as u32;
             }
         }
     }
     let slots = case.raw.as_ref().map_or(0, Vec::len) as f64 / RawInsn::BYTES as f64;
-    let rows = engines.iter().zip(best).filter(|(_, ns)| ns.is_finite());
-    rows.map(|(engine, ns)| Row {
-        compile: engine.compile.map(|ns| ns / slots),
-        engine: engine.name,
-        program: case.name.clone(),
-        ns: (ns - engine.overhead).max(0.0),
-    })
-    .collect()
+    let rows = engines.iter().zip(times);
+    rows.filter_map(|(engine, times)| Some((engine, median(times)?)))
+        .map(|(engine, ns)| Row {
+            compile: engine.compile.map(|ns| ns / slots),
+            engine: engine.name,
+            program: case.name.clone(),
+            ns: (ns - engine.overhead).max(0.0),
+        })
+        .collect()
 }
 
 fn csv(rows: &[Row]) -> io::Result<()> {
