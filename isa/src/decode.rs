@@ -61,8 +61,7 @@ pub fn decode(insns: &[RawInsn], idx: InsnIdx) -> Result<Insn, FormError> {
 pub fn decode_all(insns: &[RawInsn]) -> Result<Vec<Insn>, (InsnIdx, FormError)> {
     let mut out = Vec::with_capacity(insns.len());
     while let Some(&raw) = insns.get(out.len()) {
-        if let Some(insn) = decode_plain(raw) {
-            out.push(insn);
+        if push_plain(&mut out, raw) {
             continue;
         }
         let idx = out.len();
@@ -75,44 +74,103 @@ pub fn decode_all(insns: &[RawInsn]) -> Result<Vec<Insn>, (InsnIdx, FormError)> 
     Ok(out)
 }
 
-/// Arithmetic without variants and loads, most of any program, told from the rest at little cost; `None`
-/// where the slot is something else, or wrong.
-#[inline]
-fn decode_plain(raw: RawInsn) -> Option<Insn> {
-    let (dst, src) = (Reg::new(raw.dst())?, Reg::new(raw.src())?);
-    if raw.code & 0xe7 == mode::MEM | class::LDX && raw.imm == 0 {
-        return Some(Insn::Load {
-            size: Size::from_code(raw.code),
+/// Puts arithmetic without variants, loads and stores behind the instructions: most of any program, told
+/// from the rest at little cost. Whether the slot was one; it is something else, or wrong, if not.
+#[inline(always)]
+fn push_plain(out: &mut Vec<Insn>, raw: RawInsn) -> bool {
+    let (Some((dst, src)), plain) = (PAIRS[usize::from(raw.regs)], PLAIN[usize::from(raw.code)])
+    else {
+        return false;
+    };
+    if let Plain::Alu(op, width) = plain {
+        let by_reg = raw.code & opcode::SRC_REG != 0;
+        // What the other kind of operand would use is zero.
+        let unused = if by_reg { raw.imm } else { raw.src().into() };
+        if unused | i32::from(raw.off) != 0 {
+            return false;
+        }
+        let src = if by_reg {
+            Operand::Reg(src)
+        } else {
+            Operand::Imm(raw.imm)
+        };
+        out.push(Insn::Alu {
+            op,
+            width,
+            dst,
+            src,
+        });
+        return true;
+    }
+    if raw.imm != 0 {
+        return false;
+    }
+    match plain {
+        Plain::Load(size) => out.push(Insn::Load {
+            size,
             sign: false,
             dst,
             base: src,
             off: raw.off,
-        });
+        }),
+        Plain::Store(size) => out.push(Insn::Store {
+            size,
+            base: dst,
+            off: raw.off,
+            src: Operand::Reg(src),
+        }),
+        Plain::Alu(..) | Plain::Other => return false,
     }
-    let width = match raw.class() {
-        class::ALU => Width::W32,
-        class::ALU64 => Width::W64,
-        _ => return None,
-    };
-    let op = PLAIN[usize::from(raw.code >> 4)]?;
-    let by_reg = raw.code & opcode::SRC_REG != 0;
-    // What the other kind of operand would use is zero.
-    let unused = if by_reg { raw.imm } else { raw.src().into() };
-    if unused != 0 || raw.off != 0 {
-        return None;
-    }
-    let src = if by_reg {
-        Operand::Reg(src)
-    } else {
-        Operand::Imm(raw.imm)
-    };
-    Some(Insn::Alu {
-        op,
-        width,
-        dst,
-        src,
-    })
+    true
 }
+
+/// What an opcode byte says of an instruction without variants.
+#[derive(Clone, Copy)]
+enum Plain {
+    Load(Size),
+    Store(Size),
+    Alu(AluOp, Width),
+    Other,
+}
+
+/// By opcode byte.
+const PLAIN: [Plain; 256] = {
+    let mut all = [Plain::Other; 256];
+    let mut code = 0;
+    while code < 256 {
+        let byte = code as u8;
+        let class = byte & 0x07;
+        let width = if class == class::ALU64 {
+            Width::W64
+        } else {
+            Width::W32
+        };
+        if byte & 0xe7 == mode::MEM | class::LDX {
+            all[code] = Plain::Load(Size::from_code(byte));
+        } else if byte & 0xe7 == mode::MEM | class::STX {
+            all[code] = Plain::Store(Size::from_code(byte));
+        } else if class == class::ALU || class == class::ALU64 {
+            if let Some(op) = OPS[code >> 4] {
+                all[code] = Plain::Alu(op, width);
+            }
+        }
+        code += 1;
+    }
+    all
+};
+
+/// Destination and source by the byte that has both numbers.
+const PAIRS: [Option<(Reg, Reg)>; 256] = {
+    let mut all = [None; 256];
+    let mut regs = 0;
+    while regs < 256 {
+        if let (Some(dst), Some(src)) = (Reg::new(regs as u8 & 0xf), Reg::new((regs >> 4) as u8)) {
+            all[regs] = Some((dst, src));
+        }
+        regs += 1;
+    }
+    all
+};
 
 #[inline]
 fn reg(number: u8) -> Result<Reg, FormError> {
@@ -298,7 +356,7 @@ fn operand(raw: RawInsn) -> Result<Operand, FormError> {
 
 #[inline]
 fn decode_alu(raw: RawInsn, width: Width) -> Result<Insn, FormError> {
-    let op = match PLAIN[usize::from(raw.code >> 4)].filter(|_| raw.off == 0) {
+    let op = match OPS[usize::from(raw.code >> 4)].filter(|_| raw.off == 0) {
         Some(op) => op,
         None => match (raw.code & 0xf0, raw.off) {
             (opcode::END, _) => return decode_endian(raw, width),
@@ -319,7 +377,7 @@ fn decode_alu(raw: RawInsn, width: Width) -> Result<Insn, FormError> {
 }
 
 /// Operations by the high four bits of the opcode, where offset 0 says no more.
-const PLAIN: [Option<AluOp>; 16] = {
+const OPS: [Option<AluOp>; 16] = {
     let mut ops = [None; 16];
     let rows = [
         (opcode::ADD, AluOp::Add),

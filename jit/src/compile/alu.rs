@@ -26,25 +26,23 @@ const fn two_operand(op: AluOp) -> Option<Alu> {
     }
 }
 
+/// The opcodes of the machine's instructions that do the same to two registers; 0 where there is none.
+const OF_REGISTERS: [u8; 14] = {
+    let mut opcodes = [0; 14];
+    opcodes[AluOp::Add as usize] = 0x01;
+    opcodes[AluOp::Sub as usize] = 0x29;
+    opcodes[AluOp::Or as usize] = 0x09;
+    opcodes[AluOp::And as usize] = 0x21;
+    opcodes[AluOp::Xor as usize] = 0x31;
+    opcodes[AluOp::Mov as usize] = 0x89;
+    opcodes
+};
+
 /// The opcode of the machine's instruction that does the same to two registers.
-#[inline]
-pub(super) const fn of_registers(op: AluOp) -> Option<u8> {
-    match op {
-        AluOp::Add => Some(0x01),
-        AluOp::Sub => Some(0x29),
-        AluOp::Or => Some(0x09),
-        AluOp::And => Some(0x21),
-        AluOp::Xor => Some(0x31),
-        AluOp::Mov => Some(0x89),
-        AluOp::Mul
-        | AluOp::Div
-        | AluOp::SDiv
-        | AluOp::Lsh
-        | AluOp::Rsh
-        | AluOp::Mod
-        | AluOp::SMod
-        | AluOp::Arsh => None,
-    }
+#[inline(always)]
+pub(super) fn of_registers(op: AluOp) -> Option<u8> {
+    let opcode = OF_REGISTERS.get(op as usize).copied();
+    opcode.filter(|opcode| *opcode != 0)
 }
 
 impl Compiler<'_> {

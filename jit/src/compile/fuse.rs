@@ -22,39 +22,10 @@ struct Shifted {
 }
 
 impl Compiler<'_> {
-    /// Compiles the instructions at `idx`, the first of which is given, together if a rule applies; gives
-    /// their number and what they write.
-    #[inline]
-    pub(super) fn fused(&mut self, idx: InsnIdx, insn: Insn) -> Option<Step> {
-        match insn {
-            Insn::Alu {
-                op: AluOp::Mov | AluOp::Lsh | AluOp::Rsh,
-                ..
-            } => self.fused_alu(idx),
-            Insn::Jump { off: 1, .. } if self.has(Opt::InvertJump) => self.inverted_jump(idx),
-            Insn::Alu { .. }
-            | Insn::MovSx { .. }
-            | Insn::Neg { .. }
-            | Insn::Endian { .. }
-            | Insn::AddrSpaceCast { .. }
-            | Insn::LoadImm64 { .. }
-            | Insn::Imm64Hi
-            | Insn::Load { .. }
-            | Insn::Store { .. }
-            | Insn::Atomic { .. }
-            | Insn::LoadAcquire { .. }
-            | Insn::StoreRelease { .. }
-            | Insn::LoadPacket { .. }
-            | Insn::Jump { .. }
-            | Insn::Goto { .. }
-            | Insn::MayGoto { .. }
-            | Insn::Call(_)
-            | Insn::CallReg(_)
-            | Insn::Exit => None,
-        }
-    }
-
-    fn fused_alu(&mut self, idx: InsnIdx) -> Option<Step> {
+    /// Compiles the instructions from `idx` on together, the first of which is a move or a shift, if a rule
+    /// applies.
+    #[inline(never)]
+    pub(super) fn fused_alu(&mut self, idx: InsnIdx) -> Option<Step> {
         // Each rule needs another operation behind, which nobody else comes to.
         self.alu_at(idx + 1)?;
         if !self.plan.is_inner(idx + 1) {
@@ -64,8 +35,7 @@ impl Compiler<'_> {
         let extended = || self.has(Opt::Extend).then(|| self.extension(idx)).flatten();
         if let Some((slots, apply)) = rotated.or_else(extended) {
             apply.emit(self, idx);
-            let dst = Some(apply.dst());
-            return Some(Step { slots, dst });
+            return Some(Step::new(slots, Some(apply.dst())));
         }
         self.has(Opt::Lea).then(|| self.lea(idx)).flatten()
     }
@@ -203,18 +173,14 @@ impl Compiler<'_> {
             && self.has(Opt::Address)
             && let Some(dst) = self.access(idx + len, dst, (src, index, disp))
         {
-            let slots = len + 1;
-            return Some(Step { slots, dst });
+            return Some(Step::new(len + 1, dst));
         }
         let (d, s) = (host(dst), host(src));
         self.asm.lea(wide(width), d, Mem::new(s, disp));
         if let Some(index) = index {
             self.asm.alu_rm_r(Alu::Add, wide(width), d, host(index));
         }
-        Some(Step {
-            slots: len,
-            dst: Some(dst),
-        })
+        Some(Step::new(len, Some(dst)))
     }
 
     /// Compiles a load or store at `idx` through `reg`, which holds that sum and is wanted no more.
@@ -278,7 +244,7 @@ impl Compiler<'_> {
     }
 
     /// `if a op b goto next; goto to; next:`.
-    fn inverted_jump(&mut self, idx: InsnIdx) -> Option<Step> {
+    pub(super) fn inverted_jump(&mut self, idx: InsnIdx) -> Option<Step> {
         let &Insn::Jump {
             op,
             width,
@@ -300,8 +266,7 @@ impl Compiler<'_> {
             return None;
         }
         self.jump_unless(idx + 1, (op, width, dst, src), to);
-        let (slots, dst) = (2, None);
-        Some(Step { slots, dst })
+        Some(Step::new(2, None))
     }
 }
 

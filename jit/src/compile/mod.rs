@@ -152,14 +152,34 @@ struct Compiler<'a> {
     sites: Vec<Site>,
     tails: Vec<TailSite>,
     traps: Vec<(InsnIdx, Trap)>,
+    /// What does not load.
+    failed: Option<LoadError>,
 }
 
 /// What was compiled together.
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    slots: usize,
+    slots: u8,
     /// Of several slots, the only register that the code writes.
     dst: Option<Reg>,
+}
+
+impl Step {
+    /// One instruction by itself.
+    const ONE: Step = Step {
+        slots: 1,
+        dst: None,
+    };
+
+    /// Several, at most as many as any rule looks at.
+    fn new(slots: usize, dst: Option<Reg>) -> Step {
+        let slots = slots as u8;
+        Step { slots, dst }
+    }
+
+    fn slots(self) -> usize {
+        self.slots.into()
+    }
 }
 
 /// Compiles a program.
@@ -172,7 +192,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         return Err(LoadError::Engine("the program is too long"));
     }
     let plan = Plan::new(request)?;
-    let mut asm = Asm::new(insns.len() + 1, insns.len() * 8 + 256);
+    let mut asm = Asm::new(insns.len() + 1, insns.len() * 5 + 256);
     let trap = asm.label();
     let mut compiler = Compiler {
         request,
@@ -189,6 +209,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         sites: Vec::new(),
         tails: Vec::new(),
         traps: Vec::new(),
+        failed: None,
     };
     compiler.light = compiler.is_light();
     compiler.program()
@@ -266,17 +287,25 @@ impl Compiler<'_> {
         };
         let leave = self.asm.label();
         self.entry(entry, tail, leave);
-        let mut idx = 0;
-        while idx < self.insns.len() {
+        let (mut idx, mut next_loop) = (0, self.plan.loop_from(0));
+        let insns = self.insns;
+        while let Some(mut insn) = insns.get(idx) {
             if self.plan.is_dead(idx) {
                 idx += 1;
                 continue;
             }
-            if self.plan.is_loop(idx) {
-                idx = self.begin_loop(idx)?;
+            if idx >= next_loop {
+                if idx == next_loop {
+                    idx = self.begin_loop(idx);
+                    let Some(behind) = insns.get(idx) else { break };
+                    insn = behind;
+                }
+                next_loop = self.plan.loop_from(idx + 1);
             }
-            let Some(step) = self.step(idx)? else { break };
-            idx += step.slots;
+            idx += self.step(idx, insn).slots();
+        }
+        if let Some(error) = self.failed {
+            return Err(error);
         }
         let end = self.slot(self.insns.len());
         self.asm.bind(end);
@@ -308,50 +337,57 @@ impl Compiler<'_> {
 
     /// What stands before the slot that a loop begins with; gives the slot that comes next, which is the
     /// same unless the body is compiled already.
-    fn begin_loop(&mut self, idx: InsnIdx) -> Result<InsnIdx, LoadError> {
+    fn begin_loop(&mut self, idx: InsnIdx) -> InsnIdx {
         if self.has(Opt::AlignLoops) {
             self.asm.align();
         }
         match self.straight_loop(idx) {
             Some(back) => self.loop_body(idx, back),
-            None => Ok(idx),
+            None => idx,
         }
     }
 
-    /// Compiles what begins at a slot that control comes to; `None` behind the last one.
-    #[inline]
-    fn step(&mut self, idx: InsnIdx) -> Result<Option<Step>, LoadError> {
-        let Some(insn) = self.insns.get(idx).copied() else {
-            return Ok(None);
-        };
-        let here = self.slot(idx);
-        self.asm.bind(here);
-        let one = Step {
-            slots: 1,
-            dst: None,
-        };
+    /// Compiles what begins at a slot that control comes to.
+    #[inline(always)]
+    fn step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
+        self.asm.bind_slot(idx);
+        // The most frequent ones are told from the rest here, at little cost.
         if let Insn::Alu {
             op,
             width,
             dst,
             src: Operand::Reg(src),
-        } = insn
+        } = *insn
             && let Some(opcode) = alu::of_registers(op)
             && (op != AluOp::Mov || self.stands_alone(idx, dst, src))
         {
             self.asm.rm_r(opcode, wide(width), host(dst), host(src));
-            return Ok(Some(one));
+            return Step::ONE;
         }
-        if let Some(step) = self.fused(idx, insn) {
-            return Ok(Some(step));
+        self.other_step(idx, insn)
+    }
+
+    #[inline(never)]
+    fn other_step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
+        if let Insn::Alu { op, .. } = insn
+            && matches!(op, AluOp::Mov | AluOp::Lsh | AluOp::Rsh)
+            && let Some(step) = self.fused_alu(idx)
+        {
+            return step;
         }
-        self.insn(idx, insn)?;
-        Ok(Some(one))
+        if matches!(insn, Insn::Jump { off: 1, .. })
+            && self.has(Opt::InvertJump)
+            && let Some(step) = self.inverted_jump(idx)
+        {
+            return step;
+        }
+        self.insn(idx, insn);
+        Step::ONE
     }
 
     /// One instruction by itself.
-    fn insn(&mut self, idx: InsnIdx, insn: Insn) -> Result<(), LoadError> {
-        match insn {
+    fn insn(&mut self, idx: InsnIdx, insn: &Insn) {
+        match *insn {
             Insn::Alu {
                 op,
                 width,
@@ -369,9 +405,10 @@ impl Compiler<'_> {
             Insn::AddrSpaceCast {
                 dst, src, dst_as, ..
             } => self.cast(idx, dst, src, dst_as),
-            Insn::LoadImm64 { dst, imm } => match self.request.linker.wide(idx, imm)? {
-                Ok(value) => self.asm.mov_r_i(host(dst), value),
-                Err(trap) => self.known_trap(idx, trap),
+            Insn::LoadImm64 { dst, imm } => match self.request.linker.wide(idx, imm) {
+                Ok(Ok(value)) => self.asm.mov_r_i(host(dst), value),
+                Ok(Err(trap)) => self.known_trap(idx, trap),
+                Err(error) => self.failed = Some(error),
             },
             // Nothing comes here but a callback, and that is refused.
             Insn::Imm64Hi => {}
@@ -424,7 +461,6 @@ impl Compiler<'_> {
             }
             Insn::Exit => self.exit(),
         }
-        Ok(())
     }
 
     /// A trap that always happens here.

@@ -8,6 +8,11 @@ use super::effects::{CALLEE, bit, effects};
 use super::{Request, fold};
 use crate::options::{Mode, Opt};
 
+/// Classes of instructions that write their destination, as bits.
+const WRITING: u8 = 1 << class::ALU64 | 1 << class::ALU | 1 << class::LDX | 1 << class::LD;
+/// Classes of arithmetic and loads, as bits.
+const ORDINARY: u8 = 1 << class::ALU64 | 1 << class::ALU | 1 << class::LDX;
+
 /// A function of a program: the slots from its entry to the next one's.
 #[derive(Clone, Copy, Debug)]
 struct Func {
@@ -56,7 +61,6 @@ impl Plan {
     pub(super) fn new(request: &Request<'_>) -> Result<Plan, LoadError> {
         let linker = request.linker;
         let insns = linker.insns();
-        let (mentions, writes_fp) = registers(request.raw);
         let mut plan = Plan {
             lands: vec![false; insns.len() + 1],
             loops: Vec::new(),
@@ -68,8 +72,8 @@ impl Plan {
             dead: dead(request),
             folded: Vec::new(),
             callbacks: Vec::new(),
-            mentions,
-            writes_fp,
+            mentions: 0,
+            writes_fp: false,
             may_goto: false,
             names_values: false,
             plain: request.probes.is_empty(),
@@ -96,63 +100,89 @@ impl Plan {
     fn scan(&mut self, request: &Request<'_>) -> Result<Vec<InsnIdx>, LoadError> {
         let linker = request.linker;
         let mut entries = vec![0];
-        for (idx, (insn, raw)) in linker.insns().iter().zip(request.raw).enumerate() {
-            // Most of any program, told from the rest at little cost.
-            if matches!(raw.class(), class::ALU64 | class::ALU | class::LDX) {
-                self.plain &= !matches!(insn, Insn::AddrSpaceCast { .. });
-                continue;
-            }
-            if self.is_dead(idx) {
-                continue;
-            }
-            match *insn {
-                Insn::Alu { .. }
-                | Insn::MovSx { .. }
-                | Insn::Neg { .. }
-                | Insn::Endian { .. }
-                | Insn::Imm64Hi
-                | Insn::Load { .. }
-                | Insn::LoadAcquire { .. }
-                | Insn::Atomic { .. }
-                | Insn::Exit => {}
-                Insn::Store { size, off, .. } | Insn::StoreRelease { size, off, .. } => {
-                    self.plain &= !Sim::may_narrow_ctx_field(request.ty, off, size.bytes());
-                }
-                Insn::Jump { off, .. } => self.jump(idx, linker.target(idx, off.into())?),
-                Insn::Goto { off, .. } => self.jump(idx, linker.target(idx, off)?),
-                Insn::MayGoto { off } => {
-                    self.jump(idx, linker.target(idx, off.into())?);
-                    (self.may_goto, self.plain) = (true, false);
-                }
-                Insn::LoadImm64 { imm, .. } => {
-                    self.plain &= matches!(linker.wide(idx, imm), Ok(Ok(_)));
-                    self.names_values |=
-                        matches!(imm, Imm64::MapValue { .. } | Imm64::MapIdxValue { .. });
-                    if let Imm64::Func(off) = imm {
-                        let to = linker.target(idx, off)?;
-                        self.land(to);
-                        self.callbacks.push(to);
-                        entries.push(to);
-                    }
-                }
-                Insn::Call(target) => {
-                    let callee = linker.callee(idx, target)?;
-                    if let Callee::Subprog(to) = callee {
-                        self.land(to);
-                        entries.push(to);
-                    }
-                    self.callees.push((idx, callee));
-                }
-                Insn::AddrSpaceCast { .. } | Insn::LoadPacket { .. } | Insn::CallReg(_) => {
-                    self.plain = false;
-                }
-            }
+        let (mut mentions, mut written) = (0_u16, 0_u16);
+        for (idx, raw) in request.raw.iter().enumerate() {
+            let dst = 1 << raw.dst();
+            mentions |= dst | 1 << raw.src();
+            written |= if is_ordinary(*raw) {
+                dst
+            } else {
+                self.scan_other(request, idx, *raw, &mut entries)?
+            };
         }
+        self.mentions = mentions;
+        self.writes_fp = written & bit(Reg::R10) != 0;
         for slots in [&mut self.callbacks, &mut self.loops] {
             slots.sort_unstable();
             slots.dedup();
         }
         Ok(entries)
+    }
+
+    /// A look at an instruction that is out of the ordinary. Gives the registers that it may write, and
+    /// perhaps others.
+    #[inline(never)]
+    fn scan_other(
+        &mut self,
+        request: &Request<'_>,
+        idx: InsnIdx,
+        raw: RawInsn,
+        entries: &mut Vec<InsnIdx>,
+    ) -> Result<u16, LoadError> {
+        let linker = request.linker;
+        let written = if WRITING >> raw.class() & 1 != 0 || is_atomic(raw) {
+            1 << raw.dst() | 1 << raw.src()
+        } else {
+            0
+        };
+        let Some(insn) = linker.insns().get(idx).filter(|_| !self.is_dead(idx)) else {
+            return Ok(written);
+        };
+        match *insn {
+            Insn::Alu { .. }
+            | Insn::MovSx { .. }
+            | Insn::Neg { .. }
+            | Insn::Endian { .. }
+            | Insn::Imm64Hi
+            | Insn::Load { .. }
+            | Insn::LoadAcquire { .. }
+            | Insn::Atomic { .. }
+            | Insn::Exit => {}
+            Insn::Store { size, off, .. } | Insn::StoreRelease { size, off, .. } => {
+                if Sim::may_narrow_ctx_field(request.ty, off, size.bytes()) {
+                    self.plain = false;
+                }
+            }
+            Insn::Jump { off, .. } => self.jump(idx, linker.target(idx, off.into())?),
+            Insn::Goto { off, .. } => self.jump(idx, linker.target(idx, off)?),
+            Insn::MayGoto { off } => {
+                self.jump(idx, linker.target(idx, off.into())?);
+                (self.may_goto, self.plain) = (true, false);
+            }
+            Insn::LoadImm64 { imm, .. } => {
+                self.plain &= matches!(linker.wide(idx, imm), Ok(Ok(_)));
+                self.names_values |=
+                    matches!(imm, Imm64::MapValue { .. } | Imm64::MapIdxValue { .. });
+                if let Imm64::Func(off) = imm {
+                    let to = linker.target(idx, off)?;
+                    self.land(to);
+                    self.callbacks.push(to);
+                    entries.push(to);
+                }
+            }
+            Insn::Call(target) => {
+                let callee = linker.callee(idx, target)?;
+                if let Callee::Subprog(to) = callee {
+                    self.land(to);
+                    entries.push(to);
+                }
+                self.callees.push((idx, callee));
+            }
+            Insn::AddrSpaceCast { .. } | Insn::LoadPacket { .. } | Insn::CallReg(_) => {
+                self.plain = false;
+            }
+        }
+        Ok(written)
     }
 
     fn jump(&mut self, idx: InsnIdx, to: InsnIdx) {
@@ -168,9 +198,10 @@ impl Plan {
         }
     }
 
-    /// Whether a jump leads back to a slot.
-    pub(super) fn is_loop(&self, slot: InsnIdx) -> bool {
-        self.loops.binary_search(&slot).is_ok()
+    /// The first slot from `idx` on that a jump leads back to; `usize::MAX` if there is none.
+    pub(super) fn loop_from(&self, idx: InsnIdx) -> InsnIdx {
+        let before = self.loops.partition_point(|slot| *slot < idx);
+        self.loops.get(before).copied().unwrap_or(InsnIdx::MAX)
     }
 
     /// Whether control never comes to a slot.
@@ -380,19 +411,16 @@ fn dead(request: &Request<'_>) -> Vec<bool> {
     dead
 }
 
-/// Registers that instructions mention, and whether one may write the frame pointer: from the fields of
-/// slots, which may say a little more.
-fn registers(raw: &[RawInsn]) -> (u16, bool) {
-    let (mut mentions, mut writes_fp) = (0, false);
-    for insn in raw {
-        mentions |= 1 << insn.dst() | 1 << insn.src();
-        let atomic = insn.class() == class::STX && insn.code & 0xe0 == mode::ATOMIC;
-        let writes = matches!(
-            insn.class(),
-            class::LD | class::LDX | class::ALU | class::ALU64
-        );
-        let fp = Reg::R10.number();
-        writes_fp |= (writes || atomic) && insn.dst() == fp || atomic && insn.src() == fp;
-    }
-    (mentions, writes_fp)
+/// Whether a slot is arithmetic or a load of which there is no more to say: most of any program, told from
+/// the rest at little cost.
+#[inline(always)]
+fn is_ordinary(raw: RawInsn) -> bool {
+    // Arithmetic with an offset may be a cast of an address.
+    ORDINARY >> raw.class() & 1 != 0 && (raw.off == 0 || raw.class() == class::LDX)
+}
+
+/// Whether a slot is an atomic instruction, which may write any of its two registers.
+#[inline(always)]
+fn is_atomic(raw: RawInsn) -> bool {
+    raw.code & 0xe7 == mode::ATOMIC | class::STX
 }

@@ -9,7 +9,6 @@
 use std::ops::Range;
 
 use skep_isa::{AluOp, Insn, InsnIdx, Operand, Reg};
-use skep_sim::LoadError;
 
 use super::effects::{bit, effects};
 use super::{Compiler, Step};
@@ -94,19 +93,21 @@ impl Compiler<'_> {
 
     /// Compiles the slots from `head` to `back`, which is the jump at the loop's end, and puts them in
     /// order. Gives the slot that comes next.
-    pub(super) fn loop_body(&mut self, head: InsnIdx, back: InsnIdx) -> Result<InsnIdx, LoadError> {
+    pub(super) fn loop_body(&mut self, head: InsnIdx, back: InsnIdx) -> InsnIdx {
         let (begin, jumps) = (self.asm.here() as usize, self.asm.jumps());
+        let insns = self.insns;
         let mut pieces = Vec::with_capacity(back - head);
         let mut idx = head;
         while idx < back {
             let start = self.asm.here() as usize;
-            let Some(step) = self.step(idx)? else { break };
+            let Some(insn) = insns.get(idx) else { break };
+            let step = self.step(idx, insn);
             pieces.push(self.piece(idx, step, start));
-            idx += step.slots;
+            idx += step.slots();
         }
         // What refers to places in the code stays as it is.
         let (2..=PIECES) = pieces.len() else {
-            return Ok(idx);
+            return idx;
         };
         if self.asm.jumps() == jumps {
             let order = schedule(&pieces);
@@ -114,7 +115,7 @@ impl Compiler<'_> {
             let moved = moved.map(|p| (p.slot, p.code.clone()));
             self.asm.rearrange(begin, moved);
         }
-        Ok(idx)
+        idx
     }
 
     fn piece(&self, slot: InsnIdx, step: Step, start: usize) -> Piece {
@@ -128,7 +129,10 @@ impl Compiler<'_> {
             multiplies: false,
             latency: 1,
         };
-        let insns = self.insns.get(slot..slot + step.slots).unwrap_or_default();
+        let insns = self
+            .insns
+            .get(slot..slot + step.slots())
+            .unwrap_or_default();
         for insn in insns {
             let (uses, defs) = effects(insn, self.request.mode);
             piece.uses |= uses & !piece.defs;
@@ -176,7 +180,7 @@ impl Compiler<'_> {
             // Done by giving the register another name.
             piece.latency = 0;
         }
-        if step.slots > 1 {
+        if step.slots() > 1 {
             // The other registers were left out.
             piece.defs = step.dst.map_or(0, bit);
         }

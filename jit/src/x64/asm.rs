@@ -171,6 +171,16 @@ impl Asm {
         }
     }
 
+    /// Puts the label of a slot here, which is behind those that were bound.
+    #[inline(always)]
+    pub(crate) fn bind_slot(&mut self, slot: usize) {
+        let here = self.here();
+        if let Some(at) = self.labels.get_mut(slot) {
+            *at = here;
+        }
+        self.bound = slot as u32 + 1;
+    }
+
     /// Puts up to eight bytes behind the code.
     #[inline]
     pub(crate) fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {

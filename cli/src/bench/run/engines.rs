@@ -165,13 +165,14 @@ pub(super) fn all(case: &Case) -> Vec<Engine<'_>> {
     all
 }
 
-/// What it takes to compile, in ns.
-fn compiles(mut compile: impl FnMut() -> Option<()>) -> Option<f64> {
+/// What it takes to compile, in ns, without throwing away what was made.
+fn compiles<T>(mut compile: impl FnMut() -> Option<T>) -> Option<f64> {
     let mut times = Vec::with_capacity(COMPILED);
     for _ in 0..COMPILED {
         let start = Instant::now();
-        compile()?;
+        let made = compile()?;
         times.push(start.elapsed().as_nanos() as f64);
+        drop(made);
     }
     median(times)
 }
@@ -195,7 +196,7 @@ fn jit_compiles(case: &Case, verified: bool) -> Option<f64> {
         } else {
             jit.load(&mut sim, program, &[])
         };
-        loaded.ok().map(|_| ())
+        loaded.ok().map(|_| jit)
     })
 }
 
