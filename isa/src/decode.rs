@@ -149,10 +149,10 @@ const PLAIN: [Plain; 256] = {
             all[code] = Plain::Load(Size::from_code(byte));
         } else if byte & 0xe7 == mode::MEM | class::STX {
             all[code] = Plain::Store(Size::from_code(byte));
-        } else if class == class::ALU || class == class::ALU64 {
-            if let Some(op) = OPS[code >> 4] {
-                all[code] = Plain::Alu(op, width);
-            }
+        } else if (class == class::ALU || class == class::ALU64)
+            && let Some(op) = OPS[code >> 4]
+        {
+            all[code] = Plain::Alu(op, width);
         }
         code += 1;
     }

@@ -52,8 +52,17 @@ impl Direct {
     }
 
     /// The targets as they are now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn targets(&self, programs: &[Program], sim: &Sim) -> *const AtomicU64 {
+        if !self.seen.is_empty() {
+            self.refresh(programs, sim);
+        }
+        self.targets.as_ptr()
+    }
+
+    /// Finds the targets again if a map was written to.
+    #[inline(never)]
+    fn refresh(&self, programs: &[Program], sim: &Sim) {
         let stale = |(map, seen): &(MapId, AtomicU64)| {
             let changes = sim.maps().get(*map).and_then(|map| map.program_changes());
             changes != Some(seen.load(Ordering::Relaxed))
@@ -61,7 +70,6 @@ impl Direct {
         if self.seen.iter().any(stale) {
             self.find(programs, sim);
         }
-        self.targets.as_ptr()
     }
 
     /// Only the one kernel that the programs were compiled for comes here, borrowed by the run.

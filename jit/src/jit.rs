@@ -2,7 +2,7 @@
 
 use skep_isa::InsnIdx;
 use skep_sim::{
-    Linker, LoadError, Placement, ProgId, ProgramTypes, RunError, RunInput, RunOutput, Sim,
+    Linker, LoadError, Placement, ProgId, ProgramTypes, RunError, RunInput, RunOutput, Sim, Stop,
 };
 use skep_spec::{MapType, ProgramSpec};
 
@@ -244,7 +244,8 @@ impl Jit {
         if program.light {
             return Ok(run::run_light(sim, program, [r1, r2, r3, r4, r5]));
         }
-        self.call_with_state(sim, prog, [r1, r2, r3, r4, r5], budget)
+        self.call_with_state(sim, prog, program, [r1, r2, r3, r4, r5], budget)
+            .map_err(|stop| RunError::Stop(*stop))
     }
 
     /// The same for a program that is not light, which is no part of what is inlined.
@@ -254,10 +255,10 @@ impl Jit {
         &self,
         sim: &mut Sim,
         prog: ProgId,
+        program: &Program,
         args: [u64; 5],
         budget: u64,
-    ) -> Result<u64, RunError> {
-        let program = self.program(sim, prog)?;
+    ) -> Result<u64, Box<Stop>> {
         run::run(
             (&self.programs, &self.direct),
             sim,
@@ -266,7 +267,6 @@ impl Jit {
             args,
             budget,
         )
-        .map_err(|stop| RunError::Stop(*stop))
     }
 
     #[inline(always)]

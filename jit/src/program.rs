@@ -7,6 +7,7 @@ use skep_spec::{AttachType, ProgType, ProgramSpec};
 use crate::code::Code;
 use crate::compile::{Compiled, Site};
 use crate::options::Mode;
+use crate::run::{MAY_GOTO, NO_TRAP, Start};
 
 /// A compiled program.
 #[derive(Debug)]
@@ -22,12 +23,9 @@ pub struct Program {
     /// Where the code of the last slot ends.
     pub(crate) end: u32,
     pub(crate) tail: u32,
-    pub(crate) leave: u32,
     pub(crate) light: bool,
-    /// Where its kernel's memory lies in this process, for good.
-    pub(crate) host_base: u64,
-    /// The frame pointers of the first frame and of the last one of a chain.
-    pub(crate) frames: (u64, u64),
+    /// What its runs begin with.
+    pub(crate) start: Start,
     pub(crate) sites: Vec<Site>,
     pub(crate) traps: Vec<(InsnIdx, Trap)>,
     pub(crate) callbacks: Vec<InsnIdx>,
@@ -111,9 +109,22 @@ impl Program {
         let (memory, stack) = (linker.sim().memory(), linker.sim().stack());
         let host_base = memory.host_base().addr() as u64;
         let last = stack.frames().saturating_sub(1);
-        let frames = (stack.top(0), stack.top(last));
         let code = Code::new(&compiled.code, compiled.entry)
             .ok_or(LoadError::Engine("no memory for code"))?;
+        let slot_0 = compiled.offs.first().copied().unwrap_or(0);
+        let start = Start {
+            frame: stack.top(0),
+            target: code.at(slot_0).addr() as u64,
+            leave: code.at(compiled.leave).addr() as u64,
+            host_base,
+            deepest: stack.top(last),
+            top: stack.top(0),
+            trap_value: 0,
+            trap_at: NO_TRAP,
+            trap_prog: 0,
+            may_goto: MAY_GOTO,
+            tail_calls: 0,
+        };
         Ok(Program {
             name: spec.name.clone(),
             ty: spec.ty,
@@ -124,10 +135,8 @@ impl Program {
             offs: compiled.offs,
             end: compiled.end,
             tail: compiled.tail,
-            leave: compiled.leave,
             light: compiled.light,
-            host_base,
-            frames,
+            start,
             sites: compiled.sites,
             traps: compiled.traps,
             callbacks: compiled.callbacks,

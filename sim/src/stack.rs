@@ -79,11 +79,16 @@ impl Stack {
     }
 
     /// Opens the frames of the first chain at once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open_chain(&mut self, mem: &mut Memory) {
-        if self.chain_open {
-            return;
+        if !self.chain_open {
+            self.open_closed_chain(mem);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open_closed_chain(&mut self, mem: &mut Memory) {
         for depth in 0..self.frames {
             mem.allow_block::<BLOCK>(self.top(depth) - FRAME, true);
             self.open |= bit(depth);

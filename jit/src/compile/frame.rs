@@ -51,8 +51,11 @@ impl Compiler<'_> {
         self.load_extra();
         if !self.proved() {
             // What nobody has written reads as zero, as in the interpreter.
-            for reg in [Reg::R0, Reg::R6, Reg::R7, Reg::R8, Reg::R9] {
-                self.asm.mov_r_i(host(reg), 0);
+            self.asm.mov_r_i(host(Reg::R0), 0);
+            for reg in [Reg::R6, Reg::R7, Reg::R8, Reg::R9] {
+                if self.may_use(reg) {
+                    self.asm.mov_r_i(host(reg), 0);
+                }
             }
         }
         self.asm.call_m(state(field::TARGET));
@@ -73,13 +76,17 @@ impl Compiler<'_> {
         kept % 2 == 0
     }
 
-    /// Whether a run may change a register that belongs to Rust. Another program changes any.
+    /// Whether a run may change a register that belongs to Rust.
     fn keeps(&self, reg: Gpr) -> bool {
+        let guest = GUEST.into_iter().find(|guest| host(*guest) == reg);
+        guest.is_none_or(|guest| guest == Reg::R10 || self.may_use(guest))
+    }
+
+    /// Whether a run may read or change a guest register. Another program may do so with any.
+    fn may_use(&self, reg: Reg) -> bool {
         let mut callees = self.plan.callees().iter();
         let leaves = callees.any(|(_, callee)| matches!(callee, Callee::TailCall));
-        let guest = GUEST.into_iter().find(|guest| host(*guest) == reg);
-        let mentioned = |reg: Reg| reg == Reg::R10 || self.plan.mentions & bit(reg) != 0;
-        !self.proved() || leaves || guest.is_none_or(mentioned)
+        leaves || self.plan.mentions & bit(reg) != 0
     }
 
     /// Back to Rust.

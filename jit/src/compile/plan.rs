@@ -98,7 +98,6 @@ impl Plan {
 
     /// One look at every instruction. Gives the entries of functions, in any order.
     fn scan(&mut self, request: &Request<'_>) -> Result<Vec<InsnIdx>, LoadError> {
-        let linker = request.linker;
         let mut entries = vec![0];
         let (mut mentions, mut written) = (0_u16, 0_u16);
         for (idx, raw) in request.raw.iter().enumerate() {

@@ -39,7 +39,7 @@ pub(crate) fn run(
     let r0 = unsafe { enter(state, program, args) };
     // SAFETY: compiled code has returned; nobody else holds the state.
     let state = unsafe { &mut *state };
-    if state.trap_at == NO_TRAP {
+    if state.at.trap_at == NO_TRAP {
         return Ok(r0);
     }
     stopped(state, sim, prog)
@@ -54,24 +54,16 @@ fn state_of<'m>(
     budget: u64,
 ) -> State<'m> {
     sim.open_chain();
-    let (top, deepest) = program.frames;
+    let direct = direct.targets(programs, sim);
+    let last = last_offset(sim.memory());
+    let ctx = sim.context().map_or(0, |(at, _)| at);
     State {
+        at: program.start,
         exit_rsp: 0,
-        frame: top,
-        target: program.code.at(program.slot_code(0)),
-        leave: program.code.at(program.leave),
         budget,
-        host_base: program.host_base,
-        last: last_offset(sim.memory()),
-        deepest,
-        top,
-        trap_value: 0,
-        ctx: sim.context().map_or(0, |(at, _)| at),
-        trap_at: NO_TRAP,
-        trap_prog: 0,
-        may_goto: MAY_GOTO,
-        tail_calls: 0,
-        direct: direct.targets(programs, sim),
+        last,
+        ctx,
+        direct,
         programs,
         sim: &raw mut *sim,
         limit: budget,
@@ -104,7 +96,7 @@ pub(crate) fn call_function(
     };
     let slot = program.function_at(func).map_err(|trap| stop(0, trap))?;
     let mut state = state_of((programs, direct), sim, program, budget);
-    let frame = state.top;
+    let frame = state.at.top;
     match callback(&raw mut state, sim, program, slot, frame, args) {
         Ok(_) => Ok(state.budget),
         Err(trap) => {
@@ -151,8 +143,8 @@ fn catch(state: &mut State<'_>, sim: &mut Sim, value: u64) -> Result<u64, Trap> 
     let Some(slot) = program.types.catcher() else {
         return Ok(value);
     };
-    state.trap_at = NO_TRAP;
-    let frame = state.top;
+    state.at.trap_at = NO_TRAP;
+    let frame = state.at.top;
     callback(state, sim, program, slot, frame, [value, 0, 0, 0, 0])
 }
 
@@ -188,20 +180,20 @@ pub(super) fn callback(
     let outer = unsafe { &mut *state };
     let saved = (
         outer.exit_rsp,
-        outer.frame,
-        outer.target,
-        outer.leave,
-        outer.may_goto,
+        outer.at.frame,
+        outer.at.target,
+        outer.at.leave,
+        outer.at.may_goto,
         outer.sim,
     );
     if outer.budget < program.callback_cost(slot) {
         return Err(Trap::Budget { limit: outer.limit });
     }
     outer.budget -= program.callback_cost(slot);
-    outer.frame = frame;
-    outer.target = program.code.at(program.slot_code(slot));
-    outer.leave = program.code.at(program.leave);
-    outer.may_goto = MAY_GOTO;
+    outer.at.frame = frame;
+    outer.at.target = program.code.at(program.slot_code(slot)).addr() as u64;
+    outer.at.leave = program.start.leave;
+    outer.at.may_goto = MAY_GOTO;
     outer.sim = &raw mut *sim;
     // SAFETY: as in `run`: `sim` is borrowed by the helper for us, and not used until compiled code returns.
     let r0 = unsafe { enter(state, program, args) };
@@ -209,31 +201,31 @@ pub(super) fn callback(
     let outer = unsafe { &mut *state };
     (
         outer.exit_rsp,
-        outer.frame,
-        outer.target,
-        outer.leave,
-        outer.may_goto,
+        outer.at.frame,
+        outer.at.target,
+        outer.at.leave,
+        outer.at.may_goto,
         outer.sim,
     ) = saved;
-    if outer.trap_at == NO_TRAP {
+    if outer.at.trap_at == NO_TRAP {
         return Ok(r0);
     }
     let trap = take_trap(outer, sim);
-    outer.trap_at = NO_TRAP;
+    outer.at.trap_at = NO_TRAP;
     Err(trap)
 }
 
 /// What the trap was that compiled code left, and where.
 #[cold]
 fn take_trap(state: &mut State<'_>, sim: &Sim) -> Trap {
-    let (kind, slot) = TrapKind::split(state.trap_at);
-    let prog = super::thunks::prog_id(state.trap_prog);
+    let (kind, slot) = TrapKind::split(state.at.trap_at);
+    let prog = super::thunks::prog_id(state.at.trap_prog);
     state.stopped.get_or_insert((prog, slot));
     let program = state.programs.get(prog.0 as usize);
     match kind {
         TrapKind::Memory => {
             let insn = program.and_then(|p| p.insns.get(slot));
-            let addr = state.trap_value.wrapping_add(layout::BASE);
+            let addr = state.at.trap_value.wrapping_add(layout::BASE);
             insn.map_or(Trap::NotInsn, |insn| fault(sim, insn, addr))
         }
         TrapKind::Budget => Trap::Budget { limit: state.limit },

@@ -17,31 +17,24 @@ pub(crate) const NO_TRAP: u32 = u32::MAX;
 /// Loops that one `may_goto` budget allows (`BPF_MAX_LOOPS`).
 pub(crate) const MAY_GOTO: u64 = 8 << 20;
 
-/// A run of compiled code.
+/// What every run of a program begins with: copied as a whole.
 #[repr(C)]
-pub(crate) struct State<'m> {
-    /// The stack pointer that a trap returns to.
-    pub(crate) exit_rsp: u64,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
     /// The frame pointer to begin with.
     pub(crate) frame: u64,
-    /// Where to begin.
-    pub(crate) target: *const u8,
-    /// Where the code that was entered leaves.
-    pub(crate) leave: *const u8,
-    /// Instructions that are left.
-    pub(crate) budget: u64,
+    /// The address to begin at.
+    pub(crate) target: u64,
+    /// The address where the code that was entered leaves.
+    pub(crate) leave: u64,
     /// Where guest memory begins in this process.
     pub(crate) host_base: u64,
-    /// The last offset in guest memory at which eight bytes may be accessed.
-    pub(crate) last: u64,
     /// The frame pointer of the deepest frame that is open.
     pub(crate) deepest: u64,
     /// The frame pointer of the first frame.
     pub(crate) top: u64,
     /// The register that holds the address, or what else there is to say of a trap.
     pub(crate) trap_value: u64,
-    /// The context's guest address.
-    pub(crate) ctx: u64,
     /// Kind and slot of a trap.
     pub(crate) trap_at: u32,
     /// The program it happened in.
@@ -49,6 +42,20 @@ pub(crate) struct State<'m> {
     /// Loops left for `may_goto` in this function.
     pub(crate) may_goto: u64,
     pub(crate) tail_calls: u64,
+}
+
+/// A run of compiled code.
+#[repr(C)]
+pub(crate) struct State<'m> {
+    pub(crate) at: Start,
+    /// The stack pointer that a trap returns to.
+    pub(crate) exit_rsp: u64,
+    /// Instructions that are left.
+    pub(crate) budget: u64,
+    /// The last offset in guest memory at which eight bytes may be accessed.
+    pub(crate) last: u64,
+    /// The context's guest address.
+    pub(crate) ctx: u64,
     /// Where tail calls lead whose targets are known.
     pub(crate) direct: *const AtomicU64,
     /// Programs that can be called; compiled code knows nothing of what follows.
@@ -67,26 +74,26 @@ pub(crate) mod field {
     use super::{State, offset_of};
 
     macro_rules! fields {
-        ($($name:ident = $field:ident;)*) => {
-            $(pub(crate) const $name: i32 = offset_of!(State<'static>, $field) as i32;)*
+        ($($name:ident = $($field:ident).+;)*) => {
+            $(pub(crate) const $name: i32 = offset_of!(State<'static>, $($field).+) as i32;)*
         };
     }
 
     fields! {
         EXIT_RSP = exit_rsp;
-        FRAME = frame;
-        TARGET = target;
-        LEAVE = leave;
+        FRAME = at.frame;
+        TARGET = at.target;
+        LEAVE = at.leave;
         BUDGET = budget;
-        HOST_BASE = host_base;
+        HOST_BASE = at.host_base;
         LAST = last;
-        DEEPEST = deepest;
-        TRAP_VALUE = trap_value;
+        DEEPEST = at.deepest;
+        TRAP_VALUE = at.trap_value;
         CTX = ctx;
-        TRAP_AT = trap_at;
-        TRAP_PROG = trap_prog;
-        MAY_GOTO = may_goto;
-        TAIL_CALLS = tail_calls;
+        TRAP_AT = at.trap_at;
+        TRAP_PROG = at.trap_prog;
+        MAY_GOTO = at.may_goto;
+        TAIL_CALLS = at.tail_calls;
         DIRECT = direct;
     }
 }

@@ -185,10 +185,10 @@ unsafe extern "sysv64" fn tail_call(
         return trap(state, Trap::NotSimulated(what));
     }
     match next {
-        Some(next) if state.tail_calls < TAIL_CALLS => {
-            state.tail_calls += 1;
-            state.may_goto = MAY_GOTO;
-            state.frame = frame;
+        Some(next) if state.at.tail_calls < TAIL_CALLS => {
+            state.at.tail_calls += 1;
+            state.at.may_goto = MAY_GOTO;
+            state.at.frame = frame;
             Answer::of(next.code.at(next.tail) as u64)
         }
         Some(_) | None => Answer::of(0),
@@ -294,12 +294,12 @@ unsafe extern "sysv64" fn deeper(state: StatePtr, frame: u64, _: u64) -> Answer 
 
 /// The same in words of our own. Whether there is such a frame.
 fn open_deeper(state: &mut State<'_>, sim: &mut Sim, frame: u64) -> bool {
-    let depth = state.top.wrapping_sub(frame) / skep_sim::FRAME_STEP;
+    let depth = state.at.top.wrapping_sub(frame) / skep_sim::FRAME_STEP;
     let opened = u32::try_from(depth)
         .ok()
         .and_then(|depth| sim.open_frame(depth));
     if opened == Some(frame) {
-        state.deepest = frame;
+        state.at.deepest = frame;
     }
     opened == Some(frame)
 }
@@ -320,7 +320,7 @@ impl Engine for Callbacks {
         let program = programs.get(self.prog as usize).ok_or(Trap::NotInsn)?;
         let slot = program.function_at(func)?;
         let frame = self.frame.wrapping_sub(skep_sim::FRAME_STEP);
-        if frame < state.deepest && !open_deeper(state, sim, frame) {
+        if frame < state.at.deepest && !open_deeper(state, sim, frame) {
             let limit = sim.stack().limit();
             return Err(Trap::Frames { limit });
         }
