@@ -2,7 +2,7 @@
 
 use skep_isa::InsnIdx;
 use skep_sim::{
-    Linker, LoadError, Placement, ProgId, ProgramTypes, RunError, RunInput, RunOutput, Sim, Stop,
+    Linker, LoadError, Placement, ProgId, ProgramTypes, RunError, RunInput, RunOutput, Sim,
 };
 use skep_spec::{MapType, ProgramSpec};
 
@@ -245,7 +245,6 @@ impl Jit {
             return Ok(run::run_light(sim, program, [r1, r2, r3, r4, r5]));
         }
         self.call_with_state(sim, prog, program, [r1, r2, r3, r4, r5], budget)
-            .map_err(|stop| RunError::Stop(*stop))
     }
 
     /// The same for a program that is not light, which is no part of what is inlined.
@@ -258,7 +257,7 @@ impl Jit {
         program: &Program,
         args: [u64; 5],
         budget: u64,
-    ) -> Result<u64, Box<Stop>> {
+    ) -> Result<u64, RunError> {
         run::run(
             (&self.programs, &self.direct),
             sim,
@@ -267,6 +266,7 @@ impl Jit {
             args,
             budget,
         )
+        .map_err(|stop| RunError::Stop(*stop))
     }
 
     #[inline(always)]

@@ -275,3 +275,93 @@ again:
     assert_eq!(with.len(), without.len());
     assert_ne!(with, without);
 }
+
+/// A program that puts in and takes out two elements of a hash and asks for both in between: a bit for each
+/// answer that is an element.
+fn hash_program(ty: &str, key_size: u32) -> String {
+    let ask = |key: i32| {
+        format!(
+            "
+    *(u64 *)(r10 - 16) = {key}
+    *(u64 *)(r10 - 8) = {key}
+    r1 = map[flows] ll
+    r2 = r10
+    r2 += -16
+    call map_lookup_elem
+    r6 <<= 1
+    if r0 == 0 goto +2
+    r1 = *(u64 *)(r0 + 0)
+    r6 += r1
+"
+        )
+    };
+    let put = |key: i32| {
+        format!(
+            "
+    *(u64 *)(r10 - 16) = {key}
+    *(u64 *)(r10 - 8) = {key}
+    *(u64 *)(r10 - 24) = 1
+    r1 = map[flows] ll
+    r2 = r10
+    r2 += -16
+    r3 = r10
+    r3 += -24
+    r4 = 0
+    call map_update_elem
+"
+        )
+    };
+    let take = |key: i32| {
+        format!(
+            "
+    *(u64 *)(r10 - 16) = {key}
+    *(u64 *)(r10 - 8) = {key}
+    r1 = map[flows] ll
+    r2 = r10
+    r2 += -16
+    call map_delete_elem
+"
+        )
+    };
+    let steps = [
+        ask(0),
+        put(0),
+        ask(0),
+        ask(0),
+        ask(7),
+        take(0),
+        ask(0),
+        // In the same slot as the one before.
+        put(7),
+        ask(0),
+        ask(7),
+        put(7),
+        ask(7),
+        put(0),
+        ask(7),
+        ask(0),
+        ask(7),
+    ];
+    format!(
+        "
+.map flows {ty} key {key_size} value 8 entries 8
+.prog main socket_filter
+    r6 = 0
+{}
+    r0 = r6
+    exit
+",
+        steps.concat()
+    )
+}
+
+#[test]
+fn hashes_are_looked_up_in_with_keys_of_any_size() {
+    for ty in ["hash", "percpu_hash", "lru_hash", "lru_percpu_hash"] {
+        for key_size in [4, 8, 12, 16] {
+            let source = hash_program(ty, key_size);
+            let [with, without] = check(&source, Opt::DirectLookup, 0b0110_0011_111);
+            assert!(with.len() < without.len(), "{ty} {key_size}");
+        }
+    }
+}

@@ -447,6 +447,16 @@ impl Sim {
             .unwrap_or(0)
     }
 
+    /// [`Sim::lookup_unchecked`] in a hash (per CPU or with eviction or not) with keys of `N` bytes: 4, 8
+    /// or 16.
+    #[inline(always)]
+    pub fn lookup_hash_unchecked<const N: usize>(&mut self, map: MapId, key: u64) -> u64 {
+        let cpu = self.cpu;
+        let map = self.maps.get_mut(map);
+        map.and_then(|map| map.lookup_hash::<N>(&self.mem, key, cpu))
+            .unwrap_or(0)
+    }
+
     /// Sets a slot of a prog_array.
     ///
     /// # Errors

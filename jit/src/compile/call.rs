@@ -42,8 +42,8 @@ impl Compiler<'_> {
             Some(callee @ Callee::Function(name, function)) => {
                 if let Some(layout) = self.inline_array(idx, &callee) {
                     self.array_lookup(idx, layout);
-                } else if let Some(map) = self.direct_lookup(idx, name) {
-                    self.lookup(map);
+                } else if let Some((map, thunk)) = self.direct_lookup(idx, name) {
+                    self.lookup(map, thunk);
                 } else {
                     self.helper(idx, Site { name, function });
                 }
@@ -323,32 +323,36 @@ impl Compiler<'_> {
         self.asm.bind(done);
     }
 
-    /// The map whose lookup a call is, if its helper's checks say nothing new.
-    fn direct_lookup(&self, idx: InsnIdx, name: &str) -> Option<MapId> {
+    /// The map whose lookup a call is and what looks it up, if the helper's checks say nothing new.
+    fn direct_lookup(&self, idx: InsnIdx, name: &str) -> Option<(MapId, Thunk)> {
         if name != LOOKUP || !self.proved() || !self.has(Opt::DirectLookup) {
             return None;
         }
         let id = self.plan.map_at(idx)?;
-        let map = self.request.linker.sim().maps().get(id)?;
-        let plain = matches!(
-            map.spec().ty,
-            MapType::Hash
-                | MapType::PercpuHash
-                | MapType::LruHash
-                | MapType::LruPercpuHash
-                | MapType::Array
-                | MapType::PercpuArray
-                | MapType::LpmTrie
+        let spec = self.request.linker.sim().maps().get(id)?.spec();
+        let hash = matches!(
+            spec.ty,
+            MapType::Hash | MapType::PercpuHash | MapType::LruHash | MapType::LruPercpuHash
         );
-        plain.then_some(id)
+        let other = matches!(
+            spec.ty,
+            MapType::Array | MapType::PercpuArray | MapType::LpmTrie
+        );
+        let thunk = match spec.key_size {
+            4 if hash => Thunk::Lookup4,
+            8 if hash => Thunk::Lookup8,
+            16 if hash => Thunk::Lookup16,
+            _ => Thunk::Lookup,
+        };
+        (hash || other).then_some((id, thunk))
     }
 
-    fn lookup(&mut self, map: MapId) {
+    fn lookup(&mut self, map: MapId, thunk: Thunk) {
         self.asm.push(Gpr::Rax);
         self.asm.mov_r_r(Wide::Q, Gpr::Rdx, host(Reg::R2));
         self.asm.mov_r_i(Gpr::Rsi, map.0.into());
         self.asm.mov_r_r(Wide::Q, Gpr::Rdi, STATE);
-        self.call_rust(Thunk::Lookup);
+        self.call_rust(thunk);
         self.asm.pop(COUNT);
         self.load_extra();
     }

@@ -4,14 +4,76 @@
 //! and compares it with the last one there; what is refused is a trap that carries the offset. Nothing
 //! else runs while a program does (the kernel is borrowed), so atomics need no `lock`.
 
-use skep_isa::{AtomicOp, InsnIdx, Operand, Reg, Size};
+use skep_isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size};
 use skep_sim::{FRAME, Sim, layout};
 
-use super::{COUNT, Compiler, EXTRA, TEMP, TrapKind, bytes, host, state};
+use super::effects::{bit, effects};
+use super::{COUNT, Compiler, EXTRA, Step, TEMP, TrapKind, bytes, host, state};
+use crate::options::{Mode, Opt};
 use crate::run::{Thunk, field};
 use crate::x64::{Alu, Bytes, Cond, Gpr, Mem, Wide};
 
+/// Bytes from an address that a check is about, whatever the access needs.
+const CHECKED: i32 = 8;
+
+/// Which offsets from registers have been found to lie in guest memory, on the way to here.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    by_reg: [Option<(i32, i32)>; 11],
+    /// Whether anything is known.
+    any: bool,
+}
+
+impl Checked {
+    /// Whether an access needs no check.
+    fn covers(&self, base: Reg, off: i32, bytes: i32) -> bool {
+        let known = self.by_reg.get(base.index()).copied().flatten();
+        known.is_some_and(|(from, to)| from <= off && off + bytes <= to)
+    }
+
+    /// Notes a check, beside those it touches.
+    fn add(&mut self, base: Reg, off: i32) {
+        if let Some(known) = self.by_reg.get_mut(base.index()) {
+            self.any = true;
+            let (from, to) = (off, off + CHECKED);
+            let near = known.filter(|known| known.0 <= to && from <= known.1);
+            *known = Some(near.map_or((from, to), |near| (near.0.min(from), near.1.max(to))));
+        }
+    }
+
+    /// Forgets what was found out about registers, given as bits.
+    fn forget(&mut self, regs: u16) {
+        for reg in Reg::ALL {
+            if regs & bit(reg) != 0
+                && let Some(known) = self.by_reg.get_mut(reg.index())
+            {
+                *known = None;
+            }
+        }
+    }
+}
+
 impl Compiler<'_> {
+    /// Before the code of a slot: what was found out on another way there does not count.
+    pub(super) fn enter_slot(&mut self, idx: InsnIdx) {
+        if self.checked.any && !self.plan.is_inner(idx) {
+            self.checked = Checked::default();
+        }
+    }
+
+    /// Behind the code of some slots: what they changed is as unknown as ever.
+    pub(super) fn leave_slots(&mut self, idx: InsnIdx, step: Step) {
+        if !self.checked.any {
+            return;
+        }
+        for insn in self.insns.get(idx..idx + step.slots()).unwrap_or_default() {
+            if matches!(insn, Insn::Call(_) | Insn::CallReg(_)) {
+                self.checked = Checked::default();
+            }
+            self.checked.forget(effects(insn, Mode::Sandboxed).1);
+        }
+    }
+
     /// The operand for an access of guest memory, checked where it must be.
     fn address(&mut self, idx: InsnIdx, size: Size, base: Reg, off: i16) -> Mem {
         let off = i32::from(off);
@@ -33,11 +95,21 @@ impl Compiler<'_> {
             self.asm.mov_r_i(TEMP, self.delta());
             return Mem::indexed(TEMP, b, 0, off);
         }
+        if self.checked.covers(base, off, bytes) {
+            if self.identity {
+                return Mem::new(b, off);
+            }
+            self.asm.mov_r_i(TEMP, self.delta());
+            return Mem::indexed(TEMP, b, 0, off);
+        }
         let from_base = Mem::new(b, off - layout::BASE as i32);
         self.asm.lea(Wide::Q, TEMP, from_base);
         self.asm
             .alu_r_m(Alu::Cmp, Wide::Q, TEMP, state(field::LAST));
         self.trap_if(Cond::A, TrapKind::Memory, idx);
+        if self.has(Opt::MergeChecks) {
+            self.checked.add(base, off);
+        }
         if self.identity {
             Mem::new(TEMP, layout::BASE as i32)
         } else {

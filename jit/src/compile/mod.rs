@@ -31,6 +31,7 @@ use crate::direct::TailSite;
 use crate::options::{Mode, Opt, Opts};
 use crate::x64::{Alu, Asm, Bytes, Cond, Gpr, Label, Mem, Wide};
 use halves::Halves;
+use memory::Checked;
 use plan::Plan;
 
 /// Where compiled code keeps the run's state.
@@ -140,6 +141,8 @@ struct Compiler<'a> {
     identity: bool,
     /// Whether it has no frame and no state: see [`Opt::Light`].
     light: bool,
+    /// What has been checked, in sandboxed code.
+    checked: Checked,
     /// What is known of upper halves, once somebody has asked.
     halves: Option<Halves>,
     /// Where a trap goes.
@@ -201,6 +204,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         asm,
         identity: request.linker.sim().memory().is_identity(),
         light: false,
+        checked: Checked::default(),
         halves: None,
         trap,
         stubs: Vec::new(),
@@ -288,7 +292,7 @@ impl Compiler<'_> {
         let leave = self.asm.label();
         self.entry(entry, tail, leave);
         let (mut idx, mut next_loop) = (0, self.plan.loop_from(0));
-        let insns = self.insns;
+        let (insns, proved) = (self.insns, self.proved());
         while let Some(mut insn) = insns.get(idx) {
             if self.plan.is_dead(idx) {
                 idx += 1;
@@ -302,7 +306,12 @@ impl Compiler<'_> {
                 }
                 next_loop = self.plan.loop_from(idx + 1);
             }
-            idx += self.step(idx, insn).slots();
+            let step = if proved {
+                self.step(idx, insn)
+            } else {
+                self.confined_step(idx, insn)
+            };
+            idx += step.slots();
         }
         if let Some(error) = self.failed {
             return Err(error);
@@ -365,6 +374,14 @@ impl Compiler<'_> {
             return Step::ONE;
         }
         self.other_step(idx, insn)
+    }
+
+    /// The same in sandboxed code, where something is known of addresses.
+    fn confined_step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
+        self.enter_slot(idx);
+        let step = self.step(idx, insn);
+        self.leave_slots(idx, step);
+        step
     }
 
     #[inline(never)]

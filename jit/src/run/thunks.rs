@@ -43,6 +43,10 @@ pub(crate) enum Thunk {
     Helper,
     TailCall,
     Lookup,
+    /// In a hash with keys of that many bytes.
+    Lookup4,
+    Lookup8,
+    Lookup16,
     PacketLoad,
     Probe,
     StoreCtx,
@@ -51,10 +55,13 @@ pub(crate) enum Thunk {
 }
 
 impl Thunk {
-    const ALL: [Thunk; 8] = [
+    const ALL: [Thunk; 11] = [
         Thunk::Helper,
         Thunk::TailCall,
         Thunk::Lookup,
+        Thunk::Lookup4,
+        Thunk::Lookup8,
+        Thunk::Lookup16,
         Thunk::PacketLoad,
         Thunk::Probe,
         Thunk::StoreCtx,
@@ -69,6 +76,9 @@ impl Thunk {
             Thunk::Helper => "helper",
             Thunk::TailCall => "tail_call",
             Thunk::Lookup => "lookup",
+            Thunk::Lookup4 => "lookup_4",
+            Thunk::Lookup8 => "lookup_8",
+            Thunk::Lookup16 => "lookup_16",
             Thunk::PacketLoad => "packet_load",
             Thunk::Probe => "probe",
             Thunk::StoreCtx => "store_ctx",
@@ -83,6 +93,9 @@ impl Thunk {
             Thunk::Helper => helper as Helper as *const (),
             Thunk::TailCall => tail_call as TailCall as *const (),
             Thunk::Lookup => lookup as Lookup as *const (),
+            Thunk::Lookup4 => lookup_hash::<4> as Lookup as *const (),
+            Thunk::Lookup8 => lookup_hash::<8> as Lookup as *const (),
+            Thunk::Lookup16 => lookup_hash::<16> as Lookup as *const (),
             Thunk::PacketLoad => packet_load as PacketLoad as *const (),
             Thunk::Probe => probe as OfAddress as *const (),
             Thunk::StoreCtx => store_ctx as OfAddress as *const (),
@@ -203,6 +216,16 @@ unsafe extern "sysv64" fn lookup(state: StatePtr, map: u64, key: u64) -> u64 {
     // SAFETY: as in `helper`.
     let sim = unsafe { &mut *(*state).sim };
     sim.lookup_unchecked(MapId(map as u32), key)
+}
+
+/// The same in a hash with keys of `N` bytes.
+///
+/// # Safety
+/// As [`helper`].
+unsafe extern "sysv64" fn lookup_hash<const N: usize>(state: StatePtr, map: u64, key: u64) -> u64 {
+    // SAFETY: as in `helper`.
+    let sim = unsafe { &mut *(*state).sim };
+    sim.lookup_hash_unchecked::<N>(MapId(map as u32), key)
 }
 
 /// A load from the packet in network order.

@@ -73,11 +73,17 @@ pub(crate) struct Hash {
     prealloc: bool,
     lru: bool,
     perm: Perm,
+    /// Bytes from a key to the first value, and from there to the next one.
+    key_room: u64,
+    value_room: u64,
+    /// Bytes from one element to the next.
     stride: u64,
     chunks: Vec<u64>,
     index: HashTable<u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// The slot of the element that was looked up last, whatever became of it.
+    last: u32,
     /// The slot that the next replacement takes, where elements are allocated beforehand.
     spare: Option<u32>,
     /// Slots by age with their turn, oldest first; only with eviction.
@@ -100,11 +106,14 @@ impl Hash {
             prealloc: !spec.flags.contains(MapFlags::NO_PREALLOC),
             lru,
             perm: value_perm(spec),
+            key_room,
+            value_room,
             stride: key_room + value_room * copies,
             chunks: Vec::new(),
             index: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
+            last: 0,
             spare: None,
             ages: VecDeque::new(),
         }
@@ -125,9 +134,8 @@ impl Hash {
     }
 
     fn value_addr(&self, slot: u32, cpu: u32) -> u64 {
-        let value_room = self.value_size.next_multiple_of(8) + GAP;
         let cpu = if self.cpus == 0 { 0 } else { u64::from(cpu) };
-        self.key_addr(slot) + self.key_size.next_multiple_of(8) + GAP + cpu * value_room
+        self.key_addr(slot) + self.key_room + cpu * self.value_room
     }
 
     #[inline]
@@ -155,14 +163,49 @@ impl Hash {
         self.index.find(hash_of(key), same).copied()
     }
 
+    /// Looks up the key of that size at a guest address.
+    #[inline(always)]
+    pub(crate) fn lookup_sized<const N: usize>(
+        &mut self,
+        mem: &Memory,
+        key: u64,
+        cpu: u32,
+    ) -> Option<u64> {
+        let key = mem.peek(key, N as u64).first_chunk::<N>()?;
+        let slot = match self.found_last(mem, key) {
+            Some(slot) => slot,
+            None => self.find_sized(mem, key)?,
+        };
+        self.found(slot);
+        Some(self.value_addr(slot, cpu))
+    }
+
+    /// The element that was found last, if it is there and has that key: programs ask for the same one
+    /// again and again.
+    #[inline(always)]
+    fn found_last<const N: usize>(&self, mem: &Memory, key: &[u8; N]) -> Option<u32> {
+        let used = self.slots.get(self.last as usize)?.used;
+        let there = mem.peek(self.key_addr(self.last), N as u64);
+        (used && there.first_chunk::<N>() == Some(key)).then_some(self.last)
+    }
+
+    /// Notes that a program looked an element up.
     #[inline]
-    pub(crate) fn lookup(&mut self, mem: &Memory, key: Bytes<'_>, cpu: u32) -> Option<u64> {
-        let slot = self.find(mem, key.get(mem, self.key_size))?;
+    fn found(&mut self, slot: u32) {
+        if self.last != slot {
+            self.last = slot;
+        }
         if self.lru
             && let Some(state) = self.slots.get_mut(slot as usize)
         {
             state.seen = true;
         }
+    }
+
+    #[inline]
+    pub(crate) fn lookup(&mut self, mem: &Memory, key: Bytes<'_>, cpu: u32) -> Option<u64> {
+        let slot = self.find(mem, key.get(mem, self.key_size))?;
+        self.found(slot);
         Some(self.value_addr(slot, cpu))
     }
 

@@ -213,6 +213,21 @@ impl Map {
         self.spec.value_size.into()
     }
 
+    /// The value of the key at a guest address, in hashes with keys of that size; others are as empty ones.
+    #[inline(always)]
+    pub(crate) fn lookup_hash<const N: usize>(
+        &mut self,
+        mem: &Memory,
+        key: u64,
+        cpu: u32,
+    ) -> Option<u64> {
+        if let Kind::Hash(hash) = &mut self.kind {
+            hash.lookup_sized::<N>(mem, key, cpu)
+        } else {
+            None
+        }
+    }
+
     /// The value of a key as programs see it: an address; of maps of maps the inner map's number.
     #[inline]
     pub(crate) fn lookup(&mut self, mem: &Memory, key: Bytes<'_>, cpu: u32) -> Option<u64> {
