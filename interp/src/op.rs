@@ -152,9 +152,11 @@ macro_rules! with_codes {
                 Lsh64IOr64R: alu Lsh64I same Or64R;
                 Lsh64IRsh64I: alu Lsh64I same Rsh64I;
                 Lsh64IArsh64I: alu Lsh64I same Arsh64I;
+                Lsh32IAnd32I: alu Lsh32I same And32I;
                 Lsh32IOr32R: alu Lsh32I same Or32R;
                 Rsh64ILsh64I: alu Rsh64I alu Lsh64I;
                 Rsh64IXor64R: alu Rsh64I same Xor64R;
+                And32ILt32I: alu And32I jump Lt32I;
                 And32IEq32I: alu And32I jump Eq32I;
                 And32INe32I: alu And32I jump Ne32I;
                 And64IEq64I: alu And64I jump Eq64I;
@@ -163,6 +165,8 @@ macro_rules! with_codes {
                 Eq64IGoto: jump Eq64I jump Goto;
                 Ne64IMov64R: jump Ne64I alu Mov64R;
                 Eq32IMov32I: jump Eq32I alu Mov32I;
+                Eq32INe32I: jump Eq32I jump Ne32I;
+                Eq32IMov64R: jump Eq32I alu Mov64R;
                 Eq32IEq32I: jump Eq32I jump Eq32I;
             }
         }
