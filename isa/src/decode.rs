@@ -59,12 +59,26 @@ pub fn decode(insns: &[RawInsn], idx: InsnIdx) -> Result<Insn, FormError> {
 /// Decodes every slot; second slots of 64-bit immediate loads become [`Insn::Imm64Hi`].
 /// The error names the first slot that is no instruction.
 pub fn decode_all(insns: &[RawInsn]) -> Result<Vec<Insn>, (InsnIdx, FormError)> {
+    decode_noting(insns, |_| {})
+}
+
+/// The same, and tells the slots, in order, of all instructions but arithmetic without variants and plain
+/// loads, of which most of any program consists.
+///
+/// # Errors
+/// As [`decode_all`].
+#[inline]
+pub fn decode_noting(
+    insns: &[RawInsn],
+    mut note: impl FnMut(InsnIdx),
+) -> Result<Vec<Insn>, (InsnIdx, FormError)> {
     let mut out = Vec::with_capacity(insns.len());
     while let Some(&raw) = insns.get(out.len()) {
-        if push_plain(&mut out, raw) {
+        if push_plain(&mut out, raw, &mut note) {
             continue;
         }
         let idx = out.len();
+        note(idx);
         let insn = decode(insns, idx).map_err(|e| (idx, e))?;
         out.push(insn);
         if matches!(insn, Insn::LoadImm64 { .. }) {
@@ -77,7 +91,7 @@ pub fn decode_all(insns: &[RawInsn]) -> Result<Vec<Insn>, (InsnIdx, FormError)> 
 /// Puts arithmetic without variants, loads and stores behind the instructions: most of any program, told
 /// from the rest at little cost. Whether the slot was one; it is something else, or wrong, if not.
 #[inline(always)]
-fn push_plain(out: &mut Vec<Insn>, raw: RawInsn) -> bool {
+fn push_plain(out: &mut Vec<Insn>, raw: RawInsn, note: &mut impl FnMut(InsnIdx)) -> bool {
     let (Some((dst, src)), plain) = (PAIRS[usize::from(raw.regs)], PLAIN[usize::from(raw.code)])
     else {
         return false;
@@ -113,12 +127,15 @@ fn push_plain(out: &mut Vec<Insn>, raw: RawInsn) -> bool {
             base: src,
             off: raw.off,
         }),
-        Plain::Store(size) => out.push(Insn::Store {
-            size,
-            base: dst,
-            off: raw.off,
-            src: Operand::Reg(src),
-        }),
+        Plain::Store(size) => {
+            note(out.len());
+            out.push(Insn::Store {
+                size,
+                base: dst,
+                off: raw.off,
+                src: Operand::Reg(src),
+            });
+        }
         Plain::Alu(..) | Plain::Other => return false,
     }
     true

@@ -18,7 +18,7 @@ mod text_clang;
 mod text_kernel;
 
 pub use check::{ProgramError, check_program};
-pub use decode::{FormError, decode, decode_all};
+pub use decode::{FormError, decode, decode_all, decode_noting};
 pub use encode::encode;
 pub use insn::{CallTarget, Imm64, Insn, Operand};
 pub use op::{AluOp, AtomicOp, EndianOp, JmpOp, Size, Width};

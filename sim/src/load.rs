@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use skep_isa::{CallTarget, FormError, Imm64, Insn, InsnIdx, decode_all};
+use skep_isa::{CallTarget, FormError, Imm64, Insn, InsnIdx, decode_noting};
 use skep_spec::{ProgType, ProgramSpec};
 
 use crate::arena::layout;
@@ -109,6 +109,7 @@ pub struct Linker<'a> {
     sim: &'a Sim,
     maps: Vec<MapId>,
     insns: Vec<Insn>,
+    others: Vec<InsnIdx>,
     ty: ProgType,
 }
 
@@ -118,7 +119,9 @@ impl<'a> Linker<'a> {
     /// # Errors
     /// What is no program, and maps that cannot be made.
     pub fn new(sim: &'a mut Sim, spec: &ProgramSpec) -> Result<Linker<'a>, LoadError> {
-        let insns = decode_all(&spec.insns).map_err(|(at, error)| LoadError::Form(at, error))?;
+        let mut others = Vec::with_capacity(spec.insns.len() / 2);
+        let insns = decode_noting(&spec.insns, |idx| others.push(idx))
+            .map_err(|(at, error)| LoadError::Form(at, error))?;
         if insns.is_empty() {
             return Err(LoadError::Empty);
         }
@@ -131,6 +134,7 @@ impl<'a> Linker<'a> {
             sim,
             maps,
             insns,
+            others,
             ty,
         })
     }
@@ -143,6 +147,11 @@ impl<'a> Linker<'a> {
     /// The instructions, one per slot.
     pub fn insns(&self) -> &[Insn] {
         &self.insns
+    }
+
+    /// The slots, in order, of all instructions but arithmetic without variants and plain loads.
+    pub fn others(&self) -> &[InsnIdx] {
+        &self.others
     }
 
     /// The instructions alone.

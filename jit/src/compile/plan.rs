@@ -1,7 +1,7 @@
 //! What is found out about a program before code is emitted: where jumps land, which registers it
 //! mentions, which registers functions change, which maps calls name.
 
-use skep_isa::{AluOp, Imm64, Insn, InsnIdx, Operand, RawInsn, Reg, Width, class, mode};
+use skep_isa::{AluOp, Imm64, Insn, InsnIdx, Operand, RawInsn, Reg, Width, class};
 use skep_sim::{Callee, Linker, LoadError, MapId, Sim};
 
 use super::effects::{CALLEE, bit, effects};
@@ -10,8 +10,6 @@ use crate::options::{Mode, Opt};
 
 /// Classes of instructions that write their destination, as bits.
 const WRITING: u8 = 1 << class::ALU64 | 1 << class::ALU | 1 << class::LDX | 1 << class::LD;
-/// Classes of arithmetic and loads, as bits.
-const ORDINARY: u8 = 1 << class::ALU64 | 1 << class::ALU | 1 << class::LDX;
 
 /// A function of a program: the slots from its entry to the next one's.
 #[derive(Clone, Copy, Debug)]
@@ -96,21 +94,14 @@ impl Plan {
         Ok(plan)
     }
 
-    /// One look at every instruction. Gives the entries of functions, in any order.
+    /// One look at every instruction that there is something to say of. Gives the entries of functions, in
+    /// any order.
     fn scan(&mut self, request: &Request<'_>) -> Result<Vec<InsnIdx>, LoadError> {
         let mut entries = vec![0];
-        let (mut mentions, mut written) = (0_u16, 0_u16);
-        for (idx, raw) in request.raw.iter().enumerate() {
-            let dst = 1 << raw.dst();
-            mentions |= dst | 1 << raw.src();
-            written |= if is_ordinary(*raw) {
-                dst
-            } else {
-                self.scan_other(request, idx, *raw, &mut entries)?
-            };
+        (self.mentions, self.writes_fp) = registers(request.raw);
+        for &idx in request.linker.others() {
+            self.scan_insn(request, idx, &mut entries)?;
         }
-        self.mentions = mentions;
-        self.writes_fp = written & bit(Reg::R10) != 0;
         for slots in [&mut self.callbacks, &mut self.loops] {
             slots.sort_unstable();
             slots.dedup();
@@ -118,24 +109,16 @@ impl Plan {
         Ok(entries)
     }
 
-    /// A look at an instruction that is out of the ordinary. Gives the registers that it may write, and
-    /// perhaps others.
-    #[inline(never)]
-    fn scan_other(
+    /// A look at an instruction.
+    fn scan_insn(
         &mut self,
         request: &Request<'_>,
         idx: InsnIdx,
-        raw: RawInsn,
         entries: &mut Vec<InsnIdx>,
-    ) -> Result<u16, LoadError> {
+    ) -> Result<(), LoadError> {
         let linker = request.linker;
-        let written = if WRITING >> raw.class() & 1 != 0 || is_atomic(raw) {
-            1 << raw.dst() | 1 << raw.src()
-        } else {
-            0
-        };
         let Some(insn) = linker.insns().get(idx).filter(|_| !self.is_dead(idx)) else {
-            return Ok(written);
+            return Ok(());
         };
         match *insn {
             Insn::Alu { .. }
@@ -144,9 +127,10 @@ impl Plan {
             | Insn::Endian { .. }
             | Insn::Imm64Hi
             | Insn::Load { .. }
-            | Insn::LoadAcquire { .. }
-            | Insn::Atomic { .. }
             | Insn::Exit => {}
+            // The class does not say that these write a register.
+            Insn::LoadAcquire { dst, .. } => self.writes_fp |= dst == Reg::R10,
+            Insn::Atomic { src, .. } => self.writes_fp |= src == Reg::R10,
             Insn::Store { size, off, .. } | Insn::StoreRelease { size, off, .. } => {
                 if Sim::may_narrow_ctx_field(request.ty, off, size.bytes()) {
                     self.plain = false;
@@ -181,7 +165,7 @@ impl Plan {
                 self.plain = false;
             }
         }
-        Ok(written)
+        Ok(())
     }
 
     fn jump(&mut self, idx: InsnIdx, to: InsnIdx) {
@@ -410,16 +394,20 @@ fn dead(request: &Request<'_>) -> Vec<bool> {
     dead
 }
 
-/// Whether a slot is arithmetic or a load of which there is no more to say: most of any program, told from
-/// the rest at little cost.
-#[inline(always)]
-fn is_ordinary(raw: RawInsn) -> bool {
-    // Arithmetic with an offset may be a cast of an address.
-    ORDINARY >> raw.class() & 1 != 0 && (raw.off == 0 || raw.class() == class::LDX)
-}
-
-/// Whether a slot is an atomic instruction, which may write any of its two registers.
-#[inline(always)]
-fn is_atomic(raw: RawInsn) -> bool {
-    raw.code & 0xe7 == mode::ATOMIC | class::STX
+/// Registers that instructions mention, and whether one may write the frame pointer: from the fields of
+/// slots, which may say a little more.
+fn registers(raw: &[RawInsn]) -> (u16, bool) {
+    // Which pairs of registers there are, by whether the first of them may be written: one store a slot.
+    let mut pairs = [[false; 256]; 2];
+    for insn in raw {
+        let writes = WRITING >> insn.class() & 1;
+        pairs[usize::from(writes)][usize::from(insn.regs)] = true;
+    }
+    let (mut mentions, mut written) = (0, 0);
+    for (regs, (reads, writes)) in pairs[0].iter().zip(&pairs[1]).enumerate() {
+        let (dst, both) = (1 << (regs & 0xf), 1 << (regs & 0xf) | 1 << (regs >> 4));
+        mentions |= if *reads || *writes { both } else { 0 };
+        written |= if *writes { dst } else { 0 };
+    }
+    (mentions, written & bit(Reg::R10) != 0)
 }

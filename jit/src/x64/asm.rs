@@ -310,6 +310,41 @@ impl Asm {
         self.put(head, head_len, tail, disp_len + usize::from(row.imm_len));
     }
 
+    /// An instruction with one opcode byte and two registers: the most frequent kind.
+    #[inline(always)]
+    pub(crate) fn op_regs(&mut self, w: Wide, opcode: u8, reg: Gpr, rm: Gpr) {
+        self.op_short(w, opcode, reg.number(), rm, 0, 0);
+    }
+
+    /// One of a register and an immediate: `83 /n ib` or `81 /n id`.
+    #[inline(always)]
+    pub(crate) fn op_reg_imm(&mut self, w: Wide, digit: u8, rm: Gpr, imm: i32) {
+        let (opcode, len) = match i8::try_from(imm) {
+            Ok(_) => (0x83, 1),
+            Err(_) => (0x81, 4),
+        };
+        self.op_short(w, opcode, digit, rm, imm as u32, len);
+    }
+
+    /// An instruction of one opcode byte on a register, which fits into eight bytes.
+    #[inline(always)]
+    fn op_short(&mut self, w: Wide, opcode: u8, reg: u8, rm: Gpr, imm: u32, imm_len: usize) {
+        let rm = rm.number();
+        let rex = 0x40 | u8::from(w == Wide::Q) << 3 | (reg >> 3) << 2 | rm >> 3;
+        let modrm = 0xc0 | (reg & 7) << 3 | rm & 7;
+        let operation = u64::from(opcode) | u64::from(modrm) << 8 | u64::from(imm) << 16;
+        let prefix = u32::from(rex != 0x40);
+        let all = (operation << (8 * prefix)) | (u64::from(rex) * u64::from(prefix));
+        if self.len + ROOM > self.code.len() {
+            self.grow();
+        }
+        let room = self.code.get_mut(self.len..self.len + ROOM);
+        if let Some(room) = room.and_then(<[u8]>::first_chunk_mut::<8>) {
+            *room = all.to_le_bytes();
+            self.len += 2 + prefix as usize + imm_len;
+        }
+    }
+
     /// An instruction whose register is in the opcode's low bits.
     pub(crate) fn op_reg(&mut self, w: Wide, opcode: u8, reg: Gpr) {
         let rex = 0x40 | u8::from(w == Wide::Q) << 3 | reg.number() >> 3;

@@ -76,8 +76,9 @@ impl Asm {
     }
 
     /// `01 /r  ADD r, r`, its kin, and `89 /r  MOV r, r`, by the opcode.
+    #[inline(always)]
     pub(crate) fn rm_r(&mut self, opcode: u8, w: Wide, dst: Gpr, src: Gpr) {
-        self.op(Row::one(w, opcode), src.number(), dst.into());
+        self.op_regs(w, opcode, src, dst);
     }
 
     /// `03 /r  ADD r, r/m` and its kin, from memory.
@@ -87,15 +88,16 @@ impl Asm {
 
     /// `83 /n ib  ADD r/m, imm8` or `81 /n id  ADD r/m, imm32` (sign-extended), and their kin.
     pub(crate) fn alu_rm_i(&mut self, op: Alu, w: Wide, dst: impl Into<Rm>, imm: i32) {
-        match i8::try_from(imm) {
-            Ok(imm) => { self.op(Row::one(w, 0x83).with_imm8(imm as u8), op as u8, dst.into()); }
-            Err(_) => { self.op(Row::one(w, 0x81).with_imm32(imm), op as u8, dst.into()); }
+        match (dst.into(), i8::try_from(imm)) {
+            (Rm::Reg(dst), _) => self.op_reg_imm(w, op as u8, dst, imm),
+            (dst, Ok(imm)) => self.op(Row::one(w, 0x83).with_imm8(imm as u8), op as u8, dst),
+            (dst, Err(_)) => self.op(Row::one(w, 0x81).with_imm32(imm), op as u8, dst),
         }
     }
 
     /// `85 /r  TEST r, r`.
     pub(crate) fn test_r_r(&mut self, w: Wide, a: Gpr, b: Gpr) {
-        self.op(Row::one(w, 0x85), b.number(), a.into());
+        self.op_regs(w, 0x85, b, a);
     }
 
     /// `F7 /0 id  TEST r, imm32`.
@@ -154,7 +156,7 @@ impl Asm {
 
     /// `89 /r  MOV r, r`.
     pub(crate) fn mov_r_r(&mut self, w: Wide, dst: Gpr, src: Gpr) {
-        self.op(Row::one(w, 0x89), src.number(), dst.into());
+        self.op_regs(w, 0x89, src, dst);
     }
 
     /// The shortest of `31 /r  XOR r32, r32`, `B8+r id  MOV r32, imm32`, `REX.W C7 /0 id` and
