@@ -21,6 +21,6 @@ mod verdict;
 pub mod violation;
 mod walk;
 
-pub use config::Config;
+pub use config::{Config, Prune};
 pub use verdict::{Accepted, Rejection, Stats, Verdict};
 pub use walk::verify;

@@ -12,7 +12,7 @@ use skep_sim::{Config as SimConfig, Placement, Sim};
 use skep_spec::{Facts, ProgramSpec};
 use skep_verifier::number::Scalar;
 use skep_verifier::report::{Known, StateView, Trace};
-use skep_verifier::{Config, Verdict, verify};
+use skep_verifier::{Config, Prune, Verdict, verify};
 
 use super::runs::{can_run, fill_maps, input};
 use super::{Bench, Finding, Judged, Outcome};
@@ -76,7 +76,7 @@ pub fn abstract_contains_concrete(spec: &ProgramSpec, facts: &Facts, seed: u64) 
         return Outcome::Skipped("it has loops that end by comparing states");
     }
     let config = Config {
-        prune: false,
+        prune: Prune::Nothing,
         max_processed: Some(PROCESSED),
     };
     let mut states = States(vec![Vec::new(); spec.insns.len()]);

@@ -6,7 +6,7 @@
 
 use skep_spec::{Facts, ProgramSpec};
 use skep_verifier::report::{Silent, message};
-use skep_verifier::{Config, Verdict, verify};
+use skep_verifier::{Config, Prune, Verdict, verify};
 
 use super::bench::careful;
 use super::{Bench, Finding, Judged, Outcome};
@@ -33,7 +33,7 @@ pub fn prune_equals_no_prune(spec: &ProgramSpec, facts: &Facts) -> Outcome {
 
 fn compare(spec: &ProgramSpec, facts: &Facts) -> (Outcome, Option<bool>) {
     let all = Config {
-        prune: false,
+        prune: Prune::Nothing,
         max_processed: Some(PROCESSED),
     };
     let everything = verify(spec, facts, &all, &mut Silent);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use skep_spec::{Facts, Lane, Profile, ProgramSpec};
 use skep_verifier::report::{Log, Silent, explain, message};
-use skep_verifier::{Config, Verdict, verify};
+use skep_verifier::{Config, Prune, Verdict, verify};
 
 use super::{Bench, Judged, Outcome};
 use crate::Rng;
@@ -44,8 +44,13 @@ pub fn request_gets_a_verdict(spec: &ProgramSpec, facts: &Arc<Facts>, seed: u64)
         1 => Arc::new(Facts::new(with_types_of(spec))),
         _ => Arc::clone(facts),
     };
+    let prune = if spec.insns.len() > 200 || rng.chance(95) {
+        Prune::ByReads
+    } else {
+        rng.pick([Prune::Nothing, Prune::ByWrites])
+    };
     let config = Config {
-        prune: spec.insns.len() > 200 || rng.chance(95),
+        prune,
         max_processed: Some(PROCESSED),
     };
     let level = if rng.chance(70) {

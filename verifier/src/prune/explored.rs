@@ -17,6 +17,7 @@ use super::pool::Pool;
 use super::stack_live::StackLiveness;
 use super::stored::{CallChain, Stored};
 use super::subsumes::{Comparison, Exactness, Place};
+use crate::config::Prune;
 use crate::prepare::Ctx;
 use crate::state::State;
 use crate::violation::Check;
@@ -458,6 +459,10 @@ impl Explored {
         };
         let alive = self.live.alive_slots(ctx, stored);
         for (number, &alive) in alive.iter().enumerate() {
+            let alive = match ctx.config.prune {
+                Prune::ByReads | Prune::Nothing => alive,
+                Prune::ByWrites => u64::MAX,
+            };
             let flow = ctx.flow.get(stored.at(number));
             // The frame pointer is never erased.
             let live = flow.map_or(u16::MAX, |flow| flow.live_regs | 1 << 10);

@@ -10,6 +10,7 @@ use skep_isa::Width;
 use super::id_map::{DISTANT32, DISTANT64, IdMap};
 use super::pool::Pool;
 use super::stored::{CallChain, Stored, StoredFrame, StoredSlot};
+use crate::config::Prune;
 use crate::number::Scalar;
 use crate::prepare::Ctx;
 use crate::state::{
@@ -304,7 +305,13 @@ impl Comparison<'_> {
             frame: number,
             slot: slot as u8,
         };
-        if self.exactness == Exactness::Precision && self.ctx.facts.lane().uninit_stack {
+        let by_writes = self.by_writes();
+        let is_written = |slot| cur.slot(slot).bytes != [ByteKind::Invalid; SLOT_BYTES];
+        if by_writes && (old.slots.len()..cur.len()).any(is_written) {
+            return false;
+        }
+        let by_precision = self.exactness == Exactness::Precision;
+        if by_precision && !by_writes && self.ctx.facts.lane().uninit_stack {
             // Slots of which nothing is known cover everything.
             let mut known = old.known_slots;
             while known != 0 {
@@ -328,12 +335,24 @@ impl Comparison<'_> {
         true
     }
 
+    /// Whether it counts what writes find in the stack, beside what reads do.
+    fn by_writes(&self) -> bool {
+        self.ctx.config.prune == Prune::ByWrites && self.exactness != Exactness::Exact
+    }
+
     fn slot_covers(&mut self, old: &StoredSlot, precise: bool, cur: Option<&Slot>) -> bool {
         let by_precision = self.exactness == Exactness::Precision;
-        let uninit = self.ctx.facts.lane().uninit_stack;
+        let by_writes = self.by_writes();
+        let uninit = self.ctx.facts.lane().uninit_stack && !by_writes;
         let pool = self.pool;
         for (at, &kind) in old.bytes.iter().enumerate() {
             if !by_precision && cur.is_none_or(|cur| cur.bytes[at] != kind) {
+                return false;
+            }
+            if by_writes
+                && kind == ByteKind::Invalid
+                && cur.is_some_and(|cur| cur.bytes[at] != ByteKind::Invalid)
+            {
                 return false;
             }
             if kind == ByteKind::Invalid || uninit && kind == ByteKind::Misc {
@@ -342,10 +361,12 @@ impl Comparison<'_> {
             let Some(cur) = cur else { return false };
             // A number spilled whole and eight bytes of unknown content fill alike.
             let old_value = pool.get(old.value);
-            if let (Some(old_number), Some(cur_number)) = (
-                filled_number(&old.bytes, old_value, uninit),
-                filled_number(&cur.bytes, &cur.value, uninit),
-            ) {
+            if !by_writes
+                && let (Some(old_number), Some(cur_number)) = (
+                    filled_number(&old.bytes, old_value, uninit),
+                    filled_number(&cur.bytes, &cur.value, uninit),
+                )
+            {
                 let precise = precise && old.bytes[0] == ByteKind::Spill;
                 return self.value_covers(old_number, precise, cur_number);
             }

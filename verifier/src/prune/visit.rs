@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::precision::ChainStart;
 use super::stored::{CallChain, Stored, same_callsites};
 use super::subsumes::Exactness;
+use crate::config::Prune;
 use crate::env::Env;
 use crate::prepare::InsnFlow;
 use crate::report::StateView;
@@ -149,7 +150,7 @@ impl Env<'_> {
         if self.explored.is_open(id) {
             return self.judge_open(id, idx, flow, in_loop);
         }
-        if !self.ctx.config.prune {
+        if self.ctx.config.prune == Prune::Nothing {
             return Ok(Verdict::Miss);
         }
         *in_loop = self.explored.is_incomplete(id);
