@@ -1,7 +1,7 @@
 //! Faults that are planted are found: `cargo test -p skep-fuzz --features planted-faults --test planted`.
 //!
-//! The feature makes the verifier refine `<` by one value too many and the interpreter shift zeros in where
-//! signs belong. Each oracle that could see one of them must, within 10,000 subjects.
+//! The feature makes the verifier refine `<` by one value too many and forget what was marked precise
+//! when it compares states, and the interpreter shift zeros in where signs belong. Each oracle that could see one of them must, within 10,000 subjects.
 
 #![cfg(feature = "planted-faults")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -51,6 +51,11 @@ fn a_lost_value_is_found_by_the_number_oracle() {
 #[test]
 fn a_wrong_state_or_shift_is_found_by_runs() {
     assert!(found(Oracle::AbstractContainsConcrete).is_some());
+}
+
+#[test]
+fn a_path_wrongly_pruned_is_found_by_exploring_everything() {
+    assert!(found(Oracle::PruneEqualsNoPrune).is_some());
 }
 
 #[test]

@@ -205,6 +205,8 @@ impl Comparison<'_> {
     }
 
     fn number_covers(&mut self, old: &Number, precise: bool, cur: &Number) -> bool {
+        // The planted fault forgets what the verdict depended on.
+        let precise = precise && !cfg!(feature = "planted-fault");
         let precise = precise || !self.ctx.facts.lane().bpf;
         if !precise && self.exactness == Exactness::Precision {
             return true;
