@@ -64,7 +64,8 @@ impl Program {
         self.code.at(0).addr() as u64
     }
 
-    /// Offset of a slot's machine code; `None` where it belongs to the slot before, and behind the end.
+    /// Offset of a slot's machine code; `None` where it belongs to the slot before, and behind the end. In
+    /// loops the code of slots may stand in another order than they.
     pub fn offset(&self, slot: InsnIdx) -> Option<usize> {
         let off = self.offs.get(slot).copied()?;
         (off != u32::MAX).then_some(off as usize)
