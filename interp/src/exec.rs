@@ -8,8 +8,8 @@ use skep_sim::{Access, Fault, MapId, Memory, ProgId, ProgramTypes, Sim, Stop, Tr
 
 use crate::observe::Watch;
 use crate::op::{Op, Regs};
-use crate::program::{Program, atomic};
-use crate::run::Saved;
+use crate::program::{KEEPS, Program, atomic};
+use crate::run::{Missed, Saved};
 
 /// Loops that one `may_goto` budget allows (`BPF_MAX_LOOPS`).
 pub(crate) const MAY_GOTO: u32 = 8 << 20;
@@ -36,6 +36,8 @@ pub(crate) struct Exec<'m, 'o> {
     tail_calls: u32,
     /// What callers wait for; nested loops leave those of the loops around them alone.
     pub(crate) saved: Vec<Saved<'m>>,
+    /// Where to go on behind an access that missed an arena's pages.
+    pub(crate) missed: Option<Box<Missed>>,
     /// What ended it.
     trap: Option<Trap>,
     /// Where the innermost trap happened.
@@ -96,6 +98,7 @@ impl<'m, 'o> Exec<'m, 'o> {
             loops: 0,
             tail_calls: 0,
             saved: Vec::new(),
+            missed: None,
             trap: None,
             stopped: None,
         }
@@ -132,6 +135,52 @@ impl<'m, 'o> Exec<'m, 'o> {
     #[inline(always)]
     pub(crate) fn depth(&self) -> u32 {
         self.loops + self.saved.len() as u32
+    }
+
+    /// Ends the loop before a slot: with a trap, or to go on there ([`Exec::missed`]).
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn stop_or_miss(
+        &mut self,
+        sim: &mut Sim,
+        next: InsnIdx,
+        (floor, may_goto): (usize, u32),
+        r: &mut Regs,
+        trap: Trap,
+    ) -> Stopped {
+        if !self.misses(sim, r, next.wrapping_sub(1), &trap) {
+            return self.stop_before(sim, next, floor, trap);
+        }
+        let regs = *r;
+        self.missed = Some(Box::new(Missed {
+            next,
+            floor,
+            may_goto,
+            regs,
+        }));
+        Stopped
+    }
+
+    /// Whether an operation that memory refused is done with: one in the window of the program's arena. Where
+    /// there is no page it has no effect but on the register of a load.
+    fn misses(&self, sim: &mut Sim, r: &mut Regs, at: InsnIdx, trap: &Trap) -> bool {
+        let program = self.programs.get(self.program);
+        let arena = program.and_then(|program| Some((program.arena?, program.ops.get(at)?)));
+        let (Trap::Memory(fault), Some((map, op))) = (trap, arena) else {
+            return false;
+        };
+        // The faults of helpers and of packet loads are traps in any case.
+        let kind = op.code.access();
+        if kind != Some(fault.access) || !sim.is_in_arena(map, fault.addr) {
+            return false;
+        }
+        match fault.access {
+            Access::Read if op.imm == KEEPS => {}
+            Access::Read => r[op.dst.index()] = 0,
+            Access::Write => {}
+            Access::Atomic => atomic_missed(sim.memory_mut(), r, op),
+        }
+        true
     }
 
     /// What comes of an exception: the result of the program's own function for it, else its value.
@@ -302,23 +351,41 @@ pub(crate) fn probe(mem: &Memory, addr: u64, size: i64) -> u64 {
     value.unwrap_or(0)
 }
 
-/// An atomic operation; nothing else runs, so it is a load and a store.
+/// An atomic operation.
 #[inline(never)]
 pub(crate) fn atomic(mem: &mut Memory, r: &mut Regs, op: &Op) -> Result<(), Trap> {
-    let (d, s) = (op.dst.index(), op.src.index());
-    let addr = r[d].wrapping_add_signed(op.off.into());
-    let size = (op.imm >> 8) as u64;
-    let refuse = |mem: &Memory| Trap::from(mem.fault(addr, size, Access::Atomic));
-    if !addr.is_multiple_of(size) {
-        let (len, access, why) = (size, Access::Atomic, Why::Misaligned);
-        return Err(Fault {
+    let addr = r[op.dst.index()].wrapping_add_signed(op.off.into());
+    let (len, access) = ((op.imm >> 8) as u64, Access::Atomic);
+    if !addr.is_multiple_of(len) {
+        let why = Why::Misaligned;
+        return Err(Trap::from(Fault {
             addr,
             len,
             access,
             why,
-        }
-        .into());
+        }));
     }
+    if atomic_at(mem, r, op) {
+        return Ok(());
+    }
+    Err(mem.fault(addr, len, access).into())
+}
+
+/// One in an arena's window, which was refused: it need not be aligned.
+fn atomic_missed(mem: &mut Memory, r: &mut Regs, op: &Op) {
+    let exchange = op.imm & 0xff & !atomic::FETCH == atomic::CMPXCHG;
+    if !atomic_at(mem, r, op) && exchange && op.imm >> 8 == 4 {
+        // A kernel's verifier has put an instruction behind it that does this.
+        r[0] &= 0xffff_ffff;
+    }
+}
+
+/// An atomic operation wherever it is; nothing else runs, so it is a load and a store. Whether it was done.
+#[inline(always)]
+fn atomic_at(mem: &mut Memory, r: &mut Regs, op: &Op) -> bool {
+    let addr = r[op.dst.index()].wrapping_add_signed(op.off.into());
+    let size = (op.imm >> 8) as u64;
+    let s = op.src.index();
     let wide = size == 8;
     let old = if wide {
         mem.load::<8>(addr).map(u64::from_le_bytes)
@@ -326,7 +393,7 @@ pub(crate) fn atomic(mem: &mut Memory, r: &mut Regs, op: &Op) -> Result<(), Trap
         mem.load::<4>(addr)
             .map(|b| u64::from(u32::from_le_bytes(b)))
     };
-    let old = old.ok_or_else(|| refuse(mem))?;
+    let Some(old) = old else { return false };
     let fetch = op.imm & atomic::FETCH != 0;
     let kind = op.imm & 0xff & !atomic::FETCH;
     let operand = r[s];
@@ -345,12 +412,12 @@ pub(crate) fn atomic(mem: &mut Memory, r: &mut Regs, op: &Op) -> Result<(), Trap
         mem.store::<4>(addr, (new as u32).to_le_bytes())
     };
     if !stored {
-        return Err(refuse(mem));
+        return false;
     }
     match kind {
         atomic::CMPXCHG => r[0] = old,
         _ if fetch => r[s] = old,
         _ => {}
     }
-    Ok(())
+    true
 }

@@ -190,6 +190,7 @@ mod tests {
             fused: fuse(&ops),
             ops,
             frameless: true,
+            arena: None,
             funcs: Vec::new(),
             helpers: Vec::new(),
             traps: Vec::new(),

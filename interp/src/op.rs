@@ -4,6 +4,7 @@
 //! maps and functions are addresses, helpers are places in the program's own list.
 
 use skep_isa::Reg;
+use skep_sim::Access;
 
 /// Gives all codes to a macro: by what they do, and sequences that are one operation with what they are made
 /// of. `I` takes the immediate, `R` a register.
@@ -197,6 +198,18 @@ impl Code {
         let number = self as u8;
         let goes = Code::Eq64I as u8 <= number && number <= Code::Goto as u8;
         goes || self == Code::MayGoto
+    }
+
+    /// How an instruction accesses the memory that it names.
+    pub(crate) fn access(self) -> Option<Access> {
+        let within = |first: Code, last: Code| (first as u8..=last as u8).contains(&(self as u8));
+        if within(Code::LoadB, Code::LoadSW) {
+            Some(Access::Read)
+        } else if within(Code::StoreBR, Code::StoreDI) {
+            Some(Access::Write)
+        } else {
+            (self == Code::Atomic).then_some(Access::Atomic)
+        }
     }
 }
 

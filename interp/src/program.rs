@@ -4,7 +4,7 @@ use skep_isa::{
     AluOp, AtomicOp, CallTarget, EndianOp, Imm64, Insn, InsnIdx, JmpOp, Operand, Reg, Size, Width,
 };
 use skep_sim::helpers::HelperFn;
-use skep_sim::{Callee, Linker, LoadError, ProgramTypes, Sim, Trap};
+use skep_sim::{Callee, Linker, LoadError, MapId, ProgramTypes, Sim, Trap};
 use skep_spec::{AttachType, ProgType, ProgramSpec};
 
 use crate::frames::mark_frameless;
@@ -23,6 +23,8 @@ pub struct Program {
     pub(crate) fused: Vec<Op>,
     /// Whether the program's own function does without a frame: see [`crate::frames`].
     pub(crate) frameless: bool,
+    /// Its arena, if it has one.
+    pub(crate) arena: Option<MapId>,
     /// Functions that may be called back, in order.
     pub(crate) funcs: Vec<InsnIdx>,
     pub(crate) helpers: Vec<(&'static str, HelperFn)>,
@@ -50,7 +52,7 @@ impl Program {
     /// Makes a request executable. Its maps are looked up in the kernel, and made where they are missing.
     pub(crate) fn new(sim: &mut Sim, spec: &ProgramSpec) -> Result<Program, LoadError> {
         let linker = Linker::new(sim, spec)?;
-        let funcs = linker.funcs()?;
+        let (funcs, arena) = (linker.funcs()?, linker.arena());
         let slots = linker.insns().len();
         let mut maker = Maker {
             linker,
@@ -71,6 +73,7 @@ impl Program {
             fused: fuse(&ops),
             ops,
             frameless,
+            arena,
             funcs,
             helpers: maker.helpers,
             traps: maker.traps,
@@ -348,6 +351,10 @@ fn store(size: Size, base: Reg, off: i16, src: Operand) -> Op {
     }
 }
 
+/// The immediate of a load that leaves its register alone where an arena has no page: kernels clear only the
+/// register of what is a load by its class (`do_jit`), which an acquiring one is not.
+pub(crate) const KEEPS: i64 = 1;
+
 /// Kinds of atomic operations, as [`Code::Atomic`] holds them.
 pub(crate) mod atomic {
     pub(crate) const ADD: i64 = 0;
@@ -374,7 +381,10 @@ fn memory(insn: Insn) -> Op {
             dst,
             base,
             off,
-        } => access(load(size, false), dst, base, off),
+        } => Op {
+            imm: KEEPS,
+            ..access(load(size, false), dst, base, off)
+        },
         Insn::Store {
             size,
             base,

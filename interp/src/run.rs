@@ -3,8 +3,9 @@
 //! Instructions are counted where control moves: straight-line code ends by itself, so the budget needs
 //! no look at every instruction. Register numbers are an enum, so that indexing needs no check. The loop
 //! holds what nearly every instruction needs and nothing else; what is rare or long is a function of its
-//! own, which keeps the machine's registers for the loop. There are two of them, one for observers: neither
-//! is generic, so that every binary runs the code that was compiled here.
+//! own, which keeps the machine's registers for the loop. There are four of them, for observers or not and
+//! for what goes on behind a [`Missed`]: none is generic, so that every binary runs the code that was
+//! compiled here.
 
 use skep_sim::{Access, ProgId, Sim, Trap};
 
@@ -12,8 +13,18 @@ use crate::exec::{
     Exec, MAY_GOTO, Stopped, atomic, cast, fault, no_frame, packet, probe, store_slow,
 };
 use crate::observe::Step;
-use crate::op::{Code, NO_REGS, Op, with_codes};
+use crate::op::{Code, NO_REGS, Op, Regs, with_codes};
 use crate::simple::{bytes, compute, holds, load, store, stored};
+
+/// Where execution goes on behind an access that missed an arena's pages. It leaves the loop and enters
+/// another instance of it, so that the loop of all other programs has no way back into it.
+#[derive(Clone, Debug)]
+pub(crate) struct Missed {
+    pub(crate) next: usize,
+    pub(crate) floor: usize,
+    pub(crate) may_goto: u32,
+    pub(crate) regs: Regs,
+}
 
 /// What a function that called another must find again.
 ///
@@ -42,26 +53,51 @@ impl<'m> Exec<'m, '_> {
         args: &[u64; 5],
         frame: u64,
     ) -> Result<u64, Stopped> {
-        if self.observer.is_some() {
-            self.steps::<true>(sim, start, args, frame)
+        let result = if self.observer.is_some() {
+            self.steps::<true, false>(sim, start, args, frame)
         } else {
-            self.steps::<false>(sim, start, args, frame)
+            self.steps::<false, false>(sim, start, args, frame)
+        };
+        if result.is_err() && self.missed.is_some() {
+            return self.go_on(sim);
+        }
+        result
+    }
+
+    /// Goes on behind an access that missed an arena's pages, to the exit of the function.
+    #[cold]
+    #[inline(never)]
+    fn go_on(&mut self, sim: &mut Sim) -> Result<u64, Stopped> {
+        loop {
+            let result = if self.observer.is_some() {
+                self.steps::<true, true>(sim, 0, &[0; 5], 0)
+            } else {
+                self.steps::<false, true>(sim, 0, &[0; 5], 0)
+            };
+            if result.is_ok() || self.missed.is_none() {
+                return result;
+            }
         }
     }
 
     #[inline(never)]
     #[expect(clippy::too_many_lines, reason = "one row per operation: a table, not a story")]
     #[rustfmt::skip]
-    fn steps<const OBSERVED: bool>(&mut self, sim: &mut Sim, start: usize, args: &[u64; 5], frame: u64) -> Result<u64, Stopped> {
+    fn steps<const OBSERVED: bool, const MISSED: bool>(&mut self, sim: &mut Sim, start: usize, args: &[u64; 5], frame: u64) -> Result<u64, Stopped> {
         let mut code = self.code::<OBSERVED>();
         // What comes next, up to the end of the program.
         let mut rest = code.get(start..).unwrap_or_default();
         // Instructions that are left are this many and those of `rest`.
         let mut left = self.left - rest.len() as i64;
-        let floor = self.saved.len();
+        let mut floor = self.saved.len();
         let mut may_goto = MAY_GOTO;
         let mut r = NO_REGS;
         (r[1], r[2], r[3], r[4], r[5], r[10]) = (args[0], args[1], args[2], args[3], args[4], frame);
+        if MISSED && let Some(miss) = self.missed.take() {
+            rest = code.get(miss.next..).unwrap_or_default();
+            left = self.left - rest.len() as i64;
+            (floor, may_goto, r) = (miss.floor, miss.may_goto, miss.regs);
+        }
 
         macro_rules! go { ($to:expr) => {{
             let now = left + rest.len() as i64;
@@ -207,6 +243,6 @@ impl<'m> Exec<'m, '_> {
             with_codes!(execute);
         };
         self.left = left + rest.len() as i64;
-        Err(self.stop_before(sim, code.len() - rest.len(), floor, trap))
+        Err(self.stop_or_miss(sim, code.len() - rest.len(), (floor, may_goto), &mut r, trap))
     }
 }

@@ -501,6 +501,20 @@ impl Sim {
         Some(self.arena_of(map)?.user(off))
     }
 
+    /// Whether an address lies in an arena's window or its guards. What a program does there and memory
+    /// refuses has no effect, as where a kernel finds no page: a load gives 0, a store or an atomic operation
+    /// is left out. Nothing there must be aligned.
+    #[cold]
+    pub fn is_in_arena(&self, map: MapId, addr: u64) -> bool {
+        self.arena_of(map)
+            .is_some_and(|pages| pages.is_within(addr))
+    }
+
+    /// The part of guest memory where an arena has its pages, or none: address and bytes.
+    pub fn arena_place(&self, map: MapId) -> Option<(u64, u64)> {
+        Some(self.arena_of(map)?.place())
+    }
+
     /// Takes the finished records out of a ring buffer, as its consumer does.
     pub fn ring_consume(&mut self, map: MapId) -> Vec<RingRecord> {
         match self.maps.get_mut(map).map(|map| &mut map.kind) {

@@ -378,7 +378,12 @@ proptest! {
         // Both windows show the same place.
         let there = kernel.sim.arena_cast(MAP, user + 4104, false).unwrap();
         prop_assert_eq!(kernel.sim.arena_cast(MAP, there, true), Some(user + 4104));
-        prop_assert!(kernel.sim.memory().read(there, 8).is_ok());
+        // What is not allocated is not there, and not forbidden either.
+        for (page, taken) in (0u64..).zip(taken) {
+            let there = kernel.sim.arena_cast(MAP, user + page * 4096 + 8, false).unwrap();
+            prop_assert_eq!(kernel.sim.memory().read(there, 8).is_ok(), taken);
+            prop_assert!(kernel.sim.is_in_arena(MAP, there));
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Compiler<'_> {
             let mut again = false;
             for (idx, insn) in self.insns.iter().enumerate() {
                 let known = before.get(idx).copied().unwrap_or(0);
-                let behind = after(insn, known);
+                let behind = after(insn, known) & (known | !self.kept_by_miss(insn));
                 let mut flow = |to: InsnIdx| {
                     if let Some(old) = before.get_mut(to) {
                         again |= to <= idx && *old & !behind != 0;

@@ -53,7 +53,7 @@ impl Compiler<'_> {
             }
             search.left -= 1;
             let (uses, defs) = effects(insn, self.request.mode);
-            if uses & bit(reg) != 0 {
+            if (uses | self.kept_by_miss(insn)) & bit(reg) != 0 {
                 return true;
             }
             next = if defs & bit(reg) != 0 {

@@ -7,11 +7,12 @@
 use skep_isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size};
 use skep_sim::{FRAME, Sim, layout};
 
+use super::arena::Miss;
 use super::effects::{bit, effects};
 use super::{COUNT, Compiler, EXTRA, Step, TEMP, TrapKind, bytes, host, state};
 use crate::options::{Mode, Opt};
 use crate::run::{Thunk, field};
-use crate::x64::{Alu, Bytes, Cond, Gpr, Mem, Wide};
+use crate::x64::{Alu, Bytes, Cond, Gpr, Label, Mem, Wide};
 
 /// Bytes from an address that a check is about, whatever the access needs.
 const CHECKED: i32 = 8;
@@ -74,21 +75,47 @@ impl Compiler<'_> {
         }
     }
 
-    /// The operand for an access of guest memory, checked where it must be.
-    fn address(&mut self, idx: InsnIdx, size: Size, base: Reg, off: i16) -> Mem {
-        let off = i32::from(off);
-        let b = host(base);
+    /// The operand for an access of guest memory, checked where it must be; and where the code behind the
+    /// access begins, if there is a way around it.
+    pub(super) fn address(
+        &mut self,
+        idx: InsnIdx,
+        (size, base, off): (Size, Reg, i16),
+        miss: Miss,
+    ) -> (Mem, Option<Label>) {
         if self.proved() {
-            return if self.identity {
+            let (b, off) = (host(base), off.into());
+            let mem = if self.identity {
                 Mem::new(b, off)
             } else {
                 Mem::indexed(EXTRA, b, 0, off)
             };
+            return (mem, None);
         }
+        if let Some(arena) = self.arena
+            && !self.is_in_frame(size, base, off)
+        {
+            let (mem, done) = self.arena_address(arena, idx, (size, base, off), miss);
+            return (mem, Some(done));
+        }
+        (self.confined_address(idx, size, base, off), None)
+    }
+
+    /// Whether an access is one of the function's frame.
+    fn is_in_frame(&self, size: Size, base: Reg, off: i16) -> bool {
         let bytes = size.bytes() as i32;
         // The frame pointer is what we made it, and its frame exists.
         let in_frame = base == Reg::R10 && !self.plan.writes_fp;
-        if in_frame && (-(FRAME as i32)..=-bytes).contains(&off) {
+        in_frame && (-(FRAME as i32)..=-bytes).contains(&i32::from(off))
+    }
+
+    /// The operand in sandboxed code.
+    fn confined_address(&mut self, idx: InsnIdx, size: Size, base: Reg, off: i16) -> Mem {
+        let in_frame = self.is_in_frame(size, base, off);
+        let off = i32::from(off);
+        let b = host(base);
+        let bytes = size.bytes() as i32;
+        if in_frame {
             if self.identity {
                 return Mem::new(b, off);
             }
@@ -136,12 +163,13 @@ impl Compiler<'_> {
         if self.request.probes.binary_search(&idx).is_ok() {
             return self.probe(idx, size, dst, base, off);
         }
-        let mem = self.address(idx, size, base, off);
+        let (mem, done) = self.address(idx, (size, base, off), Miss::Clear(dst));
         if sign {
             self.asm.load_signed(bytes(size), Wide::Q, host(dst), mem);
         } else {
             self.asm.load(bytes(size), host(dst), mem);
         }
+        self.bind_done(done);
     }
 
     pub(super) fn store(&mut self, idx: InsnIdx, size: Size, base: Reg, off: i16, src: Operand) {
@@ -149,19 +177,18 @@ impl Compiler<'_> {
         if narrowed {
             self.store_ctx_field(idx, base, off, src);
         }
-        let done = narrowed.then(|| {
-            let done = self.asm.label();
-            self.asm.jcc(Cond::E, done);
-            done
+        let stored = narrowed.then(|| {
+            let stored = self.asm.label();
+            self.asm.jcc(Cond::E, stored);
+            stored
         });
-        let mem = self.address(idx, size, base, off);
+        let (mem, done) = self.address(idx, (size, base, off), Miss::Drop);
         match src {
             Operand::Reg(src) => self.asm.store(bytes(size), mem, host(src)),
             Operand::Imm(imm) => self.asm.store_i(bytes(size), mem, imm),
         }
-        if let Some(done) = done {
-            self.asm.bind(done);
-        }
+        self.bind_done(done);
+        self.bind_done(stored);
     }
 
     /// Where the base is the context, stores to a field that the kernel narrows; then `E` holds.
@@ -199,10 +226,15 @@ impl Compiler<'_> {
         src: Reg,
     ) {
         let w = if size == Size::DW { Wide::Q } else { Wide::D };
-        if !self.proved() {
+        if !self.proved() && (self.arena.is_none() || self.is_in_frame(size, base, off)) {
             self.check_aligned(idx, size, base, off);
         }
-        let mem = self.address(idx, size, base, off);
+        let miss = if op == AtomicOp::Cmpxchg && w == Wide::D {
+            Miss::Narrow
+        } else {
+            Miss::Atomic
+        };
+        let (mem, done) = self.address(idx, (size, base, off), miss);
         let s = host(src);
         match (op, fetch) {
             (AtomicOp::Add, false) => self.asm.alu_rm_r(Alu::Add, w, mem, s),
@@ -222,6 +254,7 @@ impl Compiler<'_> {
                 }
             }
         }
+        self.bind_done(done);
     }
 
     /// Changes memory with `src`, and puts what was there into `src`.

@@ -9,6 +9,7 @@
 //! Verified code relies on the proof for addresses, divisions excepted: they cost nothing to make safe.
 
 mod alu;
+mod arena;
 mod call;
 mod divide;
 mod effects;
@@ -30,6 +31,7 @@ use skep_spec::ProgType;
 use crate::direct::TailSite;
 use crate::options::{Mode, Opt, Opts};
 use crate::x64::{Alu, Asm, Bytes, Cond, Gpr, Label, Mem, Wide};
+use arena::{Arena, Asked};
 use halves::Halves;
 use memory::Checked;
 use plan::Plan;
@@ -148,6 +150,10 @@ struct Compiler<'a> {
     /// Where a trap goes.
     trap: Label,
     stubs: Vec<(Label, u32)>,
+    /// The arena, if it has one.
+    arena: Option<Arena>,
+    /// Accesses that may have to ask about it.
+    asked: Vec<Asked>,
     /// Divisions that go on elsewhere where 32 bits do not do: from and back to.
     far: Vec<(Label, Label)>,
     /// Where calls go on that need a deeper frame than are open: from, back to, and the slot.
@@ -208,6 +214,8 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         halves: None,
         trap,
         stubs: Vec::new(),
+        arena: None,
+        asked: Vec::new(),
         far: Vec::new(),
         deeper: Vec::new(),
         sites: Vec::new(),
@@ -215,6 +223,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         traps: Vec::new(),
         failed: None,
     };
+    compiler.arena = compiler.find_arena();
     compiler.light = compiler.is_light();
     compiler.program()
 }
@@ -322,6 +331,7 @@ impl Compiler<'_> {
             let at = TrapKind::NotInsn.at(self.insns.len());
             self.trap_now(at);
             self.deeper_code();
+            self.asked_code();
             self.trap_code();
         }
         self.far_code();
@@ -441,7 +451,7 @@ impl Compiler<'_> {
                 dst,
                 base,
                 off,
-            } => self.load(idx, size, false, dst, base, off),
+            } => self.load_acquire(idx, size, dst, base, off),
             Insn::Store {
                 size,
                 base,

@@ -6,4 +6,4 @@ mod thunks;
 
 pub(crate) use enter::{call_function, run, run_light};
 pub(crate) use state::{MAY_GOTO, NO_TRAP, Start, field};
-pub(crate) use thunks::{TAIL_CALLS, Thunk};
+pub(crate) use thunks::{ArenaAccess, TAIL_CALLS, Thunk};

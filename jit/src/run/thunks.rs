@@ -5,7 +5,7 @@
 //! code; helpers do not panic.
 
 use skep_sim::helpers::{Call, Engine};
-use skep_sim::{Access, MapId, Memory, ProgId, ProgramTypes, Sim, Trap};
+use skep_sim::{Access, Fault, MapId, Memory, ProgId, ProgramTypes, Sim, Trap, Why};
 
 use super::enter;
 use super::state::{MAY_GOTO, State};
@@ -51,11 +51,40 @@ pub(crate) enum Thunk {
     Probe,
     StoreCtx,
     Cast,
+    Arena,
     Deeper,
 }
 
+/// What an access does that asks whether its memory is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ArenaAccess {
+    /// Bytes.
+    pub(crate) size: u32,
+    pub(crate) access: Access,
+    /// The number of the arena.
+    pub(crate) map: u32,
+}
+
+impl ArenaAccess {
+    const ALL: [Access; 3] = [Access::Read, Access::Write, Access::Atomic];
+
+    /// All of it in one number.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.map) << 16 | (self.access as u64) << 8 | u64::from(self.size)
+    }
+
+    fn from_bits(bits: u64) -> ArenaAccess {
+        let access = ArenaAccess::ALL.get((bits >> 8 & 0xff) as usize);
+        ArenaAccess {
+            size: bits as u32 & 0xff,
+            access: access.copied().unwrap_or(Access::Atomic),
+            map: (bits >> 16) as u32,
+        }
+    }
+}
+
 impl Thunk {
-    const ALL: [Thunk; 11] = [
+    const ALL: [Thunk; 12] = [
         Thunk::Helper,
         Thunk::TailCall,
         Thunk::Lookup,
@@ -66,6 +95,7 @@ impl Thunk {
         Thunk::Probe,
         Thunk::StoreCtx,
         Thunk::Cast,
+        Thunk::Arena,
         Thunk::Deeper,
     ];
 
@@ -83,6 +113,7 @@ impl Thunk {
             Thunk::Probe => "probe",
             Thunk::StoreCtx => "store_ctx",
             Thunk::Cast => "cast",
+            Thunk::Arena => "arena",
             Thunk::Deeper => "deeper",
         })
     }
@@ -100,6 +131,7 @@ impl Thunk {
             Thunk::Probe => probe as OfAddress as *const (),
             Thunk::StoreCtx => store_ctx as OfAddress as *const (),
             Thunk::Cast => cast as OfAddress as *const (),
+            Thunk::Arena => arena as OfAddress as *const (),
             Thunk::Deeper => deeper as OfAddress as *const (),
         };
         code.addr() as u64
@@ -296,6 +328,39 @@ unsafe extern "sysv64" fn cast(state: StatePtr, addr: u64, which: u64) -> Answer
     match sim.arena_cast(map, addr, which & 1 != 0) {
         Some(addr) => Answer::of(addr),
         None => trap(state, Trap::NotSimulated("an arena")),
+    }
+}
+
+/// Whether an access of a program with an arena, at an offset in guest memory, is to be done, which then is
+/// the result, or misses the arena's pages.
+///
+/// # Safety
+/// As [`helper`].
+unsafe extern "sysv64" fn arena(state: StatePtr, off: u64, bits: u64) -> Answer {
+    // SAFETY: as in `helper`.
+    let state = unsafe { &mut *state };
+    // SAFETY: as in `helper`.
+    let sim = unsafe { &*state.sim };
+    let ArenaAccess { size, access, map } = ArenaAccess::from_bits(bits);
+    let (mem, len) = (sim.memory(), u64::from(size));
+    let addr = off.wrapping_add(mem.base());
+    let is_in_arena = sim.is_in_arena(MapId(map), addr);
+    if access == Access::Atomic && !is_in_arena && !addr.is_multiple_of(len.max(1)) {
+        let why = Why::Misaligned;
+        return trap(
+            state,
+            Trap::Memory(Fault {
+                addr,
+                len,
+                access,
+                why,
+            }),
+        );
+    }
+    match mem.check(addr, len, access) {
+        Ok(()) => Answer::of(off),
+        Err(_) if is_in_arena => Answer::MISS,
+        Err(fault) => trap(state, fault.into()),
     }
 }
 

@@ -13,9 +13,10 @@ pub(super) const KFUNCS: &[Row] = &[
 fn alloc(call: &mut Call<'_>) -> Result<u64, Trap> {
     let (addr, count, flags) = (call.arg(2), u64::from(call.arg32(3)), call.arg(5));
     let id = call.map_id(1)?;
-    match call.sim.maps.get_mut(id).map(|map| &mut map.kind) {
+    let sim = &mut *call.sim;
+    match sim.maps.get_mut(id).map(|map| &mut map.kind) {
         Some(Kind::Pages(_)) if flags != 0 => Ok(0),
-        Some(Kind::Pages(pages)) => Ok(pages.allocate(addr, count)),
+        Some(Kind::Pages(pages)) => Ok(pages.allocate(&mut sim.mem, addr, count)),
         _ => Err(call.not_for_map(1)),
     }
 }

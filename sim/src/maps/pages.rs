@@ -1,15 +1,16 @@
 //! Arenas: pages that programs allocate and share with user space.
 //!
 //! Programs keep user space's addresses and cast them where they use them; both windows show the same
-//! bytes. All of the simulated window can be accessed, so that a pointer to a page that was never
-//! allocated reads as zeros, as it does in the kernel. The window of a large arena is cut to its first
-//! pages, and allocations beyond fail.
+//! bytes. A kernel's window is 4 GiB, whatever the arena's size, with a guard at either end; what a program
+//! does where there is no page has no effect ([`Pages::is_within`]). Here the pages lie in guest memory, in
+//! their order and with a guard around them, and every other address of the window is cast to one where no
+//! guest memory is. The window of a large arena is cut to its first pages, and allocations beyond fail.
 
 use skep_spec::MapSpec;
 
 use super::MapId;
 use super::create::room_for;
-use crate::arena::Perm;
+use crate::arena::{Perm, layout};
 use crate::errno::Errno;
 use crate::fault::Owner;
 use crate::memory::Memory;
@@ -18,6 +19,12 @@ use crate::memory::Memory;
 const PAGE: u64 = 4096;
 /// Pages of a simulated window at most.
 const MOST: u32 = 4096;
+/// Bytes around the pages: what an instruction's offset reaches, and more.
+const GUARD: u64 = 64 << 10;
+/// Bytes of a kernel's window.
+const WINDOW: u64 = 4 << 30;
+/// Bytes that a kernel's window has at either end for what an instruction's offset reaches (`GUARD_SZ / 2`).
+const REACH: u64 = 32 << 10;
 /// Where user space maps an arena that does not say where.
 const USER: u64 = 0x1000_0000_0000;
 
@@ -33,13 +40,13 @@ impl Pages {
     pub(crate) fn new(mem: &mut Memory, id: MapId, spec: &MapSpec) -> Result<Pages, Errno> {
         let pages = spec.max_entries.min(MOST);
         let len = u64::from(pages) * PAGE;
-        let base = room_for(mem, len, Owner::Map(id.0))?;
-        mem.allow(base, len, Perm::ReadWrite);
+        let base = GUARD + room_for(mem, len + 2 * GUARD, Owner::Map(id.0))?;
         let mut taken = vec![false; pages as usize];
         if let Some(init) = &spec.init {
             mem.poke(base, init.get(..len as usize).unwrap_or(init));
             let used = (init.len() as u64).div_ceil(PAGE) as usize;
             taken.iter_mut().take(used).for_each(|page| *page = true);
+            mem.allow(base, len.min(used as u64 * PAGE), Perm::ReadWrite);
         }
         Ok(Pages {
             base,
@@ -57,17 +64,17 @@ impl Pages {
         self.user + off
     }
 
-    /// The program's address for user space's, of which only the low half counts; what lies elsewhere
-    /// is no address.
+    /// The program's address for user space's, of which only the low half counts. NULL stays NULL, unless
+    /// its low half is that of a page.
     pub(crate) fn to_kernel(&self, addr: u64) -> u64 {
-        if addr as u32 == 0 && self.user as u32 != 0 {
-            return 0;
-        }
-        let off = (addr as u32).wrapping_sub(self.user as u32);
-        if u64::from(off) < self.len() {
-            self.base + u64::from(off)
+        let low = addr as u32;
+        let off = u64::from(low.wrapping_sub(self.user as u32));
+        if off < self.len() {
+            self.base + off
+        } else if low == 0 {
+            0
         } else {
-            addr & 0xffff_ffff
+            layout::ABSENT + u64::from(low)
         }
     }
 
@@ -75,10 +82,31 @@ impl Pages {
     pub(crate) fn to_user(&self, addr: u64) -> u64 {
         let off = addr.wrapping_sub(self.base);
         if off < self.len() {
-            self.user + off
+            return self.user + off;
+        }
+        let low = addr.wrapping_sub(layout::ABSENT);
+        if (1..WINDOW).contains(&low) {
+            (self.user & !0xffff_ffff) | low
         } else {
             addr
         }
+    }
+
+    /// Whether an address lies in the window or its guards: it is one that a cast gives, or as far from one
+    /// as an instruction's offset reaches. A program's access of it that memory refuses misses the pages: a
+    /// kernel then goes on with the next instruction (`ex_handler_bpf`).
+    pub(crate) fn is_within(&self, addr: u64) -> bool {
+        let near = |start: u64, len: u64, reach: u64| {
+            addr.wrapping_sub(start.wrapping_sub(reach)) < len + 2 * reach
+        };
+        near(self.base, self.len(), GUARD)
+            || near(layout::ABSENT, WINDOW, REACH)
+            || self.to_kernel(0) == 0 && near(0, 1, REACH)
+    }
+
+    /// Where the pages lie in guest memory, and their guards: address and bytes.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.base - GUARD, self.len() + 2 * GUARD)
     }
 
     fn index(&self, addr: u64) -> Option<usize> {
@@ -88,7 +116,7 @@ impl Pages {
     }
 
     /// Allocates pages there, or anywhere for NULL: user space's address, 0 if there is no room.
-    pub(crate) fn allocate(&mut self, addr: u64, count: u64) -> u64 {
+    pub(crate) fn allocate(&mut self, mem: &mut Memory, addr: u64, count: u64) -> u64 {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let free = |at: usize| {
             let pages = at
@@ -107,7 +135,9 @@ impl Pages {
         for page in self.taken.iter_mut().skip(at).take(count) {
             *page = true;
         }
-        self.user + at as u64 * PAGE
+        let off = at as u64 * PAGE;
+        mem.allow(self.base + off, count as u64 * PAGE, Perm::ReadWrite);
+        self.user + off
     }
 
     /// Gives pages back: what is there is gone.
@@ -118,7 +148,9 @@ impl Pages {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         for (i, page) in self.taken.iter_mut().enumerate().skip(at).take(count) {
             *page = false;
-            mem.fill(self.base + i as u64 * PAGE, PAGE, 0);
+            let there = self.base + i as u64 * PAGE;
+            mem.fill(there, PAGE, 0);
+            mem.allow(there, PAGE, Perm::No);
         }
     }
 }
