@@ -11,7 +11,7 @@ mod engines;
 
 use skep_asm::{Options, assemble};
 use skep_interp::{Outcome, RunError};
-use skep_sim::{Access, RunInput, Trap, Why};
+use skep_sim::{Access, RunInput, Sim, Trap, Why};
 
 /// Where user space maps the arena: its first page has the low half of NULL, or NULL is no page's address.
 const AT_NULL: u64 = 1 << 44;
@@ -58,13 +58,13 @@ fn gives(body: &str, r0: u64) {
 
 /// The fault that ends the program.
 fn fault(user: u64, body: &str) -> skep_sim::Fault {
-    match run(user, body) {
-        Err(RunError::Stop(stop)) => match stop.trap {
-            Trap::Memory(fault) => fault,
-            trap => panic!("{trap}: {body}"),
-        },
-        other => panic!("{other:?}: {body}"),
+    let got = run(user, body);
+    if let Err(RunError::Stop(stop)) = &got
+        && let Trap::Memory(fault) = &stop.trap
+    {
+        return *fault;
     }
+    panic!("{got:?}: {body}")
 }
 
 #[test]
@@ -168,6 +168,25 @@ fn an_atomic_operation_on_a_page_is_done_and_need_not_be_aligned() {
         "lock *(u64 *)(r1 + 4092) += r3\nr0 = *(u32 *)(r1 + 4092)",
         0,
     );
+}
+
+#[test]
+fn an_access_may_lie_on_two_pages_wherever_guest_memory_is() {
+    let maps = ".map ar arena key 0 value 0 entries 4 flags mmapable init \"00\" zeros 4096";
+    let run = |body: &str| {
+        let body = format!("    r4 = ar ll\n{body}");
+        run_with(maps, AT_NULL, &body).unwrap().output.r0
+    };
+    let across = "*(u64 *)(r2 - 3) = r3\nr0 = *(u64 *)(r2 - 1)";
+    let behind = "*(u64 *)(r2 + 4092) = r3\nr0 = *(u32 *)(r2 + 4092)";
+    let last = "*(u8 *)(r2 + 4095) = r3\nr0 = *(u8 *)(r2 + 4095)";
+    // Kernels beside this one are not at their guests' addresses.
+    for neighbours in [0, 1] {
+        let _beside: Vec<Sim> = (0..neighbours).map(|_| Sim::new(&[]).unwrap()).collect();
+        assert_eq!(run(across), 0x3333_3333_3333);
+        assert_eq!(run(behind), 0);
+        assert_eq!(run(last), 0x33);
+    }
 }
 
 #[test]

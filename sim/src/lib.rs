@@ -32,7 +32,8 @@ pub use fault::{Access, Fault, Owner, Why};
 pub use hooks::{Packet, Place, RunInput, RunOutput, VlanTag, input_of};
 pub use load::{Callee, Linker, LoadError, RunError, Stop};
 pub use maps::{
-    ArrayLayout, Entry, Map, MapError, MapId, Maps, RingRecord, RingState, flags as map_flags,
+    ArenaPlace, ArrayLayout, Entry, Map, MapError, MapId, Maps, RingRecord, RingState,
+    flags as map_flags,
 };
 pub use memory::Memory;
 pub use objects::{FieldValue, ObjectError};

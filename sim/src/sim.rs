@@ -13,7 +13,7 @@ use crate::fault::Owner;
 use crate::helpers::{Timer, Tunnel};
 use crate::hooks::{self, Run};
 use crate::kernel_types::KernelTypes;
-use crate::maps::{Bytes, Entry, Kind, MapError, MapId, Maps, Pages, RingRecord};
+use crate::maps::{ArenaPlace, Bytes, Entry, Kind, MapError, MapId, Maps, Pages, RingRecord};
 use crate::memory::Memory;
 use crate::packet::Room;
 use crate::stack::Stack;
@@ -510,8 +510,8 @@ impl Sim {
             .is_some_and(|pages| pages.is_within(addr))
     }
 
-    /// The part of guest memory where an arena has its pages, or none: address and bytes.
-    pub fn arena_place(&self, map: MapId) -> Option<(u64, u64)> {
+    /// The part of guest memory where an arena has its pages.
+    pub fn arena_place(&self, map: MapId) -> Option<ArenaPlace> {
         Some(self.arena_of(map)?.place())
     }
 

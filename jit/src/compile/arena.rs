@@ -2,8 +2,8 @@
 //!
 //! What a program does where its arena has no page is left out, as where a kernel's instruction faults: the
 //! register of a load becomes 0, every other one stays as it is. Such programs are never compiled without
-//! checks. What lies in the arena's place in guest memory or outside of guest memory is asked about in Rust;
-//! everything else is as in other sandboxed code.
+//! checks. In the arena's place in guest memory a table says which pages are there; what is on none of them
+//! or outside of guest memory is asked about in Rust, and everything else is as in other sandboxed code.
 
 use skep_isa::{Insn, InsnIdx, Reg, Size};
 use skep_sim::{Access, layout};
@@ -12,7 +12,7 @@ use super::effects::bit;
 use super::{COUNT, Compiler, TEMP, TrapKind, bytes, host, state};
 use crate::options::Mode;
 use crate::run::{ArenaAccess, Thunk, field};
-use crate::x64::{Alu, Cond, Gpr, Label, Mem, Wide};
+use crate::x64::{Alu, Bytes, Cond, Gpr, Label, Mem, Shift, Wide};
 
 /// The arena of a program.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,13 @@ pub(super) struct Arena {
     /// Where its place in guest memory begins, as an offset there.
     from: u64,
     len: i32,
+    /// Where its table of pages is, as an offset there.
+    /// None if that is too far.
+    table: Option<i32>,
 }
+
+/// Bytes of a page, as a shift.
+const PAGE_SHIFT: u8 = 12;
 
 /// What an access does, and to which register where there is no page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +60,9 @@ pub(super) struct Asked {
     idx: InsnIdx,
     what: ArenaAccess,
     miss: Miss,
+    /// Where it looks at the table, and which byte of the arena's place it begins with.
+    look: Label,
+    arena: Arena,
     /// Where it asks, where it goes on if memory is there, and if it is not.
     ask: Label,
     access: Label,
@@ -67,11 +76,13 @@ impl Compiler<'_> {
             return None;
         }
         let map = self.request.linker.arena()?;
-        let (start, len) = self.request.linker.sim().arena_place(map)?;
+        let place = self.request.linker.sim().arena_place(map)?;
+        let offset = |addr: u64| addr.wrapping_sub(layout::BASE);
         Some(Arena {
             map: map.0,
-            from: start.wrapping_sub(layout::BASE),
-            len: i32::try_from(len).unwrap_or(i32::MAX),
+            from: offset(place.addr),
+            len: i32::try_from(place.len).unwrap_or(i32::MAX),
+            table: i32::try_from(offset(place.table)).ok(),
         })
     }
 
@@ -83,7 +94,7 @@ impl Compiler<'_> {
         (size, base, off): (Size, Reg, i16),
         miss: Miss,
     ) -> (Mem, Label) {
-        let (ask, access, done) = (self.asm.label(), self.asm.label(), self.asm.label());
+        let [look, ask, access, done] = std::array::from_fn(|_| self.asm.label());
         let what = ArenaAccess {
             size: size.bytes(),
             access: miss.access(),
@@ -101,12 +112,14 @@ impl Compiler<'_> {
         self.asm.mov_r_i(COUNT, arena.from.wrapping_neg());
         self.asm.alu_rm_r(Alu::Add, Wide::Q, COUNT, TEMP);
         self.asm.alu_rm_i(Alu::Cmp, Wide::Q, COUNT, arena.len);
-        self.asm.jcc(Cond::B, ask);
+        self.asm.jcc(Cond::B, look);
         self.asm.bind(access);
         self.asked.push(Asked {
             idx,
             what,
             miss,
+            look,
+            arena,
             ask,
             access,
             done,
@@ -136,9 +149,39 @@ impl Compiler<'_> {
         }
     }
 
+    /// Goes back to an access if the pages of its first and last byte are there. `rcx` has the place of the
+    /// first byte.
+    fn look(&mut self, asked: &Asked) {
+        self.asm.bind(asked.look);
+        let Some(table) = asked.arena.table else {
+            return;
+        };
+        let last = u64::from(asked.what.size) - 1;
+        self.row_of_page(table);
+        if last == 0 {
+            self.asm.jcc(Cond::Ne, asked.access);
+            return;
+        }
+        self.asm.jcc(Cond::E, asked.ask);
+        self.asm.mov_r_i(COUNT, last.wrapping_sub(asked.arena.from));
+        self.asm.alu_rm_r(Alu::Add, Wide::Q, COUNT, TEMP);
+        self.row_of_page(table);
+        self.asm.jcc(Cond::Ne, asked.access);
+    }
+
+    /// Looks up the page of the byte in `rcx`: `Ne` holds if it is there.
+    fn row_of_page(&mut self, table: i32) {
+        self.asm.shift_i(Shift::Shr, Wide::Q, COUNT, PAGE_SHIFT);
+        self.asm
+            .alu_r_m(Alu::Add, Wide::Q, COUNT, state(field::HOST_BASE));
+        self.asm.load(Bytes::B1, COUNT, Mem::new(COUNT, table));
+        self.asm.test_r_r(Wide::D, COUNT, COUNT);
+    }
+
     /// What accesses do that ask.
     pub(super) fn asked_code(&mut self) {
         for asked in std::mem::take(&mut self.asked) {
+            self.look(&asked);
             self.asm.bind(asked.ask);
             self.asm.mov_r_i(COUNT, asked.what.to_bits());
             self.thunk_with(asked.idx, Thunk::Arena, false);

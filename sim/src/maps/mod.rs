@@ -34,6 +34,7 @@ pub(crate) use array::Array;
 pub(crate) use bloom::Bloom;
 pub(crate) use hash::Hash;
 pub(crate) use lpm::Lpm;
+pub use pages::ArenaPlace;
 pub(crate) use pages::Pages;
 pub(crate) use queue::Queue;
 pub(crate) use refs::Refs;

@@ -28,9 +28,21 @@ const REACH: u64 = 32 << 10;
 /// Where user space maps an arena that does not say where.
 const USER: u64 = 0x1000_0000_0000;
 
+/// The part of guest memory that holds an arena's pages in their order, and a guard at either end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ArenaPlace {
+    /// Its address.
+    pub addr: u64,
+    /// Its bytes.
+    pub len: u64,
+    /// Address of one byte per page of it: 1 where memory is, else 0.
+    pub table: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Pages {
     base: u64,
+    table: u64,
     user: u64,
     /// Whether each page is allocated.
     taken: Vec<bool>,
@@ -41,18 +53,24 @@ impl Pages {
         let pages = spec.max_entries.min(MOST);
         let len = u64::from(pages) * PAGE;
         let base = GUARD + room_for(mem, len + 2 * GUARD, Owner::Map(id.0))?;
-        let mut taken = vec![false; pages as usize];
+        let table = room_for(mem, (len + 2 * GUARD) / PAGE, Owner::Map(id.0))?;
+        let mut all = Pages {
+            base,
+            table,
+            user: if spec.extra == 0 { USER } else { spec.extra },
+            taken: vec![false; pages as usize],
+        };
         if let Some(init) = &spec.init {
             mem.poke(base, init.get(..len as usize).unwrap_or(init));
             let used = (init.len() as u64).div_ceil(PAGE) as usize;
-            taken.iter_mut().take(used).for_each(|page| *page = true);
-            mem.allow(base, len.min(used as u64 * PAGE), Perm::ReadWrite);
+            let used = used.min(all.taken.len());
+            all.taken
+                .iter_mut()
+                .take(used)
+                .for_each(|page| *page = true);
+            all.show(mem, 0, used, true);
         }
-        Ok(Pages {
-            base,
-            user: if spec.extra == 0 { USER } else { spec.extra },
-            taken,
-        })
+        Ok(all)
     }
 
     fn len(&self) -> u64 {
@@ -104,9 +122,22 @@ impl Pages {
             || self.to_kernel(0) == 0 && near(0, 1, REACH)
     }
 
-    /// Where the pages lie in guest memory, and their guards: address and bytes.
-    pub(crate) fn place(&self) -> (u64, u64) {
-        (self.base - GUARD, self.len() + 2 * GUARD)
+    /// Where the pages lie in guest memory, and their guards.
+    pub(crate) fn place(&self) -> ArenaPlace {
+        ArenaPlace {
+            addr: self.base - GUARD,
+            len: self.len() + 2 * GUARD,
+            table: self.table,
+        }
+    }
+
+    /// Notes for whoever compiles programs, and for the shadow, which pages are there.
+    fn show(&self, mem: &mut Memory, first: usize, count: usize, there: bool) {
+        let (first, count) = (first as u64, count as u64);
+        let perm = if there { Perm::ReadWrite } else { Perm::No };
+        mem.allow(self.base + first * PAGE, count * PAGE, perm);
+        let row = self.table + GUARD / PAGE + first;
+        mem.fill(row, count, there.into());
     }
 
     fn index(&self, addr: u64) -> Option<usize> {
@@ -135,9 +166,8 @@ impl Pages {
         for page in self.taken.iter_mut().skip(at).take(count) {
             *page = true;
         }
-        let off = at as u64 * PAGE;
-        mem.allow(self.base + off, count as u64 * PAGE, Perm::ReadWrite);
-        self.user + off
+        self.show(mem, at, count, true);
+        self.user + at as u64 * PAGE
     }
 
     /// Gives pages back: what is there is gone.
@@ -146,11 +176,11 @@ impl Pages {
             return;
         };
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        for (i, page) in self.taken.iter_mut().enumerate().skip(at).take(count) {
+        let count = count.min(self.taken.len() - at);
+        for page in self.taken.iter_mut().skip(at).take(count) {
             *page = false;
-            let there = self.base + i as u64 * PAGE;
-            mem.fill(there, PAGE, 0);
-            mem.allow(there, PAGE, Perm::No);
         }
+        mem.fill(self.base + at as u64 * PAGE, count as u64 * PAGE, 0);
+        self.show(mem, at, count, false);
     }
 }
