@@ -77,6 +77,7 @@ impl Compiler<'_> {
 
     /// The operand for an access of guest memory, checked where it must be; and where the code behind the
     /// access begins, if there is a way around it.
+    #[inline(always)]
     pub(super) fn address(
         &mut self,
         idx: InsnIdx,
@@ -92,6 +93,17 @@ impl Compiler<'_> {
             };
             return (mem, None);
         }
+        self.checked_address(idx, (size, base, off), miss)
+    }
+
+    /// The same in sandboxed code.
+    #[inline(never)]
+    fn checked_address(
+        &mut self,
+        idx: InsnIdx,
+        (size, base, off): (Size, Reg, i16),
+        miss: Miss,
+    ) -> (Mem, Option<Label>) {
         if let Some(arena) = self.arena
             && !self.is_in_frame(size, base, off)
         {
@@ -109,7 +121,7 @@ impl Compiler<'_> {
         in_frame && (-(FRAME as i32)..=-bytes).contains(&i32::from(off))
     }
 
-    /// The operand in sandboxed code.
+    /// The operand in sandboxed code of programs without an arena.
     fn confined_address(&mut self, idx: InsnIdx, size: Size, base: Reg, off: i16) -> Mem {
         let in_frame = self.is_in_frame(size, base, off);
         let off = i32::from(off);

@@ -284,11 +284,17 @@ impl Compiler<'_> {
         (idx as i64 + 1 + i64::from(off)) as InsnIdx
     }
 
-    /// Whether a move is one by itself: the next instruction does not go on with what is moved.
+    /// Whether a move is one by itself: the next instruction does not go on with what is moved, in a way
+    /// that there is a rule for.
     #[inline]
     fn stands_alone(&self, idx: InsnIdx, dst: Reg, src: Reg) -> bool {
-        let next = self.insns.get(idx + 1);
-        dst != src && !matches!(next, Some(Insn::Alu { dst: next, .. }) if *next == dst)
+        let goes_on = match self.insns.get(idx + 1) {
+            Some(Insn::Alu { op, dst: next, .. }) => {
+                *next == dst && matches!(op, AluOp::Add | AluOp::Lsh | AluOp::Rsh)
+            }
+            Some(_) | None => false,
+        };
+        dst != src && !goes_on
     }
 
     fn program(mut self) -> Result<Compiled, LoadError> {
@@ -396,11 +402,20 @@ impl Compiler<'_> {
 
     #[inline(never)]
     fn other_step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
-        if let Insn::Alu { op, .. } = insn
-            && matches!(op, AluOp::Mov | AluOp::Lsh | AluOp::Rsh)
-            && let Some(step) = self.fused_alu(idx)
+        if let Insn::Alu {
+            op,
+            width,
+            dst,
+            src,
+        } = *insn
         {
-            return step;
+            if matches!(op, AluOp::Mov | AluOp::Lsh | AluOp::Rsh)
+                && let Some(step) = self.fused_alu(idx)
+            {
+                return step;
+            }
+            self.alu(idx, op, width, dst, src);
+            return Step::ONE;
         }
         if matches!(insn, Insn::Jump { off: 1, .. })
             && self.has(Opt::InvertJump)
