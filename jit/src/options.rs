@@ -32,7 +32,7 @@ macro_rules! optimisations {
 optimisations! {
     /// Two opposite shifts and an `or` as one rotation.
     Rotate = "rotate";
-    /// A move and additions as one `lea`.
+    /// A move and the addition of a constant as one `lea`.
     Lea = "lea";
     /// Additions before a load or store as part of its address.
     Address = "address";

@@ -18,6 +18,7 @@ pub(super) fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("wifi.pcap", wifi()),
         ("empty.pcap", capture_of(&[])),
         ("router.s", ROUTER.as_bytes().to_vec()),
+        ("product.s", PRODUCT.as_bytes().to_vec()),
         ("net.toml", NET.as_bytes().to_vec()),
         ("loop.toml", LOOP.as_bytes().to_vec()),
         (
@@ -137,6 +138,24 @@ out:
     lock *(u64 *)(r0 + 0) += r1
 out:
     r0 = 0
+    exit
+";
+
+/// A loop whose code stands in another order than its instructions: the products take longer.
+const PRODUCT: &str = "
+.prog product socket_filter
+    r0 = 1
+    r1 = 0
+    r2 = 7
+again:
+    r1 += 1
+    r3 = r1
+    r3 ^= 1
+    r0 *= r2
+    r0 += 1
+    r0 *= r2
+    if r1 != 3 goto again
+    r0 ^= r3
     exit
 ";
 

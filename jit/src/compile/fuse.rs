@@ -8,7 +8,7 @@ use skep_sim::Sim;
 
 use super::{Compiler, Step, bytes, host, wide};
 use crate::options::Opt;
-use crate::x64::{Alu, Bytes, Mem, Shift, Wide};
+use crate::x64::{Bytes, Mem, Shift, Wide};
 
 /// A shift by a constant of a copy of a register, or of the register itself.
 struct Shifted {
@@ -143,67 +143,39 @@ impl Compiler<'_> {
         (op == AluOp::Arsh).then_some((2, Apply::SignExtend(reg)))
     }
 
-    /// `d = s; d += x; d += y` with at most one register among `x` and `y`; where only the next load or
-    /// store wants `d`, that does the addition.
+    /// `d = s; d += constant`; where only the next load or store wants `d`, that does the addition. The sum
+    /// of two registers stays a move, which costs no unit of the processor, and an addition: with a `lea`,
+    /// as with a load that adds them itself, loops of a load or two take a third longer on some processors.
     fn lea(&mut self, idx: InsnIdx) -> Option<Step> {
         let (AluOp::Mov, width, dst, Operand::Reg(src)) = self.alu_at(idx)? else {
             return None;
         };
-        let (mut len, mut disp, mut index) = (1, 0, None);
-        while let Some((AluOp::Add, w, d, operand)) = self.alu_at(idx + len) {
-            if d != dst || w != width || !self.plan.is_inner(idx + len) || len == 3 {
-                break;
-            }
-            match operand {
-                Operand::Imm(imm) if disp == 0 => disp = imm,
-                // Twice the sum so far, which is the source only before anything else.
-                Operand::Reg(reg) if index.is_none() && reg != dst => index = Some(reg),
-                Operand::Reg(_) | Operand::Imm(_) => break,
-            }
-            len += 1;
-        }
-        // The sum of two registers alone stays a move, which costs no unit of the processor, and an
-        // addition: with a `lea`, as with a load that adds them itself, loops of a load or two take a
-        // third longer on some processors.
-        if len == 1 || disp == 0 && index.is_some() {
+        let (AluOp::Add, same_width, same, Operand::Imm(disp)) = self.alu_at(idx + 1)? else {
+            return None;
+        };
+        if same != dst || same_width != width {
             return None;
         }
         if width == Width::W64
-            && index.is_none()
             && self.has(Opt::Address)
-            && let Some(dst) = self.access(idx + len, dst, (src, index, disp))
+            && let Some(dst) = self.access(idx + 2, dst, src, disp)
         {
-            return Some(Step::new(len + 1, dst));
+            return Some(Step::new(3, dst));
         }
-        let (d, s) = (host(dst), host(src));
-        self.asm.lea(wide(width), d, Mem::new(s, disp));
-        if let Some(index) = index {
-            self.asm.alu_rm_r(Alu::Add, wide(width), d, host(index));
-        }
-        Some(Step::new(len, Some(dst)))
+        self.asm
+            .lea(wide(width), host(dst), Mem::new(host(src), disp));
+        Some(Step::new(2, Some(dst)))
     }
 
     /// Compiles a load or store at `idx` through `reg`, which holds that sum and is wanted no more.
     /// What it writes, if there is one and no check is in the way.
-    fn access(
-        &mut self,
-        idx: InsnIdx,
-        reg: Reg,
-        sum: (Reg, Option<Reg>, i32),
-    ) -> Option<Option<Reg>> {
+    fn access(&mut self, idx: InsnIdx, reg: Reg, src: Reg, disp: i32) -> Option<Option<Reg>> {
         let plain = self.proved() && self.identity && self.plan.is_inner(idx);
         let probed = self.request.probes.binary_search(&idx).is_ok();
         if !plain || probed {
             return None;
         }
-        let (base, index, disp) = sum;
-        let at = |off: i16| {
-            let disp = disp.checked_add(off.into())?;
-            Some(match index {
-                Some(index) => Mem::indexed(host(base), host(index), 0, disp),
-                None => Mem::new(host(base), disp),
-            })
-        };
+        let at = |off: i16| Some(Mem::new(host(src), disp.checked_add(off.into())?));
         if let Some(&Insn::Load {
             size,
             sign,

@@ -200,6 +200,10 @@ impl Compiler<'_> {
             Operand::Imm(imm) => self.asm.store_i(bytes(size), mem, imm),
         }
         self.bind_done(done);
+        if narrowed {
+            // One way here has no check.
+            self.checked.forget(bit(base));
+        }
         self.bind_done(stored);
     }
 

@@ -156,6 +156,9 @@ impl Hash {
 
     #[inline]
     fn find_sized<const N: usize>(&self, mem: &Memory, key: &[u8; N]) -> Option<u32> {
+        if let Some(slot) = self.found_last(mem, key) {
+            return Some(slot);
+        }
         let same = |&slot: &u32| {
             let there = mem.peek(self.key_addr(slot), N as u64);
             there.first_chunk::<N>() == Some(key)
@@ -171,11 +174,7 @@ impl Hash {
         key: u64,
         cpu: u32,
     ) -> Option<u64> {
-        let key = mem.peek(key, N as u64).first_chunk::<N>()?;
-        let slot = match self.found_last(mem, key) {
-            Some(slot) => slot,
-            None => self.find_sized(mem, key)?,
-        };
+        let slot = self.find_sized(mem, mem.peek(key, N as u64).first_chunk::<N>()?)?;
         self.found(slot);
         Some(self.value_addr(slot, cpu))
     }
