@@ -4,7 +4,7 @@ use skep_host::packet::capture;
 
 /// Their names and bytes.
 pub(super) fn files() -> Vec<(&'static str, Vec<u8>)> {
-    vec![
+    let mut files = vec![
         (
             "endless.s",
             b".prog endless xdp\n    goto -1\n    exit\n".to_vec(),
@@ -39,6 +39,14 @@ pub(super) fn files() -> Vec<(&'static str, Vec<u8>)> {
             "failing.toml",
             tests(FAILING, "maps.packets = [{ key = 0, value = 40 }]\n").into_bytes(),
         ),
+    ];
+    files.extend(wrong_tests());
+    files
+}
+
+/// Test files that are wrong in one way each.
+fn wrong_tests() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
         ("no-toml.toml", b"object = good.o\n".to_vec()),
         (
             "unknown-key.toml",
