@@ -4,7 +4,7 @@ use skep_isa::{AluOp, EndianOp, InsnIdx, Operand, Reg, Width};
 
 use super::{COUNT, Compiler, host, wide};
 use crate::options::Opt;
-use crate::x64::{Alu, Bytes, Shift, Unary, Wide};
+use crate::x64::{Alu, ByImm, Bytes, Shift, Unary, Wide};
 
 /// The machine's operation that does the same.
 const fn two_operand(op: AluOp) -> Option<Alu> {
@@ -43,6 +43,34 @@ const OF_REGISTERS: [u8; 14] = {
 pub(super) fn of_registers(op: AluOp) -> Option<u8> {
     let opcode = OF_REGISTERS.get(op as usize).copied();
     opcode.filter(|opcode| *opcode != 0)
+}
+
+/// The machine's instructions of a register and an immediate of 32 bits, by operation and destination.
+static OF_IMMEDIATE: [[Option<ByImm>; 11]; 14] = {
+    let mut all = [[None; 11]; 14];
+    let mut at = 0;
+    while at < 11 {
+        let reg = host(Reg::ALL[at]);
+        all[AluOp::Add as usize][at] = Some(ByImm::digit(Alu::Add as u8, reg));
+        all[AluOp::Sub as usize][at] = Some(ByImm::digit(Alu::Sub as u8, reg));
+        all[AluOp::Or as usize][at] = Some(ByImm::digit(Alu::Or as u8, reg));
+        all[AluOp::Xor as usize][at] = Some(ByImm::digit(Alu::Xor as u8, reg));
+        all[AluOp::Mul as usize][at] = Some(ByImm::imul(reg, reg));
+        at += 1;
+    }
+    all
+};
+
+/// The machine's instruction that does the same with an immediate, unless there is a shorter way.
+#[inline(always)]
+pub(super) fn of_immediate(op: AluOp, dst: Reg, imm: i32) -> Option<ByImm> {
+    let shorter = if op == AluOp::Mul {
+        imm.count_ones() <= 1
+    } else {
+        imm == 0
+    };
+    let row = OF_IMMEDIATE.get(op as usize)?.get(dst.index()).copied();
+    row.flatten().filter(|_| !shorter)
 }
 
 impl Compiler<'_> {

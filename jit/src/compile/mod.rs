@@ -30,7 +30,7 @@ use skep_spec::ProgType;
 
 use crate::direct::TailSite;
 use crate::options::{Mode, Opt, Opts};
-use crate::x64::{Alu, Asm, Bytes, Cond, Gpr, Label, Mem, Wide};
+use crate::x64::{Alu, Asm, Bytes, Cond, Gpr, Label, Mem, Regs, Wide};
 use arena::{Arena, Asked};
 use halves::Halves;
 use memory::Checked;
@@ -141,6 +141,8 @@ struct Compiler<'a> {
     asm: Asm,
     /// Whether guest addresses are this process's own.
     identity: bool,
+    /// Whether every load is one instruction at the address that it names.
+    loads_are_plain: bool,
     /// Whether it has no frame and no state: see [`Opt::Light`].
     light: bool,
     /// What has been checked, in sandboxed code.
@@ -209,6 +211,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         plan,
         asm,
         identity: request.linker.sim().memory().is_identity(),
+        loads_are_plain: false,
         light: false,
         checked: Checked::default(),
         halves: None,
@@ -225,6 +228,10 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
     };
     compiler.arena = compiler.find_arena();
     compiler.light = compiler.is_light();
+    compiler.loads_are_plain = compiler.proved()
+        && compiler.identity
+        && request.probes.is_empty()
+        && compiler.plan.folded.is_empty();
     compiler.program()
 }
 
@@ -244,6 +251,18 @@ const fn host(reg: Reg) -> Gpr {
         Reg::R10 => Gpr::Rbp,
     }
 }
+
+/// Operands of an instruction of two registers, by destination and source.
+static REGS: [[Regs; 11]; 11] = {
+    let mut all = [[Regs::new(Gpr::Rax, Gpr::Rax); 11]; 11];
+    let mut at = 0;
+    while at < 121 {
+        let (dst, src) = (Reg::ALL[at / 11], Reg::ALL[at % 11]);
+        all[at / 11][at % 11] = Regs::new(host(src), host(dst));
+        at += 1;
+    }
+    all
+};
 
 const fn wide(width: Width) -> Wide {
     match width {
@@ -386,7 +405,32 @@ impl Compiler<'_> {
             && let Some(opcode) = alu::of_registers(op)
             && (op != AluOp::Mov || self.stands_alone(idx, dst, src))
         {
-            self.asm.rm_r(opcode, wide(width), host(dst), host(src));
+            let regs = REGS[dst.index()][src.index()];
+            self.asm.op_regs(wide(width), opcode, regs);
+            return Step::ONE;
+        }
+        if let Insn::Alu {
+            op,
+            width,
+            dst,
+            src: Operand::Imm(imm),
+        } = *insn
+            && let Some(what) = alu::of_immediate(op, dst, imm)
+        {
+            self.asm.op_imm(wide(width), what, imm);
+            return Step::ONE;
+        }
+        if let Insn::Load {
+            size,
+            sign: false,
+            dst,
+            base,
+            off,
+        } = *insn
+            && self.loads_are_plain
+        {
+            self.asm
+                .load_at(bytes(size), host(dst), host(base), off.into());
             return Step::ONE;
         }
         self.other_step(idx, insn)

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::form::Cond;
-use super::reg::{Gpr, Rm, Wide};
+use super::reg::{Gpr, Mem, Rm, Wide};
 
 /// A place in the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,8 +58,9 @@ pub(crate) struct Row {
     opcode: u8,
     /// A byte before all others, or 0.
     prefix: u8,
-    /// The register operands are bytes: numbers 4 to 7 then need a REX prefix.
-    byte: bool,
+    /// The operand `reg`, or a register as `r/m`, is a byte: numbers 4 to 7 then need a REX prefix.
+    byte_reg: bool,
+    byte_rm: bool,
     imm: u32,
     imm_len: u8,
 }
@@ -72,7 +73,8 @@ impl Row {
             two: false,
             opcode,
             prefix: 0,
-            byte: false,
+            byte_reg: false,
+            byte_rm: false,
             imm: 0,
             imm_len: 0,
         }
@@ -86,8 +88,18 @@ impl Row {
         }
     }
 
-    pub(crate) const fn of_bytes(self) -> Row {
-        Row { byte: true, ..self }
+    pub(crate) const fn of_byte_reg(self) -> Row {
+        Row {
+            byte_reg: true,
+            ..self
+        }
+    }
+
+    pub(crate) const fn of_byte_rm(self) -> Row {
+        Row {
+            byte_rm: true,
+            ..self
+        }
     }
 
     pub(crate) const fn with_prefix(self, prefix: u8) -> Row {
@@ -115,6 +127,80 @@ impl Row {
             imm: imm as u32,
             imm_len: 4,
             ..self
+        }
+    }
+}
+
+/// What two registers add to an instruction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Regs {
+    /// Bits of the REX prefix.
+    rex: u8,
+    modrm: u8,
+}
+
+impl Regs {
+    /// The operands `reg` and `r/m`.
+    pub(crate) const fn new(reg: Gpr, rm: Gpr) -> Regs {
+        Regs::numbers(reg.number(), rm.number())
+    }
+
+    const fn numbers(reg: u8, rm: u8) -> Regs {
+        Regs {
+            rex: (reg >> 3) << 2 | rm >> 3,
+            modrm: 0xc0 | (reg & 7) << 3 | rm & 7,
+        }
+    }
+}
+
+/// An instruction with an immediate of 32 bits, and one with 8 bits two opcodes further on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByImm {
+    opcode: u8,
+    regs: Regs,
+}
+
+impl ByImm {
+    /// `81 /n id`, or `83 /n ib`.
+    pub(crate) const fn digit(digit: u8, rm: Gpr) -> ByImm {
+        let regs = Regs::numbers(digit, rm.number());
+        ByImm { opcode: 0x81, regs }
+    }
+
+    /// `69 /r id`, or `6B /r ib`.
+    pub(crate) const fn imul(dst: Gpr, src: Gpr) -> ByImm {
+        let regs = Regs::new(dst, src);
+        ByImm { opcode: 0x69, regs }
+    }
+}
+
+/// An opcode of one or two bytes without anything around it but a REX prefix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Short {
+    /// `0F`, if it is there, in the lower byte.
+    opcode: u16,
+    opcode_len: u8,
+    /// The REX prefix without the bits of registers.
+    rex: u8,
+}
+
+impl Short {
+    /// The same as a row has, which has no more than that.
+    pub(crate) const fn new(row: Row) -> Short {
+        let opcode = row.opcode as u16;
+        Short {
+            opcode: if row.two { opcode << 8 | 0x0f } else { opcode },
+            opcode_len: 1 + row.two as u8,
+            rex: 0x40 | (row.wide as u8) << 3,
+        }
+    }
+
+    const fn row(self) -> Row {
+        let w = if self.rex & 8 != 0 { Wide::Q } else { Wide::D };
+        if self.opcode_len == 2 {
+            Row::two(w, (self.opcode >> 8) as u8)
+        } else {
+            Row::one(w, self.opcode as u8)
         }
     }
 }
@@ -292,7 +378,8 @@ impl Asm {
             ),
         };
         let rex = u8::from(row.wide) << 3 | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3;
-        let low_byte = row.byte && (reg >= 4 || matches!(rm, Rm::Reg(rm) if rm.number() >= 4));
+        let low_byte = row.byte_reg && reg >= 4
+            || row.byte_rm && matches!(rm, Rm::Reg(rm) if rm.number() >= 4);
         let (operands, operands_len, disp, disp_len) = modrm(reg, rm);
         // From the operands back to the first byte.
         let mut head = u64::from(operands) << 8 | u64::from(row.opcode);
@@ -312,36 +399,77 @@ impl Asm {
 
     /// An instruction with one opcode byte and two registers: the most frequent kind.
     #[inline(always)]
-    pub(crate) fn op_regs(&mut self, w: Wide, opcode: u8, reg: Gpr, rm: Gpr) {
-        self.op_short(w, opcode, reg.number(), rm, 0, 0);
+    pub(crate) fn op_regs(&mut self, w: Wide, opcode: u8, regs: Regs) {
+        self.op_short(w, opcode, regs, 0, 0);
     }
 
-    /// One of a register and an immediate: `83 /n ib` or `81 /n id`.
+    /// An instruction of registers and an immediate, in the shorter form if that holds it.
     #[inline(always)]
-    pub(crate) fn op_reg_imm(&mut self, w: Wide, digit: u8, rm: Gpr, imm: i32) {
-        let (opcode, len) = match i8::try_from(imm) {
-            Ok(_) => (0x83, 1),
-            Err(_) => (0x81, 4),
+    pub(crate) fn op_imm(&mut self, w: Wide, what: ByImm, imm: i32) {
+        let near = i8::try_from(imm).is_ok();
+        let (opcode, len) = if near {
+            (what.opcode | 2, 1)
+        } else {
+            (what.opcode, 4)
         };
-        self.op_short(w, opcode, digit, rm, imm as u32, len);
+        self.op_short(w, opcode, what.regs, imm as u32, len);
     }
 
-    /// An instruction of one opcode byte on a register, which fits into eight bytes.
+    /// An instruction of one opcode byte on registers, which fits into eight bytes.
     #[inline(always)]
-    fn op_short(&mut self, w: Wide, opcode: u8, reg: u8, rm: Gpr, imm: u32, imm_len: usize) {
-        let rm = rm.number();
-        let rex = 0x40 | u8::from(w == Wide::Q) << 3 | (reg >> 3) << 2 | rm >> 3;
-        let modrm = 0xc0 | (reg & 7) << 3 | rm & 7;
-        let operation = u64::from(opcode) | u64::from(modrm) << 8 | u64::from(imm) << 16;
+    fn op_short(&mut self, w: Wide, opcode: u8, regs: Regs, imm: u32, imm_len: usize) {
+        let rex = 0x40 | u8::from(w == Wide::Q) << 3 | regs.rex;
+        let operation = u64::from(opcode) | u64::from(regs.modrm) << 8 | u64::from(imm) << 16;
         let prefix = u32::from(rex != 0x40);
         let all = (operation << (8 * prefix)) | (u64::from(rex) * u64::from(prefix));
+        self.block(all, 2 + prefix as usize + imm_len);
+    }
+
+    /// An instruction of a register and of memory at a register and a displacement: most loads. It fits
+    /// into eight bytes unless the base asks for a SIB byte.
+    #[inline(always)]
+    pub(crate) fn op_base(&mut self, short: Short, reg: Gpr, base: Gpr, disp: i32) {
+        let (r, b) = (reg.number(), base.number());
+        if b & 7 == 4 {
+            return self.op(short.row(), r, Mem::new(base, disp).into());
+        }
+        let rex = short.rex | (r >> 3) << 2 | b >> 3;
+        // Without displacement, base 5 would mean something else.
+        let near = i8::try_from(disp).is_ok();
+        let none = disp == 0 && b & 7 != 5;
+        let len = if none {
+            0
+        } else if near {
+            1
+        } else {
+            4
+        };
+        let mode = if none {
+            0x00
+        } else if near {
+            0x40
+        } else {
+            0x80
+        };
+        let modrm = mode | (r & 7) << 3 | b & 7;
+        let operands = u64::from(modrm) | u64::from(disp as u32) << 8;
+        let operation = u64::from(short.opcode) | operands << (8 * short.opcode_len);
+        // Numbers 4 to 7 would mean other bytes.
+        let prefix = u32::from(rex != 0x40);
+        let all = (operation << (8 * prefix)) | (u64::from(rex) * u64::from(prefix));
+        self.block(all, 1 + (short.opcode_len as u32 + prefix) as usize + len);
+    }
+
+    /// Puts up to eight bytes behind the code.
+    #[inline(always)]
+    fn block(&mut self, bytes: u64, len: usize) {
         if self.len + ROOM > self.code.len() {
             self.grow();
         }
         let room = self.code.get_mut(self.len..self.len + ROOM);
         if let Some(room) = room.and_then(<[u8]>::first_chunk_mut::<8>) {
-            *room = all.to_le_bytes();
-            self.len += 2 + prefix as usize + imm_len;
+            *room = bytes.to_le_bytes();
+            self.len += len;
         }
     }
 

@@ -3,7 +3,7 @@
 //! Each puts an opcode row together with its operands; how prefixes, ModRM and SIB bytes come about is
 //! [`Asm::op`]'s business. Only what the compiler emits is here, and a test decodes every form.
 
-use super::asm::{Asm, Row};
+use super::asm::{Asm, ByImm, Regs, Row, Short};
 use super::reg::{Bytes, Gpr, Mem, Rm, Wide};
 
 /// The eight operations that share one shape: `/digit`, and the high bits of the opcode.
@@ -68,17 +68,29 @@ impl Cond {
     }
 }
 
+/// `0F B6/B7 /r  MOVZX r32, r/m`, `8B /r  MOV r, r/m`.
+const fn loading(size: Bytes) -> Row {
+    match size {
+        Bytes::B1 => Row::two(Wide::D, 0xb6).of_byte_rm(),
+        Bytes::B2 => Row::two(Wide::D, 0xb7),
+        Bytes::B4 => Row::one(Wide::D, 0x8b),
+        Bytes::B8 => Row::one(Wide::Q, 0x8b),
+    }
+}
+
+/// The same from memory, by size.
+static LOADS: [Short; 4] = [
+    Short::new(loading(Bytes::B1)),
+    Short::new(loading(Bytes::B2)),
+    Short::new(loading(Bytes::B4)),
+    Short::new(loading(Bytes::B8)),
+];
+
 #[rustfmt::skip]
 impl Asm {
     /// `01 /r  ADD r/m, r` and its kin.
     pub(crate) fn alu_rm_r(&mut self, op: Alu, w: Wide, dst: impl Into<Rm>, src: Gpr) {
         self.op(Row::one(w, (op as u8) << 3 | 0x01), src.number(), dst.into());
-    }
-
-    /// `01 /r  ADD r, r`, its kin, and `89 /r  MOV r, r`, by the opcode.
-    #[inline(always)]
-    pub(crate) fn rm_r(&mut self, opcode: u8, w: Wide, dst: Gpr, src: Gpr) {
-        self.op_regs(w, opcode, src, dst);
     }
 
     /// `03 /r  ADD r, r/m` and its kin, from memory.
@@ -89,7 +101,7 @@ impl Asm {
     /// `83 /n ib  ADD r/m, imm8` or `81 /n id  ADD r/m, imm32` (sign-extended), and their kin.
     pub(crate) fn alu_rm_i(&mut self, op: Alu, w: Wide, dst: impl Into<Rm>, imm: i32) {
         match (dst.into(), i8::try_from(imm)) {
-            (Rm::Reg(dst), _) => self.op_reg_imm(w, op as u8, dst, imm),
+            (Rm::Reg(dst), _) => self.op_imm(w, ByImm::digit(op as u8, dst), imm),
             (dst, Ok(imm)) => self.op(Row::one(w, 0x83).with_imm8(imm as u8), op as u8, dst),
             (dst, Err(_)) => self.op(Row::one(w, 0x81).with_imm32(imm), op as u8, dst),
         }
@@ -97,7 +109,7 @@ impl Asm {
 
     /// `85 /r  TEST r, r`.
     pub(crate) fn test_r_r(&mut self, w: Wide, a: Gpr, b: Gpr) {
-        self.op_regs(w, 0x85, b, a);
+        self.op_regs(w, 0x85, Regs::new(b, a));
     }
 
     /// `F7 /0 id  TEST r, imm32`.
@@ -143,10 +155,7 @@ impl Asm {
 
     /// `6B /r ib` or `69 /r id  IMUL r, r, imm`.
     pub(crate) fn imul_r_r_i(&mut self, w: Wide, dst: Gpr, src: Gpr, imm: i32) {
-        match i8::try_from(imm) {
-            Ok(imm) => { self.op(Row::one(w, 0x6b).with_imm8(imm as u8), dst.number(), src.into()); }
-            Err(_) => { self.op(Row::one(w, 0x69).with_imm32(imm), dst.number(), src.into()); }
-        }
+        self.op_imm(w, ByImm::imul(dst, src), imm);
     }
 
     /// `99  CDQ` or `REX.W 99  CQO`.
@@ -156,7 +165,7 @@ impl Asm {
 
     /// `89 /r  MOV r, r`.
     pub(crate) fn mov_r_r(&mut self, w: Wide, dst: Gpr, src: Gpr) {
-        self.op_regs(w, 0x89, src, dst);
+        self.op_regs(w, 0x89, Regs::new(src, dst));
     }
 
     /// The shortest of `31 /r  XOR r32, r32`, `B8+r id  MOV r32, imm32`, `REX.W C7 /0 id` and
@@ -175,21 +184,21 @@ impl Asm {
         }
     }
 
-    /// `0F B6/B7 /r  MOVZX r32, r/m`, `8B /r  MOV r, r/m`.
+    /// Loads bytes into a register whose other bits it clears.
     pub(crate) fn load(&mut self, size: Bytes, dst: Gpr, src: impl Into<Rm>) {
-        let row = match size {
-            Bytes::B1 => Row::two(Wide::D, 0xb6).of_bytes(),
-            Bytes::B2 => Row::two(Wide::D, 0xb7),
-            Bytes::B4 => Row::one(Wide::D, 0x8b),
-            Bytes::B8 => Row::one(Wide::Q, 0x8b),
-        };
-        self.op(row, dst.number(), src.into());
+        self.op(loading(size), dst.number(), src.into());
+    }
+
+    /// The same from memory at a register and a displacement.
+    #[inline(always)]
+    pub(crate) fn load_at(&mut self, size: Bytes, dst: Gpr, base: Gpr, disp: i32) {
+        self.op_base(LOADS[size as usize], dst, base, disp);
     }
 
     /// `0F BE/BF /r  MOVSX r, r/m`, `REX.W 63 /r  MOVSXD r64, r/m32`; eight bytes have no sign to extend.
     pub(crate) fn load_signed(&mut self, size: Bytes, w: Wide, dst: Gpr, src: impl Into<Rm>) {
         let row = match size {
-            Bytes::B1 => Row::two(w, 0xbe).of_bytes(),
+            Bytes::B1 => Row::two(w, 0xbe).of_byte_rm(),
             Bytes::B2 => Row::two(w, 0xbf),
             Bytes::B4 => Row::one(w, 0x63),
             Bytes::B8 => Row::one(Wide::Q, 0x8b),
@@ -200,7 +209,7 @@ impl Asm {
     /// `88 /r  MOV r/m8, r8`, `66 89`, `89`, `REX.W 89`.
     pub(crate) fn store(&mut self, size: Bytes, dst: Mem, src: Gpr) {
         let row = match size {
-            Bytes::B1 => Row::one(Wide::D, 0x88).of_bytes(),
+            Bytes::B1 => Row::one(Wide::D, 0x88).of_byte_reg(),
             Bytes::B2 => Row::one(Wide::D, 0x89).with_prefix(0x66),
             Bytes::B4 => Row::one(Wide::D, 0x89),
             Bytes::B8 => Row::one(Wide::Q, 0x89),

@@ -277,6 +277,20 @@ fn immediates_take_the_shortest_move() {
 }
 
 #[test]
+fn loads_at_a_displacement_read_back() {
+    for mem in places().into_iter().filter(|mem| mem.index.is_none()) {
+        for (a, size) in GPRS.into_iter().flat_map(|a| SIZES.map(|size| (a, size))) {
+            let mut asm = Asm::new(0, 16);
+            asm.load(size, a, mem);
+            let (want, _) = asm.finish();
+            let mut asm = Asm::new(0, 16);
+            asm.load_at(size, a, mem.base, mem.disp);
+            assert_eq!(asm.finish().0, want, "{size:?} {a:?} {mem:?}");
+        }
+    }
+}
+
+#[test]
 fn loads_and_stores_read_back() {
     let mem = Mem::indexed(Gpr::R10, Gpr::R13, 0, 200);
     for a in GPRS {
