@@ -1,6 +1,7 @@
 //! The engines, each ready to run one program over and over.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
 use std::time::Instant;
 
 use skep_interp::{BUDGET, Machine, Nobody};
@@ -63,9 +64,10 @@ fn timed(times: u32, mut call: impl FnMut() -> Option<u64>) -> Option<(f64, Opti
     Some((ns, Some(r0)))
 }
 
-/// A program in a kernel of its own, with the arguments of its calls.
+/// A program in a simulated kernel, with the arguments of its calls. Our engines share it: only one kernel
+/// of a process has its memory at its own addresses, as the only one of another process would.
 struct Guest {
-    sim: Sim,
+    sim: RefCell<Sim>,
     object: ObjectSpec,
     args: [u64; 5],
     raw: bool,
@@ -98,7 +100,7 @@ impl Guest {
             (sim.begin(program.ty, program.attach, &input).ok()?, 0)
         };
         Some(Guest {
-            sim,
+            sim: RefCell::new(sim),
             object,
             args: [first, second, 0, 0, 0],
             raw,
@@ -149,9 +151,12 @@ pub(super) fn all(case: &Case) -> Vec<Engine<'_>> {
             });
         }
     };
-    add("interp", interp(case), 0.0, None);
-    for (name, verified) in [("jit", true), ("jit-sandboxed", false)] {
-        add(name, jit(case, verified), 0.0, jit_compiles(case, verified));
+    if let Some(guest) = Guest::new(case).map(Rc::new) {
+        add("interp", interp(&guest), 0.0, None);
+        for (name, verified) in [("jit", true), ("jit-sandboxed", false)] {
+            let compile = jit_compiles(&guest, verified);
+            add(name, jit(&guest, verified), 0.0, compile);
+        }
     }
     add("rbpf-interp", rbpf_interp(case), 0.0, None);
     let (run, compile) = rbpf_jit(case).unzip();
@@ -178,71 +183,61 @@ fn compiles<T>(mut compile: impl FnMut() -> Option<T>) -> Option<f64> {
 }
 
 /// What it takes to compile bytecode that needs no verifier.
-fn jit_compiles(case: &Case, verified: bool) -> Option<f64> {
-    let Guest {
-        mut sim,
-        object,
-        raw: true,
-        ..
-    } = Guest::new(case)?
-    else {
+fn jit_compiles(guest: &Guest, verified: bool) -> Option<f64> {
+    if !guest.raw {
         return None;
-    };
-    let program = object.programs.first()?;
+    }
+    let program = guest.object.programs.first()?;
+    let sim = &mut guest.sim.borrow_mut();
     compiles(|| {
         let mut jit = Jit::new();
         let loaded = if verified {
-            vouch::load_trusted(&mut jit, &mut sim, program)
+            vouch::load_trusted(&mut jit, sim, program)
         } else {
-            jit.load(&mut sim, program, &[])
+            jit.load(sim, program, &[])
         };
         loaded.ok().map(|_| jit)
     })
 }
 
-fn interp(case: &Case) -> Option<Run<'_>> {
-    let Guest {
-        mut sim,
-        object,
-        args,
-        ..
-    } = Guest::new(case)?;
+fn interp(guest: &Rc<Guest>) -> Option<Run<'static>> {
+    let sim = &mut guest.sim.borrow_mut();
     let mut machine = Machine::new();
-    for program in &object.programs {
-        machine.load(&mut sim, program).ok()?;
+    for program in &guest.object.programs {
+        machine.load(sim, program).ok()?;
     }
-    machine.fill_program_slots(&mut sim);
-    let call = move |sim: &mut Sim| machine.call(sim, ProgId(0), args, BUDGET, Nobody).ok();
+    machine.fill_program_slots(sim);
+    let guest = Rc::clone(guest);
     Some(Box::new(move |times| {
-        timed(times, || call(&mut sim).map(|(r0, _)| r0))
+        let sim = &mut guest.sim.borrow_mut();
+        let mut call = || machine.call(sim, ProgId(0), guest.args, BUDGET, Nobody);
+        timed(times, || call().ok().map(|(r0, _)| r0))
     }))
 }
 
-fn jit(case: &Case, verified: bool) -> Option<Run<'_>> {
+fn jit(guest: &Rc<Guest>, verified: bool) -> Option<Run<'static>> {
     // What the checking interpreter does not run is not run without checks.
-    interp(case)?(1)?;
-    let Guest {
-        mut sim,
-        object,
-        args,
-        raw,
-    } = Guest::new(case)?;
+    interp(guest)?(1)?;
+    let sim = &mut guest.sim.borrow_mut();
     let mut jit = Jit::new();
     let facts = Facts::new(Profile::built_in(KernelVersion::new(6, 18, 0))?);
-    for program in &object.programs {
+    for program in &guest.object.programs {
         let loaded = if !verified {
-            jit.load(&mut sim, program, &[])
-        } else if raw {
-            vouch::load_trusted(&mut jit, &mut sim, program)
+            jit.load(sim, program, &[])
+        } else if guest.raw {
+            vouch::load_trusted(&mut jit, sim, program)
         } else {
-            vouch::load_accepted(&mut jit, &mut sim, program, &facts)?
+            vouch::load_accepted(&mut jit, sim, program, &facts)?
         };
         loaded.ok()?;
     }
-    jit.fill_program_slots(&mut sim);
+    jit.fill_program_slots(sim);
+    let guest = Rc::clone(guest);
     Some(Box::new(move |times| {
+        let sim = &mut guest.sim.borrow_mut();
+        let args = guest.args;
         timed(times, || {
-            jit.call(&mut sim, ProgId(0), args, skep_jit::BUDGET).ok()
+            jit.call(sim, ProgId(0), args, skep_jit::BUDGET).ok()
         })
     }))
 }
