@@ -43,13 +43,12 @@ impl Checked {
     }
 
     /// Forgets what was found out about registers, given as bits.
-    fn forget(&mut self, regs: u16) {
-        for reg in Reg::ALL {
-            if regs & bit(reg) != 0
-                && let Some(known) = self.by_reg.get_mut(reg.index())
-            {
+    fn forget(&mut self, mut regs: u16) {
+        while regs != 0 {
+            if let Some(known) = self.by_reg.get_mut(regs.trailing_zeros() as usize) {
                 *known = None;
             }
+            regs &= regs - 1;
         }
     }
 }
@@ -68,6 +67,11 @@ impl Compiler<'_> {
             return;
         }
         for insn in self.insns.get(idx..idx + step.slots()).unwrap_or_default() {
+            // Most instructions, and all that they write.
+            if let Insn::Alu { dst, .. } | Insn::Load { dst, .. } = *insn {
+                self.checked.forget(bit(dst));
+                continue;
+            }
             if matches!(insn, Insn::Call(_) | Insn::CallReg(_)) {
                 self.checked = Checked::default();
             }
@@ -122,7 +126,13 @@ impl Compiler<'_> {
     }
 
     /// The operand in sandboxed code of programs without an arena.
-    fn confined_address(&mut self, idx: InsnIdx, size: Size, base: Reg, off: i16) -> Mem {
+    pub(super) fn confined_address(
+        &mut self,
+        idx: InsnIdx,
+        size: Size,
+        base: Reg,
+        off: i16,
+    ) -> Mem {
         let in_frame = self.is_in_frame(size, base, off);
         let off = i32::from(off);
         let b = host(base);
@@ -150,7 +160,7 @@ impl Compiler<'_> {
             self.checked.add(base, off);
         }
         if self.identity {
-            Mem::new(TEMP, layout::BASE as i32)
+            Mem::new(b, off)
         } else {
             self.asm
                 .alu_r_m(Alu::Add, Wide::Q, TEMP, state(field::HOST_BASE));

@@ -143,6 +143,8 @@ struct Compiler<'a> {
     identity: bool,
     /// Whether every load is one instruction at the address that it names.
     loads_are_plain: bool,
+    /// Whether every load is confined to all of guest memory.
+    loads_are_confined: bool,
     /// Whether it has no frame and no state: see [`Opt::Light`].
     light: bool,
     /// What has been checked, in sandboxed code.
@@ -212,6 +214,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         asm,
         identity: request.linker.sim().memory().is_identity(),
         loads_are_plain: false,
+        loads_are_confined: false,
         light: false,
         checked: Checked::default(),
         halves: None,
@@ -228,10 +231,10 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
     };
     compiler.arena = compiler.find_arena();
     compiler.light = compiler.is_light();
-    compiler.loads_are_plain = compiler.proved()
-        && compiler.identity
-        && request.probes.is_empty()
-        && compiler.plan.folded.is_empty();
+    let (proved, straight) = (compiler.proved(), request.probes.is_empty());
+    compiler.loads_are_plain =
+        proved && straight && compiler.identity && compiler.plan.folded.is_empty();
+    compiler.loads_are_confined = !proved && straight && compiler.arena.is_none();
     compiler.program()
 }
 
@@ -439,7 +442,22 @@ impl Compiler<'_> {
     /// The same in sandboxed code, where something is known of addresses.
     fn confined_step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
         self.enter_slot(idx);
-        let step = self.step(idx, insn);
+        let step = if let Insn::Load {
+            size,
+            sign: false,
+            dst,
+            base,
+            off,
+        } = *insn
+            && self.loads_are_confined
+        {
+            self.asm.bind_slot(idx);
+            let mem = self.confined_address(idx, size, base, off);
+            self.asm.load(bytes(size), host(dst), mem);
+            Step::ONE
+        } else {
+            self.step(idx, insn)
+        };
         self.leave_slots(idx, step);
         step
     }

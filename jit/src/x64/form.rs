@@ -186,7 +186,10 @@ impl Asm {
 
     /// Loads bytes into a register whose other bits it clears.
     pub(crate) fn load(&mut self, size: Bytes, dst: Gpr, src: impl Into<Rm>) {
-        self.op(loading(size), dst.number(), src.into());
+        match src.into() {
+            Rm::Mem(Mem { base, index: None, disp }) => self.load_at(size, dst, base, disp),
+            src @ (Rm::Reg(_) | Rm::Mem(_)) => self.op(loading(size), dst.number(), src),
+        }
     }
 
     /// The same from memory at a register and a displacement.

@@ -2,7 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use skep_interp::{BUDGET, Machine, Nobody};
 use skep_isa::RawInsn;
@@ -27,8 +27,11 @@ pub(super) const NAMES: [&str; 7] = [
     "native",
 ];
 
-/// Times that a program is compiled, of which the median counts.
+/// Times that a program is compiled at least, of which the median counts.
 const COMPILED: usize = 200;
+
+/// For how long it is compiled again and again.
+const COMPILING: Duration = Duration::from_millis(50);
 
 /// Bytes of bytecode that rbpf's compiler is given at most.
 const RBPF_MOST: usize = 8 << 10;
@@ -173,7 +176,8 @@ pub(super) fn all(case: &Case) -> Vec<Engine<'_>> {
 /// What it takes to compile, in ns, without throwing away what was made.
 fn compiles<T>(mut compile: impl FnMut() -> Option<T>) -> Option<f64> {
     let mut times = Vec::with_capacity(COMPILED);
-    for _ in 0..COMPILED {
+    let begin = Instant::now();
+    while times.len() < COMPILED || begin.elapsed() < COMPILING {
         let start = Instant::now();
         let made = compile()?;
         times.push(start.elapsed().as_nanos() as f64);
