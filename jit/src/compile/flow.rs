@@ -50,15 +50,13 @@ impl Compiler<'_> {
         if self.plan.is_dead(idx + 1) {
             return self.goto(idx, to);
         }
-        self.charge_back(idx, to);
         let cond = self.compare(comparison);
         let to = self.slot(to);
         self.asm.jcc(cond, to);
     }
 
     /// The opposite jump, where a comparison jumps over a jump to `to`.
-    pub(super) fn jump_unless(&mut self, idx: InsnIdx, comparison: Comparison, to: InsnIdx) {
-        self.charge_back(idx, to);
+    pub(super) fn jump_unless(&mut self, comparison: Comparison, to: InsnIdx) {
         let cond = self.compare(comparison).not();
         let to = self.slot(to);
         self.asm.jcc(cond, to);
@@ -68,20 +66,11 @@ impl Compiler<'_> {
         if self.plan.falls_to(idx + 1, to) {
             return;
         }
-        self.charge_back(idx, to);
         let to = self.slot(to);
         self.asm.jmp(to);
     }
 
-    /// Jumps backwards cost what they jump over.
-    fn charge_back(&mut self, idx: InsnIdx, to: InsnIdx) {
-        if to <= idx {
-            self.charge(idx, idx - to + 1);
-        }
-    }
-
-    pub(super) fn may_goto(&mut self, idx: InsnIdx, to: InsnIdx) {
-        self.charge_back(idx, to);
+    pub(super) fn may_goto(&mut self, to: InsnIdx) {
         let left = state(field::MAY_GOTO);
         self.asm.load(Bytes::B4, COUNT, left);
         self.asm.test_r_r(Wide::D, COUNT, COUNT);

@@ -237,7 +237,7 @@ impl Compiler<'_> {
         if dead || !self.plan.is_inner(idx + 1) {
             return None;
         }
-        self.jump_unless(idx + 1, (op, width, dst, src), to);
+        self.jump_unless((op, width, dst, src), to);
         Some(Step::new(2, None))
     }
 }

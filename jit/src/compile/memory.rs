@@ -1,84 +1,18 @@
 //! Loads, stores and atomics.
 //!
-//! Verified code accesses guest memory as it is told. Sandboxed code computes the offset in guest memory
-//! and compares it with the last one there; what is refused is a trap that carries the offset. Nothing
-//! else runs while a program does (the kernel is borrowed), so atomics need no `lock`.
+//! Verified code accesses guest memory as it is told, sandboxed code as `confine` says. Nothing else runs
+//! while a program does (the kernel is borrowed), so atomics need no `lock`.
 
-use skep_isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size};
-use skep_sim::{FRAME, Sim, layout};
+use skep_isa::{AtomicOp, InsnIdx, Operand, Reg, Size};
+use skep_sim::Sim;
 
 use super::arena::Miss;
-use super::effects::{bit, effects};
-use super::{COUNT, Compiler, EXTRA, Step, TEMP, TrapKind, bytes, host, state};
-use crate::options::{Mode, Opt};
-use crate::run::{Thunk, field};
+use super::effects::bit;
+use super::{COUNT, Compiler, EXTRA, TEMP, TrapKind, bytes, host, state};
+use crate::run::{ORIGIN, Thunk, field};
 use crate::x64::{Alu, Bytes, Cond, Gpr, Label, Mem, Wide};
 
-/// Bytes from an address that a check is about, whatever the access needs.
-const CHECKED: i32 = 8;
-
-/// Which offsets from registers have been found to lie in guest memory, on the way to here.
-#[derive(Debug, Default)]
-pub(super) struct Checked {
-    by_reg: [Option<(i32, i32)>; 11],
-    /// Whether anything is known.
-    any: bool,
-}
-
-impl Checked {
-    /// Whether an access needs no check.
-    fn covers(&self, base: Reg, off: i32, bytes: i32) -> bool {
-        let known = self.by_reg.get(base.index()).copied().flatten();
-        known.is_some_and(|(from, to)| from <= off && off + bytes <= to)
-    }
-
-    /// Notes a check, beside those it touches.
-    fn add(&mut self, base: Reg, off: i32) {
-        if let Some(known) = self.by_reg.get_mut(base.index()) {
-            self.any = true;
-            let (from, to) = (off, off + CHECKED);
-            let near = known.filter(|known| known.0 <= to && from <= known.1);
-            *known = Some(near.map_or((from, to), |near| (near.0.min(from), near.1.max(to))));
-        }
-    }
-
-    /// Forgets what was found out about registers, given as bits.
-    fn forget(&mut self, mut regs: u16) {
-        while regs != 0 {
-            if let Some(known) = self.by_reg.get_mut(regs.trailing_zeros() as usize) {
-                *known = None;
-            }
-            regs &= regs - 1;
-        }
-    }
-}
-
 impl Compiler<'_> {
-    /// Before the code of a slot: what was found out on another way there does not count.
-    pub(super) fn enter_slot(&mut self, idx: InsnIdx) {
-        if self.checked.any && !self.plan.is_inner(idx) {
-            self.checked = Checked::default();
-        }
-    }
-
-    /// Behind the code of some slots: what they changed is as unknown as ever.
-    pub(super) fn leave_slots(&mut self, idx: InsnIdx, step: Step) {
-        if !self.checked.any {
-            return;
-        }
-        for insn in self.insns.get(idx..idx + step.slots()).unwrap_or_default() {
-            // Most instructions, and all that they write.
-            if let Insn::Alu { dst, .. } | Insn::Load { dst, .. } = *insn {
-                self.checked.forget(bit(dst));
-                continue;
-            }
-            if matches!(insn, Insn::Call(_) | Insn::CallReg(_)) {
-                self.checked = Checked::default();
-            }
-            self.checked.forget(effects(insn, Mode::Sandboxed).1);
-        }
-    }
-
     /// The operand for an access of guest memory, checked where it must be; and where the code behind the
     /// access begins, if there is a way around it.
     #[inline(always)]
@@ -115,57 +49,6 @@ impl Compiler<'_> {
             return (mem, Some(done));
         }
         (self.confined_address(idx, size, base, off), None)
-    }
-
-    /// Whether an access is one of the function's frame.
-    fn is_in_frame(&self, size: Size, base: Reg, off: i16) -> bool {
-        let bytes = size.bytes() as i32;
-        // The frame pointer is what we made it, and its frame exists.
-        let in_frame = base == Reg::R10 && !self.plan.writes_fp;
-        in_frame && (-(FRAME as i32)..=-bytes).contains(&i32::from(off))
-    }
-
-    /// The operand in sandboxed code of programs without an arena.
-    pub(super) fn confined_address(
-        &mut self,
-        idx: InsnIdx,
-        size: Size,
-        base: Reg,
-        off: i16,
-    ) -> Mem {
-        let in_frame = self.is_in_frame(size, base, off);
-        let off = i32::from(off);
-        let b = host(base);
-        let bytes = size.bytes() as i32;
-        if in_frame {
-            if self.identity {
-                return Mem::new(b, off);
-            }
-            self.asm.mov_r_i(TEMP, self.delta());
-            return Mem::indexed(TEMP, b, 0, off);
-        }
-        if self.checked.covers(base, off, bytes) {
-            if self.identity {
-                return Mem::new(b, off);
-            }
-            self.asm.mov_r_i(TEMP, self.delta());
-            return Mem::indexed(TEMP, b, 0, off);
-        }
-        let from_base = Mem::new(b, off - layout::BASE as i32);
-        self.asm.lea(Wide::Q, TEMP, from_base);
-        self.asm
-            .alu_r_m(Alu::Cmp, Wide::Q, TEMP, state(field::LAST));
-        self.trap_if(Cond::A, TrapKind::Memory, idx);
-        if self.has(Opt::MergeChecks) {
-            self.checked.add(base, off);
-        }
-        if self.identity {
-            Mem::new(b, off)
-        } else {
-            self.asm
-                .alu_r_m(Alu::Add, Wide::Q, TEMP, state(field::HOST_BASE));
-            Mem::new(TEMP, 0)
-        }
     }
 
     pub(super) fn load(
@@ -297,11 +180,11 @@ impl Compiler<'_> {
 
     /// Atomics must be aligned; the trap's value is the offset, as for any other access.
     fn check_aligned(&mut self, idx: InsnIdx, size: Size, base: Reg, off: i16) {
-        let from_base = Mem::new(host(base), i32::from(off) - layout::BASE as i32);
-        self.asm.lea(Wide::Q, TEMP, from_base);
+        let from_origin = Mem::new(host(base), i32::from(off) - ORIGIN as i32);
+        self.asm.lea(Wide::Q, TEMP, from_origin);
         self.asm.test_r_i(Wide::D, TEMP, size.bytes() as i32 - 1);
         self.trap_if(Cond::Ne, TrapKind::Memory, idx);
     }
 }
 
-const _: () = assert!(layout::BASE.is_multiple_of(8));
+const _: () = assert!(ORIGIN.is_multiple_of(8));

@@ -11,6 +11,7 @@
 mod alu;
 mod arena;
 mod call;
+mod confine;
 mod divide;
 mod effects;
 mod flow;
@@ -30,11 +31,11 @@ use skep_spec::ProgType;
 
 use crate::direct::TailSite;
 use crate::options::{Mode, Opt, Opts};
-use crate::x64::{Alu, Asm, Bytes, Cond, Gpr, Label, Mem, Regs, Wide};
+use crate::x64::{Asm, Bytes, Cond, Gpr, Label, Mem, Regs, Wide};
 use arena::{Arena, Asked};
+use confine::Checked;
 use halves::Halves;
-use memory::Checked;
-use plan::Plan;
+use plan::{Loop, Plan};
 
 /// Where compiled code keeps the run's state.
 const STATE: Gpr = Gpr::R12;
@@ -149,6 +150,8 @@ struct Compiler<'a> {
     light: bool,
     /// What has been checked, in sandboxed code.
     checked: Checked,
+    /// The loop whose turn has not been charged yet: its head, and what the turn costs.
+    owed: Option<Loop>,
     /// What is known of upper halves, once somebody has asked.
     halves: Option<Halves>,
     /// Where a trap goes.
@@ -217,6 +220,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         loads_are_confined: false,
         light: false,
         checked: Checked::default(),
+        owed: None,
         halves: None,
         trap,
         stubs: Vec::new(),
@@ -335,11 +339,15 @@ impl Compiler<'_> {
                 idx += 1;
                 continue;
             }
-            if idx >= next_loop {
-                if idx == next_loop {
-                    idx = self.begin_loop(idx);
+            if idx < next_loop.head {
+                self.bind(idx);
+            } else {
+                if idx == next_loop.head {
+                    idx = self.begin_loop(next_loop, insn);
                     let Some(behind) = insns.get(idx) else { break };
                     insn = behind;
+                } else {
+                    self.bind(idx);
                 }
                 next_loop = self.plan.loop_from(idx + 1);
             }
@@ -382,22 +390,53 @@ impl Compiler<'_> {
         })
     }
 
-    /// What stands before the slot that a loop begins with; gives the slot that comes next, which is the
-    /// same unless the body is compiled already.
-    fn begin_loop(&mut self, idx: InsnIdx) -> InsnIdx {
+    /// Binds the slot that a loop begins with, and compiles what each of its turns begins with; gives the
+    /// slot that comes next, bound too, which is the same unless the body is compiled already.
+    fn begin_loop(&mut self, turn: Loop, insn: &Insn) -> InsnIdx {
+        let head = turn.head;
+        if let Some(other) = self.owed.take() {
+            self.charge(other.head, other.slots);
+        }
         if self.has(Opt::AlignLoops) {
             self.asm.align();
         }
-        match self.straight_loop(idx) {
-            Some(back) => self.loop_body(idx, back),
-            None => idx,
+        self.asm.bind_slot(head);
+        if !self.proved() {
+            self.owed = Some(turn);
+            self.settle(turn, head, insn);
+        }
+        let Some(back) = self.straight_loop(head) else {
+            return head;
+        };
+        let next = self.loop_body(head, back);
+        if next != head {
+            self.bind(next);
+        }
+        next
+    }
+
+    /// Puts the label of a slot here that no loop begins with.
+    #[inline(always)]
+    fn bind(&mut self, idx: InsnIdx) {
+        if let (Some(turn), Some(insn)) = (self.owed, self.insns.get(idx)) {
+            self.settle(turn, idx, insn);
+        }
+        self.asm.bind_slot(idx);
+    }
+
+    /// The next step in either mode.
+    #[inline(never)]
+    fn any_step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
+        if self.proved() {
+            self.step(idx, insn)
+        } else {
+            self.confined_step(idx, insn)
         }
     }
 
-    /// Compiles what begins at a slot that control comes to.
+    /// Compiles what begins at a slot that control comes to, whose label is here.
     #[inline(always)]
     fn step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
-        self.asm.bind_slot(idx);
         // The most frequent ones are told from the rest here, at little cost.
         if let Insn::Alu {
             op,
@@ -437,29 +476,6 @@ impl Compiler<'_> {
             return Step::ONE;
         }
         self.other_step(idx, insn)
-    }
-
-    /// The same in sandboxed code, where something is known of addresses.
-    fn confined_step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
-        self.enter_slot(idx);
-        let step = if let Insn::Load {
-            size,
-            sign: false,
-            dst,
-            base,
-            off,
-        } = *insn
-            && self.loads_are_confined
-        {
-            self.asm.bind_slot(idx);
-            let mem = self.confined_address(idx, size, base, off);
-            self.asm.load(bytes(size), host(dst), mem);
-            Step::ONE
-        } else {
-            self.step(idx, insn)
-        };
-        self.leave_slots(idx, step);
-        step
     }
 
     #[inline(never)]
@@ -558,7 +574,7 @@ impl Compiler<'_> {
                 off,
             } => self.jump(idx, (op, width, dst, src), self.target(idx, off.into())),
             Insn::Goto { off, .. } => self.goto(idx, self.target(idx, off)),
-            Insn::MayGoto { off } => self.may_goto(idx, self.target(idx, off.into())),
+            Insn::MayGoto { off } => self.may_goto(self.target(idx, off.into())),
             Insn::Call(_) => self.call(idx),
             Insn::CallReg(_) => {
                 self.known_trap(idx, Trap::NotSimulated("a call through a register"));
@@ -592,15 +608,6 @@ impl Compiler<'_> {
             }
         };
         self.asm.jcc(cond, label);
-    }
-
-    /// Takes from the budget, in sandboxed code.
-    fn charge(&mut self, idx: InsnIdx, slots: usize) {
-        if !self.proved() {
-            let slots = i32::try_from(slots).unwrap_or(i32::MAX);
-            self.asm.alu_rm_i(Alu::Sub, Wide::Q, EXTRA, slots);
-            self.trap_if(Cond::B, TrapKind::Budget, idx);
-        }
     }
 }
 

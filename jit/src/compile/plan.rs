@@ -21,13 +21,29 @@ struct Func {
     changes: u16,
 }
 
+/// A slot that jumps lead back to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Loop {
+    pub(super) head: InsnIdx,
+    /// Slots from there to the last of these jumps.
+    pub(super) slots: usize,
+}
+
+impl Loop {
+    /// Where there is none.
+    const NONE: Loop = Loop {
+        head: InsnIdx::MAX,
+        slots: 0,
+    };
+}
+
 /// What is known of a program.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Whether control may come to a slot from elsewhere than the one before it. One more than slots.
     pub(super) lands: Vec<bool>,
     /// Slots that a jump leads back to, in order.
-    loops: Vec<InsnIdx>,
+    loops: Vec<Loop>,
     /// The map in R1 at a call, where it is the same on every way there.
     maps: Vec<(InsnIdx, MapId)>,
     /// The map in R2 and the number in R3 at a tail call, likewise.
@@ -102,10 +118,12 @@ impl Plan {
         for &idx in request.linker.others() {
             self.scan_insn(request, idx, &mut entries)?;
         }
-        for slots in [&mut self.callbacks, &mut self.loops] {
-            slots.sort_unstable();
-            slots.dedup();
-        }
+        self.callbacks.sort_unstable();
+        self.callbacks.dedup();
+        // The longest of those with the same head comes first.
+        self.loops
+            .sort_unstable_by_key(|l| (l.head, std::cmp::Reverse(l.slots)));
+        self.loops.dedup_by_key(|l| l.head);
         Ok(entries)
     }
 
@@ -171,7 +189,8 @@ impl Plan {
     fn jump(&mut self, idx: InsnIdx, to: InsnIdx) {
         self.land(to);
         if to <= idx {
-            self.loops.push(to);
+            let slots = idx - to + 1;
+            self.loops.push(Loop { head: to, slots });
         }
     }
 
@@ -181,10 +200,10 @@ impl Plan {
         }
     }
 
-    /// The first slot from `idx` on that a jump leads back to; `usize::MAX` if there is none.
-    pub(super) fn loop_from(&self, idx: InsnIdx) -> InsnIdx {
-        let before = self.loops.partition_point(|slot| *slot < idx);
-        self.loops.get(before).copied().unwrap_or(InsnIdx::MAX)
+    /// The first loop from `idx` on; [`Loop::NONE`] if there is none.
+    pub(super) fn loop_from(&self, idx: InsnIdx) -> Loop {
+        let before = self.loops.partition_point(|l| l.head < idx);
+        self.loops.get(before).copied().unwrap_or(Loop::NONE)
     }
 
     /// Whether control never comes to a slot.

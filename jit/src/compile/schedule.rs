@@ -1,10 +1,11 @@
-//! The order of the code in loops of one straight piece, in proved programs: the innermost ones, where time
-//! is spent.
+//! The order of the code in loops of one straight piece: the innermost ones, where time is spent.
 //!
 //! A processor takes instructions in order, and those that wait for others fill its queues; then it runs
 //! dry although there is work farther on. So what the longest chain of results hangs on comes first
 //! ([`Opt::Schedule`]), as in a list scheduler of any compiler. The code is put into the buffer piece by
-//! piece and then rearranged, as bytes: nothing in it refers to a place in the code.
+//! piece and then rearranged, as bytes: nothing in it refers to a place in the code, but for the traps of
+//! checks. A check stays before what is accessed behind it, and between the same stores, so that a trap
+//! finds memory as it would in the program's order.
 
 use std::ops::Range;
 
@@ -34,6 +35,8 @@ struct Piece {
     defs: u16,
     loads: bool,
     stores: bool,
+    /// Whether it may trap, as it does before it loads or stores.
+    checks: bool,
     multiplies: bool,
     /// Cycles until its result is there, about.
     latency: u32,
@@ -49,7 +52,7 @@ struct Before {
 impl Compiler<'_> {
     /// The slot of the jump that ends the straight loop which begins at `head`, if it is one.
     pub(super) fn straight_loop(&self, head: InsnIdx) -> Option<InsnIdx> {
-        if !self.proved() || !self.has(Opt::Schedule) {
+        if self.arena.is_some() || !self.has(Opt::Schedule) {
             return None;
         }
         for back in head..head + SLOTS {
@@ -95,25 +98,33 @@ impl Compiler<'_> {
     /// order. Gives the slot that comes next.
     pub(super) fn loop_body(&mut self, head: InsnIdx, back: InsnIdx) -> InsnIdx {
         let (begin, jumps) = (self.asm.here() as usize, self.asm.jumps());
-        let insns = self.insns;
+        let (insns, checks) = (self.insns, self.checked.made);
         let mut pieces = Vec::with_capacity(back - head);
         let mut idx = head;
         while idx < back {
-            let start = self.asm.here() as usize;
+            let (start, before) = (self.asm.here() as usize, self.checked.made);
             let Some(insn) = insns.get(idx) else { break };
-            let step = self.step(idx, insn);
-            pieces.push(self.piece(idx, step, start));
+            // The label of the first one is where it was bound.
+            if idx != head {
+                self.bind(idx);
+            }
+            let step = self.any_step(idx, insn);
+            let checks = self.checked.made != before;
+            pieces.push(Piece {
+                checks,
+                ..self.piece(idx, step, start)
+            });
             idx += step.slots();
         }
-        // What refers to places in the code stays as it is.
+        // What refers to other places in the code stays as it is.
         let (2..=PIECES) = pieces.len() else {
             return idx;
         };
-        if self.asm.jumps() == jumps {
+        if self.asm.jumps() - jumps == self.checked.made - checks {
             let order = schedule(&pieces);
             let moved = order.iter().filter_map(|at| pieces.get(*at));
             let moved = moved.map(|p| (p.slot, p.code.clone()));
-            self.asm.rearrange(begin, moved);
+            self.asm.rearrange((begin, head), moved);
         }
         idx
     }
@@ -126,6 +137,7 @@ impl Compiler<'_> {
             defs: 0,
             loads: false,
             stores: false,
+            checks: false,
             multiplies: false,
             latency: 1,
         };
@@ -246,7 +258,7 @@ fn dependences(pieces: &[Piece]) -> [Before; PIECES] {
     let mut all = [Before::default(); PIECES];
     // Who wrote a register or memory last, and who has read it since, as bits.
     let (mut writer, mut readers) = ([0_u64; REGS], [0_u64; REGS]);
-    let (mut store, mut loads) = (0_u64, 0_u64);
+    let (mut store, mut loads, mut checks) = (0_u64, 0_u64, 0_u64);
     for (at, (piece, before)) in pieces.iter().zip(&mut all).enumerate() {
         let this = 1 << at;
         for reg in 0..REGS {
@@ -263,10 +275,11 @@ fn dependences(pieces: &[Piece]) -> [Before; PIECES] {
         }
         if piece.stores {
             before.others |= store | loads;
-            (store, loads) = (this, 0);
+            (store, loads, checks) = (this, 0, 0);
         } else if piece.loads {
-            before.others |= store;
+            before.others |= store | checks;
             loads |= this;
+            checks |= if piece.checks { this } else { 0 };
         }
     }
     all

@@ -1,13 +1,16 @@
 //! Into compiled code, and what comes back.
 
 use skep_isa::{Insn, InsnIdx};
-use skep_sim::{Access, Fault, ProgId, Sim, Stop, Trap, Why, layout};
+use skep_sim::{Access, Fault, ProgId, Sim, Stop, Trap, Why};
 
-use super::state::{MAY_GOTO, NO_TRAP, State};
+use super::state::{MAY_GOTO, NO_TRAP, ORIGIN, State};
 use super::thunks::last_offset;
 use crate::compile::TrapKind;
 use crate::direct::Direct;
 use crate::program::Program;
+
+/// The largest budget; when it has been used up, what is left of it is more.
+const MOST: u64 = u64::MAX >> 1;
 
 /// An entry: R1, R2, R3, the state, R5, R4, as the guest registers lie.
 type Entry = unsafe extern "sysv64" fn(u64, u64, u64, *mut State<'_>, u64, u64) -> u64;
@@ -60,7 +63,7 @@ fn state_of<'m>(
     State {
         at: program.start,
         exit_rsp: 0,
-        budget,
+        budget: budget.min(MOST),
         last,
         ctx,
         direct,
@@ -223,9 +226,11 @@ fn take_trap(state: &mut State<'_>, sim: &Sim) -> Trap {
     state.stopped.get_or_insert((prog, slot));
     let program = state.programs.get(prog.0 as usize);
     match kind {
+        // A check of an address may be one of the budget too.
+        TrapKind::Memory if state.budget > MOST => Trap::Budget { limit: state.limit },
         TrapKind::Memory => {
             let insn = program.and_then(|p| p.insns.get(slot));
-            let addr = state.at.trap_value.wrapping_add(layout::BASE);
+            let addr = state.at.trap_value.wrapping_add(ORIGIN);
             insn.map_or(Trap::NotInsn, |insn| fault(sim, insn, addr))
         }
         TrapKind::Budget => Trap::Budget { limit: state.limit },

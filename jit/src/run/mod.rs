@@ -5,5 +5,5 @@ mod state;
 mod thunks;
 
 pub(crate) use enter::{call_function, run, run_light};
-pub(crate) use state::{MAY_GOTO, NO_TRAP, Start, field};
+pub(crate) use state::{MAY_GOTO, NO_TRAP, ORIGIN, Start, field};
 pub(crate) use thunks::{ArenaAccess, TAIL_CALLS, Thunk};

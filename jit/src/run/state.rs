@@ -7,12 +7,16 @@ use std::mem::offset_of;
 use std::sync::atomic::AtomicU64;
 
 use skep_isa::InsnIdx;
-use skep_sim::{ProgId, Sim, Trap};
+use skep_sim::{ProgId, Sim, Trap, layout};
 
 use crate::program::Program;
 
 /// A place in [`State::trap_at`] that says: no trap.
 pub(crate) const NO_TRAP: u32 = u32::MAX;
+
+/// The first address of guest memory that a program can have any business with, behind the red zone that it
+/// begins with.
+pub(crate) const ORIGIN: u64 = layout::BASE + layout::RED_ZONE;
 
 /// Loops that one `may_goto` budget allows (`BPF_MAX_LOOPS`).
 pub(crate) const MAY_GOTO: u64 = 8 << 20;
@@ -52,7 +56,7 @@ pub(crate) struct State<'m> {
     pub(crate) exit_rsp: u64,
     /// Instructions that are left.
     pub(crate) budget: u64,
-    /// The last offset in guest memory at which eight bytes may be accessed.
+    /// The last offset from [`ORIGIN`] that is not in the red zone which guest memory ends with.
     pub(crate) last: u64,
     /// The context's guest address.
     pub(crate) ctx: u64,

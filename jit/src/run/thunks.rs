@@ -5,7 +5,7 @@
 //! code; helpers do not panic.
 
 use skep_sim::helpers::{Call, Engine};
-use skep_sim::{Access, Fault, MapId, Memory, ProgId, ProgramTypes, Sim, Trap, Why};
+use skep_sim::{Access, Fault, MapId, Memory, ProgId, ProgramTypes, Sim, Trap, Why, layout};
 
 use super::enter;
 use super::state::{MAY_GOTO, State};
@@ -188,9 +188,9 @@ unsafe extern "sysv64" fn helper(
     }
 }
 
-/// The last offset at which eight bytes of guest memory exist.
+/// The last offset from `ORIGIN` that is not in the red zone which guest memory ends with.
 pub(crate) fn last_offset(memory: &Memory) -> u64 {
-    (memory.committed() as u64).saturating_sub(8)
+    (memory.committed() as u64).saturating_sub(2 * layout::RED_ZONE + 1)
 }
 
 /// Finds the code of a tail call's target; 0 says that the call fails and execution goes on.

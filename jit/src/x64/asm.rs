@@ -220,6 +220,8 @@ pub(crate) struct Asm {
     slots: u32,
     /// Slots up to the last one that was bound.
     bound: u32,
+    /// Slots whose code is in another order, with jumps in it.
+    moved: Vec<Range<usize>>,
 }
 
 impl Asm {
@@ -232,6 +234,7 @@ impl Asm {
             labels: vec![UNBOUND; labels],
             slots: labels as u32,
             bound: 0,
+            moved: Vec::new(),
         }
     }
 
@@ -304,22 +307,37 @@ impl Asm {
         self.jumps.len()
     }
 
-    /// Puts the pieces, of which the code from `begin` on consists and in which there are no jumps, into
-    /// this order; each carries the label of its slot along.
+    /// Puts the pieces, of which the code from `begin` on consists, into this order. Each carries the label
+    /// of its slot along, and jumps out of it; nothing jumps into one. The label of `head`, the first slot,
+    /// stays where it is.
     pub(crate) fn rearrange(
         &mut self,
-        begin: usize,
+        (begin, head): (usize, usize),
         pieces: impl Iterator<Item = (usize, Range<usize>)>,
     ) {
         let mut moved = Vec::with_capacity(self.len - begin);
+        let first = self.jumps.partition_point(|j| (j.at as usize) < begin);
+        let jumps = self.jumps.split_off(first);
+        let mut last = head;
         for (slot, code) in pieces {
-            if let Some(label) = self.labels.get_mut(slot) {
-                *label = (begin + moved.len()) as u32;
+            let to = begin + moved.len();
+            let out = jumps.iter().filter(|j| code.contains(&(j.at as usize)));
+            self.jumps.extend(out.map(|jump| Jump {
+                at: (jump.at as usize - code.start + to) as u32,
+                slots: head as u32 + 1,
+                ..*jump
+            }));
+            if let Some(label) = self.labels.get_mut(slot).filter(|_| slot != head) {
+                *label = to as u32;
             }
+            last = last.max(slot);
             moved.extend_from_slice(self.code.get(code).unwrap_or_default());
         }
         if let Some(code) = self.code.get_mut(begin..begin + moved.len()) {
             code.copy_from_slice(&moved);
+        }
+        if !jumps.is_empty() {
+            self.moved.push(head + 1..last + 1);
         }
     }
 
@@ -581,6 +599,11 @@ impl Asm {
                 saved += jump.kind.long() - 2;
             }
         }
+        let by_place: Vec<_> = std::mem::take(&mut self.moved)
+            .into_iter()
+            .flatten()
+            .filter_map(|slot| Some((slot, *self.labels.get(slot)?)))
+            .collect();
         let slots = (self.slots as usize).min(self.labels.len());
         let (of_slots, others) = self.labels.split_at_mut(slots);
         let mut from = 0;
@@ -590,10 +613,20 @@ impl Asm {
             from = to.max(from);
         }
         move_labels(of_slots.get_mut(from..).unwrap_or_default(), saved);
+        let saved_before = |place: u32| {
+            let before = self.jumps.partition_point(|jump| jump.at < place);
+            starts.get(before).copied().unwrap_or(saved)
+        };
         for label in others {
-            let before = self.jumps.partition_point(|jump| jump.at < *label);
-            let saved = starts.get(before).copied().unwrap_or(saved);
+            let saved = saved_before(*label);
             move_labels(std::slice::from_mut(label), saved);
+        }
+        for (slot, mut label) in by_place {
+            let saved = saved_before(label);
+            move_labels(std::slice::from_mut(&mut label), saved);
+            if let Some(moved) = self.labels.get_mut(slot) {
+                *moved = label;
+            }
         }
         starts
     }

@@ -158,6 +158,11 @@ impl Asm {
         self.op_imm(w, ByImm::imul(dst, src), imm);
     }
 
+    /// `REX.W 0F 4x /r  CMOVcc r64, r64`.
+    pub(crate) fn cmov_r_r(&mut self, cond: Cond, dst: Gpr, src: Gpr) {
+        self.op(Row::two(Wide::Q, 0x40 | cond as u8), dst.number(), src.into());
+    }
+
     /// `99  CDQ` or `REX.W 99  CQO`.
     pub(crate) fn sign_into_rdx(&mut self, w: Wide) {
         match w { Wide::D => self.bytes([0x99]), Wide::Q => self.bytes([0x48, 0x99]) }
