@@ -3,8 +3,9 @@
 //! Each puts an opcode row together with its operands; how prefixes, ModRM and SIB bytes come about is
 //! [`Asm::op`]'s business. Only what the compiler emits is here, and a test decodes every form.
 
-use super::asm::{Asm, ByImm, Regs, Row, Short};
+use super::asm::Asm;
 use super::reg::{Bytes, Gpr, Mem, Rm, Wide};
+use super::row::{ByImm, Regs, Row, Short};
 
 /// The eight operations that share one shape: `/digit`, and the high bits of the opcode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -213,6 +213,8 @@ fn tests_shifts_and_unary_operations_read_back() {
                     &format!("imul {left}, {right}"),
                 );
                 check(|asm| asm.mov_r_r(w, a, b), &format!("mov {left}, {right}"));
+                let want = format!("cmovb {}, {}", name(a, 64), name(b, 64));
+                check(|asm| asm.cmov_r_r(Cond::B, a, b), &want);
                 for imm in IMMS {
                     let both = if a == b {
                         left.clone()
