@@ -85,7 +85,7 @@ impl<'m> Exec<'m, '_> {
     #[rustfmt::skip]
     fn steps<const OBSERVED: bool, const MISSED: bool>(&mut self, sim: &mut Sim, start: usize, args: &[u64; 5], frame: u64) -> Result<u64, Stopped> {
         let mut code = self.code::<OBSERVED>();
-        // What comes next, up to the end of the program.
+        // What comes behind an operation, up to the end of the program.
         let mut rest = code.get(start..).unwrap_or_default();
         // Instructions that are left are this many and those of `rest`.
         let mut left = self.left - rest.len() as i64;
@@ -99,32 +99,37 @@ impl<'m> Exec<'m, '_> {
             (floor, may_goto, r) = (miss.floor, miss.may_goto, miss.regs);
         }
 
+        let (mut op, behind) = rest.split_first().unwrap_or((&Op::NONE, &[]));
+        rest = behind;
+
         macro_rules! go { ($to:expr) => {{
             let now = left + rest.len() as i64;
             if now < 0 { break self.out_of_budget(); }
             let Some(there) = code.get($to as usize..) else { break Trap::NotInsn };
+            left = now - there.len() as i64;
             rest = there;
-            left = now - rest.len() as i64;
+            next!();
         }}; }
 
-        // Leaves an operation behind. Every operation does so itself, which keeps the dispatch at 20 bytes: it
-        // lies in one cache line in three of the four places that the linker may give the function; where
-        // it lies across two, everything takes a third longer.
-        macro_rules! next { () => { rest = rest.get(1..).unwrap_or_default() }; }
+        // Goes on with the next operation. Every operation does so itself, and not the loop: what is left of
+        // getting to one is then short enough for compilers to put it behind many operations, and processors
+        // predict each of these jumps by itself.
+        macro_rules! next { () => {
+            let Some((first, behind)) = rest.split_first() else { break Trap::NotInsn };
+            (op, rest) = (first, behind);
+        }; }
 
-        // Does one operation of a kind and leaves it behind; what jumps goes on with the next.
+        // Does one operation of a kind and goes on with the next.
         macro_rules! one {
             (alu $code:ident $op:ident $($d:ident $s:ident)?) => {{ compute(Code::$code, $op, $op.dst, $op.src, &mut r); next!(); }};
             (same $code:ident $op:ident $d:ident $s:ident) => {{ compute(Code::$code, $op, $d, $op.src, &mut r); next!(); }};
             (turn $code:ident $op:ident $d:ident $s:ident) => {{ compute(Code::$code, $op, $s, $op.src, &mut r); next!(); }};
             (back $code:ident $op:ident $d:ident $s:ident) => {{ compute(Code::$code, $op, $s, $d, &mut r); next!(); }};
             (jump $code:ident $op:ident $($d:ident $s:ident)?) => {{
-                let taken = holds(Code::$code, $op, &r);
+                if holds(Code::$code, $op, &r) { go!($op.off); continue; }
                 next!();
-                if taken { go!($op.off); continue; }
             }};
             (call $code:ident $op:ident $($d:ident $s:ident)?) => {{
-                next!();
                 let Some(frame) = sim.enter_frame(self.depth(), $op.imm == 0) else { break no_frame(sim) };
                 let program = self.program as u32;
                 let back = Saved { r6: r[6], program, may_goto, r7: r[7], frame: r[10], r8: r[8], rest, r9: r[9] };
@@ -136,7 +141,6 @@ impl<'m> Exec<'m, '_> {
             }};
             (exit $code:ident $op:ident $($d:ident $s:ident)?) => {{
                 let _: &Op = $op;
-                next!();
                 let now = left + rest.len() as i64;
                 let back = if self.saved.len() > floor { self.saved.pop() } else { None };
                 let Some(back) = back else {
@@ -150,36 +154,35 @@ impl<'m> Exec<'m, '_> {
                 }
                 (r[6], r[7], r[8], r[9], r[10]) = (back.r6, back.r7, back.r8, back.r9, back.frame);
                 may_goto = back.may_goto;
+                left = now - back.rest.len() as i64;
                 rest = back.rest;
-                left = now - rest.len() as i64;
+                next!();
                 continue;
             }};
             (load $code:ident $op:ident) => {{
-                next!();
                 let addr = r[$op.src.index()].wrapping_add_signed($op.off.into());
                 let Some(value) = load(Code::$code, sim.memory(), addr) else {
                     break fault(sim.memory(), addr, bytes(Code::$code), Access::Read);
                 };
                 r[$op.dst.index()] = value;
+                next!();
             }};
             (store $code:ident $op:ident) => {{
-                next!();
                 let addr = r[$op.dst.index()].wrapping_add_signed($op.off.into());
                 let value = stored(Code::$code, $op, &r);
                 if !store(Code::$code, sim.memory_mut(), addr, value)
                     && let Err(trap) = store_slow(sim, addr, bytes(Code::$code), value) { break trap; }
+                next!();
             }};
         }
 
         let trap = loop {
-            let Some(op) = rest.first() else { break Trap::NotInsn };
             if OBSERVED {
                 let step = Step {
-                    sim: &*sim, prog: ProgId(self.program as u32), insn_idx: code.len() - rest.len(),
+                    sim: &*sim, prog: ProgId(self.program as u32), insn_idx: code.len() - rest.len() - 1,
                     regs: &r, depth: self.depth() - 1,
                 };
                 if self.observer.as_mut().is_some_and(|watch| watch(&step).is_break()) {
-                    next!();
                     break Trap::Interrupted;
                 }
             }
@@ -197,33 +200,37 @@ impl<'m> Exec<'m, '_> {
                     // Read once, so that the compiler knows where a sequence stays in one register.
                     let (_d, _s) = (op.dst, op.src);
                     one!($first $code op _d _s);
-                    $(let Some(op) = rest.first() else { break Trap::NotInsn };
-                    one!($kind $part op _d _s);)+
+                    $(one!($kind $part op _d _s);)+
                 })*
-                Code::Wide => { r[op.dst.index()] = op.imm as u64; next!(); next!(); left += 1; }
+                Code::Wide => {
+                    r[op.dst.index()] = op.imm as u64;
+                    rest = rest.get(1..).unwrap_or_default();
+                    left += 1;
+                    next!();
+                }
 
                 Code::Probe => {
-                    next!();
                     r[op.dst.index()] = probe(sim.memory(), r[op.src.index()].wrapping_add_signed(op.off.into()), op.imm);
+                    next!();
                 }
-                Code::Cast => { next!(); if let Err(trap) = cast(sim, &mut r, op) { break trap } }
-                Code::Atomic => { next!(); if let Err(trap) = atomic(sim.memory_mut(), &mut r, op) { break trap } }
-                Code::Packet => { next!(); match packet(sim, &mut r, op) {
-                    Ok(true) => {}
+                Code::Cast => { if let Err(trap) = cast(sim, &mut r, op) { break trap } next!(); }
+                Code::Atomic => { if let Err(trap) = atomic(sim.memory_mut(), &mut r, op) { break trap } next!(); }
+                Code::Packet => { match packet(sim, &mut r, op) {
+                    Ok(true) => { next!(); }
                     // Out of the packet: the function returns 0, with an exit that stands nowhere.
                     Ok(false) => one!(exit Exit op),
                     Err(trap) => break trap,
                 } }
 
-                Code::MayGoto => { next!(); if may_goto == 0 { go!(op.off) } else { may_goto -= 1 } }
+                Code::MayGoto => { if may_goto == 0 { go!(op.off); continue; } may_goto -= 1; next!(); }
                 Code::Helper => {
-                    next!();
                     self.left = left + rest.len() as i64;
                     let result = self.helper(sim, &r, op);
                     left = self.left - rest.len() as i64;
                     match result { Ok(value) => r[0] = value, Err(trap) => break trap }
+                    next!();
                 }
-                Code::TailCall => { next!(); match self.tail_call(sim, &r) {
+                Code::TailCall => { match self.tail_call(sim, &r) {
                     Ok(false) => {}
                     Ok(true) => {
                         let now = left + rest.len() as i64;
@@ -234,11 +241,11 @@ impl<'m> Exec<'m, '_> {
                         if now < 0 { break self.out_of_budget() }
                     }
                     Err(trap) => break trap,
-                } }
+                } next!(); }
                 Code::Subprog => one!(call Subprog op),
                 Code::Exit => one!(exit Exit op),
-                Code::Trap => { next!(); break self.trap_of(op) }
-                Code::NotInsn => { next!(); break Trap::NotInsn }
+                Code::Trap => break self.trap_of(op),
+                Code::NotInsn => break Trap::NotInsn,
             }}; }
             with_codes!(execute);
         };
