@@ -2,7 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use skep_interp::{BUDGET, Machine, Nobody};
 use skep_isa::RawInsn;
@@ -27,11 +27,9 @@ pub(super) const NAMES: [&str; 7] = [
     "native",
 ];
 
-/// Times that a program is compiled at least, of which the median counts.
-const COMPILED: usize = 200;
-
-/// For how long it is compiled again and again.
-const COMPILING: Duration = Duration::from_millis(50);
+/// Times that a program is compiled in a row, of which the median counts: enough for the processor to get used
+/// to it.
+const COMPILED: usize = 400;
 
 /// Bytes of bytecode that rbpf's compiler is given at most.
 const RBPF_MOST: usize = 8 << 10;
@@ -39,17 +37,24 @@ const RBPF_MOST: usize = 8 << 10;
 /// Runs a program so often; gives the ns of one run, and the result if it is known.
 type Run<'a> = Box<dyn FnMut(u32) -> Option<(f64, Option<u64>)> + 'a>;
 
+/// Compiles a program over and over; gives the ns that it takes.
+type Compile<'a> = Box<dyn FnMut() -> Option<f64> + 'a>;
+
 /// One engine with a program in it.
 pub(super) struct Engine<'a> {
     pub(super) name: &'static str,
     /// What a run costs besides the program, in ns.
     pub(super) overhead: f64,
-    /// What compiling takes, in ns, where that is known.
-    pub(super) compile: Option<f64>,
+    compile: Option<Compile<'a>>,
     run: Run<'a>,
 }
 
 impl Engine<'_> {
+    /// What compiling takes, in ns, if it is compiled here.
+    pub(super) fn compile(&mut self) -> Option<f64> {
+        self.compile.as_mut()?()
+    }
+
     /// Runs the program so often.
     pub(super) fn run(&mut self, times: u32) -> Option<(f64, Option<u64>)> {
         (self.run)(times)
@@ -176,8 +181,7 @@ pub(super) fn all(case: &Case) -> Vec<Engine<'_>> {
 /// What it takes to compile, in ns, without throwing away what was made.
 fn compiles<T>(mut compile: impl FnMut() -> Option<T>) -> Option<f64> {
     let mut times = Vec::with_capacity(COMPILED);
-    let begin = Instant::now();
-    while times.len() < COMPILED || begin.elapsed() < COMPILING {
+    for _ in 0..COMPILED {
         let start = Instant::now();
         let made = compile()?;
         times.push(start.elapsed().as_nanos() as f64);
@@ -186,22 +190,25 @@ fn compiles<T>(mut compile: impl FnMut() -> Option<T>) -> Option<f64> {
     median(times)
 }
 
-/// What it takes to compile bytecode that needs no verifier.
-fn jit_compiles(guest: &Guest, verified: bool) -> Option<f64> {
+/// Compiles bytecode that needs no verifier.
+fn jit_compiles(guest: &Rc<Guest>, verified: bool) -> Option<Compile<'static>> {
     if !guest.raw {
         return None;
     }
-    let program = guest.object.programs.first()?;
-    let sim = &mut guest.sim.borrow_mut();
-    compiles(|| {
-        let mut jit = Jit::new();
-        let loaded = if verified {
-            vouch::load_trusted(&mut jit, sim, program)
-        } else {
-            jit.load(sim, program, &[])
-        };
-        loaded.ok().map(|_| jit)
-    })
+    let guest = Rc::clone(guest);
+    Some(Box::new(move || {
+        let program = guest.object.programs.first()?;
+        let sim = &mut guest.sim.borrow_mut();
+        compiles(|| {
+            let mut jit = Jit::new();
+            let loaded = if verified {
+                vouch::load_trusted(&mut jit, sim, program)
+            } else {
+                jit.load(sim, program, &[])
+            };
+            loaded.ok().map(|_| jit)
+        })
+    }))
 }
 
 fn interp(guest: &Rc<Guest>) -> Option<Run<'static>> {
@@ -259,8 +266,8 @@ fn rbpf_interp(case: &Case) -> Option<Run<'_>> {
     }))
 }
 
-/// rbpf's compiler, and what it takes to compile.
-fn rbpf_jit(case: &Case) -> Option<(Run<'_>, f64)> {
+/// rbpf's compiler, and compiling with it.
+fn rbpf_jit(case: &Case) -> Option<(Run<'_>, Compile<'_>)> {
     let code = case.raw.as_deref()?;
     // Its room for code has a fixed size, and where that does not do it panics.
     if code.len() > RBPF_MOST {
@@ -268,7 +275,9 @@ fn rbpf_jit(case: &Case) -> Option<(Run<'_>, f64)> {
     }
     // The compiled program is given the metadata's address and length, which here are the packet's.
     let mut vm = rbpf::EbpfVmMbuff::new(Some(code)).ok()?;
-    let compile = compiles(|| vm.jit_compile().ok())?;
+    vm.jit_compile().ok()?;
+    let mut other = rbpf::EbpfVmMbuff::new(Some(code)).ok()?;
+    let compile = move || compiles(|| other.jit_compile().ok());
     let mut memory = case.packet.clone();
     // What its interpreter refuses, or its compiled code does wrong, is not measured.
     rbpf_interp(case)?(1)?;
@@ -277,7 +286,7 @@ fn rbpf_jit(case: &Case) -> Option<(Run<'_>, f64)> {
         return None;
     }
     let run = move |times| timed(times, || vouch::run_foreign(&vm, &mut memory));
-    Some((Box::new(run), compile))
+    Some((Box::new(run), Box::new(compile)))
 }
 
 /// The first program of an object in the running kernel.

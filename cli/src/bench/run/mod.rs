@@ -26,6 +26,8 @@ use engines::Engine;
 
 /// Rounds, of which the median counts.
 const ROUNDS: usize = 25;
+/// In how many of them programs are compiled, far apart, so that one bad moment does not decide.
+const COMPILED: usize = 5;
 /// Nanoseconds that one engine gets in a round.
 const ROUND_NS: f64 = 400_000.0;
 
@@ -168,8 +170,14 @@ pub(super) fn median(mut times: Vec<f64>) -> Option<f64> {
 /// Goes around the engines.
 fn time(case: &Case, engines: &mut [Engine]) -> Vec<Row> {
     let mut times = vec![Vec::with_capacity(ROUNDS); engines.len()];
+    let mut compiled = vec![Vec::with_capacity(COMPILED); engines.len()];
     let mut calls = vec![1; engines.len()];
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
+        if round % (ROUNDS / COMPILED) == 0 {
+            for (engine, compiled) in engines.iter_mut().zip(&mut compiled) {
+                compiled.extend(engine.compile());
+            }
+        }
         for ((engine, times), calls) in engines.iter_mut().zip(&mut times).zip(&mut calls) {
             if let Some((ns, _)) = engine.run(*calls) {
                 times.push(ns);
@@ -178,10 +186,10 @@ fn time(case: &Case, engines: &mut [Engine]) -> Vec<Row> {
         }
     }
     let slots = case.raw.as_ref().map_or(0, Vec::len) as f64 / RawInsn::BYTES as f64;
-    let rows = engines.iter().zip(times);
-    rows.filter_map(|(engine, times)| Some((engine, median(times)?)))
-        .map(|(engine, ns)| Row {
-            compile: engine.compile.map(|ns| ns / slots),
+    let rows = engines.iter().zip(times).zip(compiled);
+    rows.filter_map(|((engine, times), compiled)| Some((engine, median(times)?, compiled)))
+        .map(|(engine, ns, compiled)| Row {
+            compile: median(compiled).map(|ns| ns / slots),
             engine: engine.name,
             program: case.name.clone(),
             ns: (ns - engine.overhead).max(0.0),
