@@ -10,7 +10,7 @@
 use skep_isa::{AluOp, Insn, InsnIdx, Operand, Reg, Size, Width};
 use skep_sim::{FRAME, Sim, layout};
 
-use super::effects::{EVERY, effects};
+use super::effects::{EVERY, bit, effects};
 use super::plan::Loop;
 use super::{Compiler, EXTRA, Step, TEMP, TrapKind, bytes, host, state};
 use crate::options::{Mode, Opt};
@@ -89,7 +89,7 @@ impl Compiler<'_> {
     #[inline(always)]
     pub(super) fn confined_step(&mut self, idx: InsnIdx, insn: &Insn) -> Step {
         self.enter_slot(idx);
-        let step = if let Insn::Load {
+        if let Insn::Load {
             size,
             sign: false,
             dst,
@@ -100,11 +100,24 @@ impl Compiler<'_> {
         {
             let mem = self.confined_address(idx, size, base, off);
             self.asm.load(bytes(size), host(dst), mem);
-            Step::ONE
-        } else {
-            self.step(idx, insn)
+            self.checked.forget(bit(dst));
+            return Step::ONE;
         };
-        self.leave_slots(idx, step);
+        let step = self.step(idx, insn);
+        if self.checked.any {
+            if let Insn::Alu {
+                op,
+                width,
+                dst,
+                src,
+            } = *insn
+                && step.slots() == 1
+            {
+                self.checked.compute(op, width, dst, src);
+            } else {
+                self.leave_slots(idx, step);
+            }
+        }
         step
     }
 
@@ -157,9 +170,6 @@ impl Compiler<'_> {
 
     /// Behind the code of some slots: what they changed is as unknown as ever.
     fn leave_slots(&mut self, idx: InsnIdx, step: Step) {
-        if !self.checked.any {
-            return;
-        }
         for insn in self.insns.get(idx..idx + step.slots()).unwrap_or_default() {
             if let Insn::Alu {
                 op,
