@@ -158,7 +158,7 @@ fn list(unit: &Unit, program: &Program) -> io::Result<()> {
     group(
         &mut out,
         program,
-        &["traps".to_owned()],
+        &["traps, detours".to_owned()],
         program.end()..bytes,
     )
 }

@@ -53,8 +53,10 @@ optimisations! {
     /// No code where a verifier says that control never comes to, and no jumps around it: what it knows of
     /// null pointers, constants and ranges decides branches.
     DeadCode = "dead-code";
-    /// In confined code, one check for accesses side by side through a register that nothing has changed.
+    /// In confined code, one check for accesses near each other through registers that differ by a constant.
     MergeChecks = "merge-checks";
+    /// In confined code, one check and one charge for all turns of a loop that counts.
+    HoistChecks = "hoist-checks";
     /// Loads from frozen read-only maps as constants.
     FoldConstants = "fold-constants";
     /// Loops that begin at a multiple of 32, where the processor fetches the fewest blocks.

@@ -1,5 +1,5 @@
 //! Loops in the sandbox whose pointers leave guest memory at some point: whatever is checked together or put
-//! in another order, they do and leave behind the same, to the very trap.
+//! before the first turn, or put in another order, they do and leave behind the same, to the very trap.
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -14,9 +14,10 @@ const PROGRAMS: u64 = 4_000;
 /// Registers that hold addresses, most of the time.
 const POINTERS: [Reg; 3] = [Reg::R6, Reg::R7, Reg::R8];
 /// Registers that hold numbers.
-const NUMBERS: [Reg; 5] = [Reg::R0, Reg::R2, Reg::R3, Reg::R4, Reg::R9];
-/// The register that counts turns.
+const NUMBERS: [Reg; 3] = [Reg::R0, Reg::R3, Reg::R4];
+/// The register that counts turns, and one that holds where it goes.
 const TURNS: Reg = Reg::R5;
+const BOUND: Reg = Reg::R9;
 
 /// Pseudorandom numbers (xorshift).
 struct Rng(u64);
@@ -106,34 +107,93 @@ fn part(rng: &mut Rng) -> Vec<Insn> {
     }
 }
 
-/// A loop of one straight piece, with one of the two jumps back that compilers write.
-fn turns(rng: &mut Rng) -> Vec<Insn> {
-    let times = 1 + rng.below(6) as i32;
-    let mut body = Vec::new();
-    for _ in 0..2 + rng.below(14) {
-        body.extend(part(rng));
+/// How a loop counts: from where, by which step, and to where, which it may miss.
+fn count(rng: &mut Rng, misses: bool) -> [i32; 3] {
+    let times = 1 + rng.below(9) as i32;
+    if rng.below(3) == 0 {
+        return [times, -1, 0];
     }
-    body.push(alu(AluOp::Add, TURNS, Operand::Imm(-1)));
+    let step = rng.one(&[1, 1, 2, 4, 8, 32, 3, 1 << 16]);
+    let from = rng.one(&[0, 0, 4, -8, 1 << 20]);
+    let beside = i32::from(misses && rng.below(4) == 0);
+    [from, step, from + times * step - beside]
+}
+
+/// An access through a pointer and the register that counts.
+fn indexed(rng: &mut Rng) -> Vec<Insn> {
+    let (to, number) = (rng.one(&POINTERS), rng.one(&NUMBERS));
+    let (size, off) = (rng.one(&[Size::B, Size::W, Size::DW]), rng.below(40) as i16);
+    let mut insns = Vec::new();
+    // Where the pointer is one of its own, the sum is known before the first turn.
+    if rng.below(4) != 0 {
+        let from = rng.one(&[Reg::R1, Reg::R2, Reg::R10]);
+        insns.push(alu(AluOp::Mov, to, from));
+    }
+    insns.push(alu(AluOp::Add, to, TURNS));
+    insns.push(if rng.below(2) == 0 {
+        let (sign, dst, base) = (false, number, to);
+        Insn::Load {
+            size,
+            sign,
+            dst,
+            base,
+            off,
+        }
+    } else {
+        let (src, base) = (number.into(), to);
+        Insn::Store {
+            size,
+            base,
+            off,
+            src,
+        }
+    });
+    insns
+}
+
+/// A loop of one straight piece, with one of the two jumps back that compilers write.
+fn turns(rng: &mut Rng, misses: bool) -> Vec<Insn> {
+    let [from, step, to] = count(rng, misses);
+    let mut body = Vec::new();
+    let tame = rng.below(2) == 0;
+    for _ in 0..2 + rng.below(if tame { 5 } else { 14 }) {
+        body.extend(if tame { indexed(rng) } else { part(rng) });
+    }
+    body.push(alu(AluOp::Add, TURNS, Operand::Imm(step)));
+    if misses && rng.below(6) == 0 {
+        body.push(alu(AluOp::Add, BOUND, Operand::Imm(2 * step)));
+    }
+    let bound = if rng.below(3) == 0 {
+        BOUND.into()
+    } else {
+        Operand::Imm(to)
+    };
     let jump = |op, off| Insn::Jump {
         op,
         width: Width::W64,
         dst: TURNS,
-        src: Operand::Imm(0),
+        src: bound,
         off,
     };
+    let below = step > 0 && rng.below(3) == 0;
     let back = -(body.len() as i16) - 1;
-    let mut insns = vec![alu(AluOp::Mov, TURNS, Operand::Imm(times))];
+    let mut insns = vec![
+        alu(AluOp::Mov, TURNS, Operand::Imm(from)),
+        alu(AluOp::Mov, BOUND, Operand::Imm(to)),
+    ];
     insns.extend(body);
     if rng.below(2) == 0 {
         let (off, far) = (i32::from(back) - 1, false);
-        insns.extend([jump(JmpOp::Eq, 1), Insn::Goto { off, far }]);
+        let op = if below { JmpOp::Ge } else { JmpOp::Eq };
+        insns.extend([jump(op, 1), Insn::Goto { off, far }]);
     } else {
-        insns.push(jump(JmpOp::Ne, back));
+        let op = if below { JmpOp::Lt } else { JmpOp::Ne };
+        insns.push(jump(op, back));
     }
     insns
 }
 
-fn program(rng: &mut Rng) -> ProgramSpec {
+fn program(rng: &mut Rng, misses: bool) -> ProgramSpec {
     let mut insns = vec![
         alu(AluOp::Mov, Reg::R6, Reg::R1),
         alu(AluOp::Mov, Reg::R7, Reg::R2),
@@ -144,7 +204,7 @@ fn program(rng: &mut Rng) -> ProgramSpec {
         insns.push(alu(AluOp::Mov, number, Operand::Imm(at as i32 + 3)));
     }
     for _ in 0..1 + rng.below(3) {
-        insns.extend(turns(rng));
+        insns.extend(turns(rng, misses));
     }
     for number in NUMBERS {
         insns.push(alu(AluOp::Mul, Reg::R0, Operand::Imm(31)));
@@ -202,20 +262,29 @@ fn at_an_end(result: &Result<u64, Stop>, memory: &[u8]) -> bool {
 #[test]
 fn loops_in_the_sandbox_do_the_same_in_any_order() {
     let mut rng = Rng(0x2545_f491_4f6c_dd1d);
-    let (mut returned, mut trapped, mut spent, mut moved) = (0, 0, 0, 0);
+    let (mut returned, mut trapped, mut spent) = (0, 0, 0);
+    let (mut moved, mut hoisted) = (0, 0);
     for case in 0..PROGRAMS {
-        let spec = program(&mut rng);
+        let budget = [30, 300, 3000, u64::MAX][rng.below(4) as usize];
+        // What misses its bound goes on until something ends it.
+        let spec = program(&mut rng, budget != u64::MAX);
         let input = Input {
             elsewhere: case % 4 == 0,
-            budget: [30, 300, u64::MAX][rng.below(3) as usize],
+            budget,
             from_begin: (rng.below(2) == 0).then(|| rng.below(300)),
             to_end: rng.below(300),
         };
         let got = run(&spec, Opts::ALL, input);
-        let in_order = Opts::ALL.without(Opt::Schedule);
-        let want = run(&spec, in_order, input);
-        assert_eq!(got.0, want.0, "{case}: {spec:?}");
-        assert!(got.1 == want.1, "{case}: memory differs: {spec:?}");
+        for (opt, differ) in [
+            (Opt::Schedule, &mut moved),
+            (Opt::HoistChecks, &mut hoisted),
+        ] {
+            let without = Opts::ALL.without(opt);
+            let want = run(&spec, without, input);
+            assert_eq!(got.0, want.0, "{case}, {opt:?}: {spec:?}");
+            assert!(got.1 == want.1, "{case}, {opt:?}: memory differs: {spec:?}");
+            *differ += u64::from(code(&spec, Opts::ALL) != code(&spec, without));
+        }
         let plain = run(&spec, Opts::NONE, input);
         if !at_an_end(&plain.0, &plain.1) {
             assert_eq!(got.0, plain.0, "{case}: {spec:?}");
@@ -232,12 +301,12 @@ fn loops_in_the_sandbox_do_the_same_in_any_order() {
             }
             Err(_) => trapped += 1,
         }
-        moved += u64::from(code(&spec, Opts::ALL) != code(&spec, in_order));
     }
     assert!(returned > PROGRAMS / 5, "{returned} returned");
     assert!(trapped > PROGRAMS / 5, "{trapped} trapped");
     assert!(spent > PROGRAMS / 20, "{spent} used up their budget");
     assert!(moved > PROGRAMS / 5, "{moved} in another order");
+    assert!(hoisted > PROGRAMS / 5, "{hoisted} checked before");
 }
 
 fn code(spec: &ProgramSpec, opts: Opts) -> Vec<u8> {

@@ -15,7 +15,7 @@ use super::plan::Loop;
 use super::{Compiler, EXTRA, Step, TEMP, TrapKind, bytes, host, state};
 use crate::options::{Mode, Opt};
 use crate::run::{ORIGIN, field};
-use crate::x64::{Alu, Cond, Mem, Wide};
+use crate::x64::{Alu, Cond, Gpr, Mem, Wide};
 
 /// Bytes before and behind an address that a check is about, whatever the access needs.
 const CHECKED: i32 = layout::RED_ZONE as i32;
@@ -33,6 +33,7 @@ pub(super) struct Checked {
 
 impl Checked {
     /// Whether an access needs no check.
+    #[inline(always)]
     fn covers(&self, base: Reg, off: i32, bytes: i32) -> bool {
         let known = self.by_reg.get(base.index()).copied().flatten();
         known.is_some_and(|(from, to)| from <= off && off + bytes <= to)
@@ -98,9 +99,14 @@ impl Compiler<'_> {
         } = *insn
             && self.loads_are_confined
         {
+            let written = bit(dst);
             let mem = self.confined_address(idx, size, base, off);
-            self.asm.load(bytes(size), host(dst), mem);
-            self.checked.forget(bit(dst));
+            let (size, dst) = (bytes(size), host(dst));
+            match mem.index {
+                None => self.asm.load_at(size, dst, mem.base, mem.disp),
+                Some(_) => self.asm.load(size, dst, mem),
+            }
+            self.checked.forget(written);
             return Step::ONE;
         };
         let step = self.step(idx, insn);
@@ -189,6 +195,7 @@ impl Compiler<'_> {
     }
 
     /// Whether an access is one of the function's frame.
+    #[inline(always)]
     pub(super) fn is_in_frame(&self, size: Size, base: Reg, off: i16) -> bool {
         let bytes = size.bytes() as i32;
         // The frame pointer is what we made it, and its frame exists.
@@ -197,6 +204,7 @@ impl Compiler<'_> {
     }
 
     /// The operand in sandboxed code of programs without an arena.
+    #[inline(always)]
     pub(super) fn confined_address(
         &mut self,
         idx: InsnIdx,
@@ -204,21 +212,20 @@ impl Compiler<'_> {
         base: Reg,
         off: i16,
     ) -> Mem {
-        let in_frame = self.is_in_frame(size, base, off);
-        let off = i32::from(off);
-        let b = host(base);
-        let bytes = size.bytes() as i32;
-        if in_frame {
-            if self.identity {
-                return Mem::new(b, off);
-            }
-            self.asm.mov_r_i(TEMP, self.delta());
-            return Mem::indexed(TEMP, b, 0, off);
+        let off_base = i32::from(off);
+        let checked = self.is_in_frame(size, base, off)
+            || self.checked.covers(base, off_base, size.bytes() as i32)
+            || self.unchecked;
+        if checked && self.identity {
+            return Mem::new(host(base), off_base);
         }
-        if self.checked.covers(base, off, bytes) {
-            if self.identity {
-                return Mem::new(b, off);
-            }
+        self.other_address(idx, host(base), base, off_base, checked)
+    }
+
+    /// The same where there is a check, or guest memory lies elsewhere.
+    #[inline(never)]
+    fn other_address(&mut self, idx: InsnIdx, b: Gpr, base: Reg, off: i32, checked: bool) -> Mem {
+        if checked {
             self.asm.mov_r_i(TEMP, self.delta());
             return Mem::indexed(TEMP, b, 0, off);
         }

@@ -27,7 +27,7 @@ fn cond(op: JmpOp) -> Cond {
 
 impl Compiler<'_> {
     /// Compares; gives the condition that holds where the comparison does.
-    fn compare(&mut self, (op, width, dst, src): Comparison) -> Cond {
+    pub(super) fn compare(&mut self, (op, width, dst, src): Comparison) -> Cond {
         let (d, w) = (host(dst), wide(width));
         match (op, src) {
             (JmpOp::Set, Operand::Reg(src)) => self.asm.test_r_r(w, d, host(src)),

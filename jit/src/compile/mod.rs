@@ -12,6 +12,7 @@ mod alu;
 mod arena;
 mod call;
 mod confine;
+mod counted;
 mod divide;
 mod effects;
 mod flow;
@@ -34,6 +35,7 @@ use crate::options::{Mode, Opt, Opts};
 use crate::x64::{Asm, Bytes, Cond, Gpr, Label, Mem, Regs, Wide};
 use arena::{Arena, Asked};
 use confine::Checked;
+use counted::Slow;
 use halves::Halves;
 use plan::{Loop, Plan};
 
@@ -150,6 +152,10 @@ struct Compiler<'a> {
     light: bool,
     /// What has been checked, in sandboxed code.
     checked: Checked,
+    /// Whether all accesses have been checked before, in sandboxed code.
+    unchecked: bool,
+    /// Counted loops that are still to be compiled with checks.
+    slow: Vec<Slow>,
     /// The loop whose turn has not been charged yet: its head, and what the turn costs.
     owed: Option<Loop>,
     /// What is known of upper halves, once somebody has asked.
@@ -220,6 +226,8 @@ pub(crate) fn compile(request: &Request<'_>) -> Result<Compiled, LoadError> {
         loads_are_confined: false,
         light: false,
         checked: Checked::default(),
+        unchecked: false,
+        slow: Vec::new(),
         owed: None,
         halves: None,
         trap,
@@ -334,22 +342,23 @@ impl Compiler<'_> {
         self.entry(entry, tail, leave);
         let (mut idx, mut next_loop) = (0, self.plan.loop_from(0));
         let (insns, proved) = (self.insns, self.proved());
-        while let Some(mut insn) = insns.get(idx) {
+        while let Some(insn) = insns.get(idx) {
             if self.plan.is_dead(idx) {
                 idx += 1;
                 continue;
             }
-            if idx < next_loop.head {
-                self.bind(idx);
-            } else {
-                if idx == next_loop.head {
-                    idx = self.begin_loop(next_loop, insn);
-                    let Some(behind) = insns.get(idx) else { break };
-                    insn = behind;
-                } else {
-                    self.bind(idx);
-                }
+            if idx == next_loop.head {
+                let next = self.begin_loop(next_loop, insn);
                 next_loop = self.plan.loop_from(idx + 1);
+                if next != idx {
+                    idx = next;
+                    continue;
+                }
+            } else {
+                self.bind(idx);
+                if idx > next_loop.head {
+                    next_loop = self.plan.loop_from(idx + 1);
+                }
             }
             let step = if proved {
                 self.step(idx, insn)
@@ -366,6 +375,7 @@ impl Compiler<'_> {
         if !self.light {
             let at = TrapKind::NotInsn.at(self.insns.len());
             self.trap_now(at);
+            self.slow_code();
             self.deeper_code();
             self.asked_code();
             self.trap_code();
@@ -391,11 +401,15 @@ impl Compiler<'_> {
     }
 
     /// Binds the slot that a loop begins with, and compiles what each of its turns begins with; gives the
-    /// slot that comes next, bound too, which is the same unless the body is compiled already.
+    /// slot that comes next, which is the same unless the body is compiled already.
     fn begin_loop(&mut self, turn: Loop, insn: &Insn) -> InsnIdx {
         let head = turn.head;
         if let Some(other) = self.owed.take() {
             self.charge(other.head, other.slots);
+        }
+        let back = self.straight_loop(head);
+        if let Some(counted) = back.and_then(|back| self.counted(turn, back)) {
+            return self.counted_loop(counted);
         }
         if self.has(Opt::AlignLoops) {
             self.asm.align();
@@ -405,14 +419,10 @@ impl Compiler<'_> {
             self.owed = Some(turn);
             self.settle(turn, head, insn);
         }
-        let Some(back) = self.straight_loop(head) else {
-            return head;
-        };
-        let next = self.loop_body(head, back);
-        if next != head {
-            self.bind(next);
+        match back.filter(|_| self.has(Opt::Schedule)) {
+            Some(back) => self.loop_body(head, back),
+            None => head,
         }
-        next
     }
 
     /// Puts the label of a slot here that no loop begins with.

@@ -52,7 +52,7 @@ struct Before {
 impl Compiler<'_> {
     /// The slot of the jump that ends the straight loop which begins at `head`, if it is one.
     pub(super) fn straight_loop(&self, head: InsnIdx) -> Option<InsnIdx> {
-        if self.arena.is_some() || !self.has(Opt::Schedule) {
+        if self.arena.is_some() {
             return None;
         }
         for back in head..head + SLOTS {
@@ -120,7 +120,8 @@ impl Compiler<'_> {
         let (2..=PIECES) = pieces.len() else {
             return idx;
         };
-        if self.asm.jumps() - jumps == self.checked.made - checks {
+        let movable = self.asm.jumps() - jumps == self.checked.made - checks;
+        if movable && self.has(Opt::Schedule) {
             let order = schedule(&pieces);
             let moved = order.iter().filter_map(|at| pieces.get(*at));
             let moved = moved.map(|p| (p.slot, p.code.clone()));
