@@ -53,6 +53,6 @@ pub use options::{Mode, Opt, Opts, Proof};
 /// Whether programs can be compiled here.
 pub const AVAILABLE: bool = cfg!(all(target_arch = "x86_64", target_os = "linux"));
 
-/// Instructions that a sandboxed run may execute where nothing else is said: about as many, since only
-/// jumps back and calls are counted.
+/// Instructions that a sandboxed run may execute where nothing else is said: about as many, since only turns
+/// of loops and calls are counted.
 pub const BUDGET: u64 = 1 << 30;

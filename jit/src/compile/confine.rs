@@ -108,7 +108,7 @@ impl Compiler<'_> {
             }
             self.checked.forget(written);
             return Step::ONE;
-        };
+        }
         let step = self.step(idx, insn);
         if self.checked.any {
             if let Insn::Alu {
