@@ -132,15 +132,15 @@ impl Compiler<'_> {
     #[inline(never)]
     pub(super) fn settle(&mut self, turn: Loop, idx: InsnIdx, insn: &Insn) {
         let waits = idx == turn.head || self.plan.is_inner(idx);
-        if !(waits && self.may_owe(insn)) {
+        if !(waits && self.is_ordinary(insn)) {
             self.owed = None;
             self.charge(turn.head, turn.slots);
         }
     }
 
-    /// Whether what a turn costs may be taken behind an instruction, if not with its check: control comes to
-    /// what follows, and from nowhere else.
-    fn may_owe(&self, insn: &Insn) -> bool {
+    /// Whether control comes to what follows an instruction, and to nothing else, and what it accesses is
+    /// confined to all of guest memory and nothing more to do about it.
+    pub(super) fn is_ordinary(&self, insn: &Insn) -> bool {
         match *insn {
             Insn::Alu { .. }
             | Insn::MovSx { .. }

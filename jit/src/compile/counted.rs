@@ -7,7 +7,6 @@
 //! hold (the bound may lie behind), it runs with them, in code of its own behind the program.
 
 use skep_isa::{AluOp, Insn, InsnIdx, JmpOp, Operand, Reg, Size, Width};
-use skep_sim::Sim;
 
 use super::effects::{EVERY, bit, effects};
 use super::flow::Comparison;
@@ -96,7 +95,7 @@ pub(super) struct Slow {
 impl Compiler<'_> {
     /// A straight loop from `turn.head` to the jump at `back`, if its turns are known.
     pub(super) fn counted(&self, turn: Loop, back: InsnIdx) -> Option<Counted> {
-        if self.proved() || !self.loads_are_confined || !self.has(Opt::HoistChecks) {
+        if self.proved() || !self.has(Opt::HoistChecks) {
             return None;
         }
         let &Insn::Jump {
@@ -179,35 +178,17 @@ impl Compiler<'_> {
     ) -> Option<[Option<Sum>; 11]> {
         let mut held = Reg::ALL.map(|reg| Some(Sum::of(reg)));
         for insn in self.insns.get(head..back)? {
-            match *insn {
-                Insn::Load {
-                    size, base, off, ..
-                } => self.note(&held, (size, base, off), kinds)?,
-                Insn::Store {
-                    size, base, off, ..
-                } => {
-                    if Sim::may_narrow_ctx_field(self.request.ty, off, size.bytes()) {
-                        return None;
-                    }
-                    self.note(&held, (size, base, off), kinds)?;
-                }
-                Insn::Alu { .. }
-                | Insn::MovSx { .. }
-                | Insn::Neg { .. }
-                | Insn::Endian { .. }
-                | Insn::LoadImm64 { .. }
-                | Insn::Imm64Hi => {}
-                Insn::LoadAcquire { .. }
-                | Insn::StoreRelease { .. }
-                | Insn::Atomic { .. }
-                | Insn::AddrSpaceCast { .. }
-                | Insn::LoadPacket { .. }
-                | Insn::Jump { .. }
-                | Insn::Goto { .. }
-                | Insn::MayGoto { .. }
-                | Insn::Call(_)
-                | Insn::CallReg(_)
-                | Insn::Exit => return None,
+            if !self.is_ordinary(insn) {
+                return None;
+            }
+            if let Insn::Load {
+                size, base, off, ..
+            }
+            | Insn::Store {
+                size, base, off, ..
+            } = *insn
+            {
+                self.note(&held, (size, base, off), kinds)?;
             }
             let written = written(&held, insn);
             let (_, defs) = effects(insn, Mode::Sandboxed);

@@ -300,24 +300,16 @@ impl Asm {
         // Without displacement, base 5 would mean something else.
         let near = i8::try_from(disp).is_ok();
         let none = disp == 0 && b & 7 != 5;
-        let len = if none {
-            0
+        let (mode, len) = if none {
+            (0x00, 0)
         } else if near {
-            1
+            (0x40, 1)
         } else {
-            4
-        };
-        let mode = if none {
-            0x00
-        } else if near {
-            0x40
-        } else {
-            0x80
+            (0x80, 4)
         };
         let modrm = mode | (r & 7) << 3 | b & 7;
         let operands = u64::from(modrm) | u64::from(disp as u32) << 8;
         let operation = u64::from(short.opcode) | operands << (8 * short.opcode_len);
-        // Numbers 4 to 7 would mean other bytes.
         let prefix = u32::from(rex != 0x40);
         let all = (operation << (8 * prefix)) | (u64::from(rex) * u64::from(prefix));
         self.block(all, 1 + (short.opcode_len as u32 + prefix) as usize + len);

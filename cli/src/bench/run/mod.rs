@@ -27,7 +27,7 @@ use engines::Engine;
 /// Rounds, of which the median counts.
 const ROUNDS: usize = 25;
 /// In how many of them programs are compiled, far apart, so that one bad moment does not decide.
-const COMPILED: usize = 5;
+const SITTINGS: usize = 5;
 /// Nanoseconds that one engine gets in a round.
 const ROUND_NS: f64 = 400_000.0;
 
@@ -170,10 +170,10 @@ pub(super) fn median(mut times: Vec<f64>) -> Option<f64> {
 /// Goes around the engines.
 fn time(case: &Case, engines: &mut [Engine]) -> Vec<Row> {
     let mut times = vec![Vec::with_capacity(ROUNDS); engines.len()];
-    let mut compiled = vec![Vec::with_capacity(COMPILED); engines.len()];
+    let mut compiled = vec![Vec::with_capacity(SITTINGS); engines.len()];
     let mut calls = vec![1; engines.len()];
     for round in 0..ROUNDS {
-        if round % (ROUNDS / COMPILED) == 0 {
+        if round % (ROUNDS / SITTINGS) == 0 {
             for (engine, compiled) in engines.iter_mut().zip(&mut compiled) {
                 compiled.extend(engine.compile());
             }
